@@ -1,0 +1,104 @@
+"""Waist 1: how everything that is not a hypha-rpc peer reaches services.
+
+Above: the bridges (HTTP, MCP), the command line, built-in services. Below: the registry, the
+access decision and the gateway's own RPC endpoint. A bridge needs nothing else; if it does, this
+protocol is wrong and should change.
+
+Deadline and cancellation belong to the awaiting task: cancelling it abandons the remote call.
+Every failure is a ``schema.errors.GatewayError``.
+
+Values are what msgpack can carry, with hypha-rpc's encoded values (``schema.values``) left as
+maps. ``gateway.testing.FakeGateway`` is the second implementation; both pass the same tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from schema.identity import Caller
+from schema.services import ServiceInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a request brought along to prove who sends it."""
+
+    token: str | None = None
+    """Bearer token, without the scheme."""
+
+
+class ValueStream(Protocol):
+    """Items of a generator, made while they are read. Close it when done early, so that the
+    provider's generator is closed too."""
+
+    def __aiter__(self) -> AsyncIterator[Any]: ...
+
+    async def __anext__(self) -> Any: ...
+
+    async def aclose(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CallOptions:
+    """Optional conditions of a call."""
+
+    silence_timeout_seconds: float | None = None
+    """Give up when the provider has sent neither reply nor heartbeat for so long; None = setting."""
+    context: Mapping[str, Any] = field(default_factory=dict)
+    """Extra keys for the ``context`` of the function (request id, trace)."""
+
+
+DEFAULT_OPTIONS = CallOptions()
+
+
+class Gateway(Protocol):
+    """The whole of waist 1."""
+
+    async def authenticate(
+        self, credentials: Credentials, workspace: str | None = None
+    ) -> Caller:
+        """Turn credentials into a caller acting in ``workspace`` if it may, else in its own.
+
+        No credentials: the anonymous caller. Raises Unauthenticated for a bad credential (never a
+        silent downgrade) and WorkspaceNotFound.
+        """
+        ...
+
+    async def list_services(self, caller: Caller, workspace: str) -> list[ServiceInfo]:
+        """Services of a workspace that the caller may see listed, in registration order."""
+        ...
+
+    async def find_service(
+        self, caller: Caller, workspace: str, service: str, *, mode: str | None = None
+    ) -> ServiceInfo:
+        """Resolve ``[client:]service[@app]`` in a workspace to one service.
+
+        Raises ServiceNotFound, PermissionDenied, AmbiguousService, InvalidRequest.
+        """
+        ...
+
+    async def call(
+        self,
+        caller: Caller,
+        service: ServiceInfo,
+        function: str,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        options: CallOptions = DEFAULT_OPTIONS,
+    ) -> Any:
+        """Call a function by its dotted path and return its value, or a ValueStream.
+
+        Raises PermissionDenied, FunctionNotFound, ServiceError, ProviderGone, CallTimeout.
+        """
+        ...
+
+    async def read(self, caller: Caller, service: ServiceInfo, path: str = "") -> Any:
+        """The service object as its provider shows it now (functions as encoded methods), or the
+        member at a dotted path. Raises FunctionNotFound if there is no such member."""
+        ...
+
+    def workspace_version(self, workspace: str) -> int:
+        """A number that changes whenever the services of a workspace change."""
+        ...

@@ -1,0 +1,41 @@
+"""Extensions: what adds routes to the gateway. The HTTP and MCP doors are the first two.
+
+An extension is a module with a ``create(context)`` function that returns its routes. The gateway
+loads them by name, so no import points from the gateway to a bridge; a third party names its
+module in ``POLYPORT_EXTENSIONS``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from starlette.routing import BaseRoute
+
+from gateway.api import Gateway
+from gateway.settings import Settings
+
+DEFAULT_EXTENSIONS = ("mcp_bridge", "http_proxy")
+"""In order of routing: the first route that matches wins."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExtensionContext:
+    """What an extension is given."""
+
+    gateway: Gateway
+    settings: Settings
+
+
+Create = Callable[[ExtensionContext], Sequence[BaseRoute]]
+
+
+def load_routes(names: Sequence[str], context: ExtensionContext) -> list[BaseRoute]:
+    """Import each extension and collect its routes, in the order of ``names``."""
+    routes: list[BaseRoute] = []
+    for name in names:
+        create = cast(Create, importlib.import_module(name).create)
+        routes.extend(create(context))
+    return routes

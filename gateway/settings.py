@@ -1,0 +1,162 @@
+"""Configuration: one frozen object, built once at the edge. The only reader of the environment.
+
+Every setting can be given as ``POLYPORT_<NAME>`` or, for deployments that move over, by the old
+``HYPHA_<NAME>``; the command line wins over both.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+MIB = 1024 * 1024
+MIN_SECRET_LENGTH = 32
+
+
+def _named(name: str) -> AliasChoices:
+    return AliasChoices(name, f"POLYPORT_{name.upper()}", f"HYPHA_{name.upper()}")
+
+
+class Settings(BaseSettings):
+    """All settings, with their defaults and units."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, env_prefix="POLYPORT_", extra="ignore", populate_by_name=True
+    )
+
+    host: str = Field("127.0.0.1", validation_alias=_named("host"), description="Bind address.")
+    port: int = Field(
+        9527, ge=0, le=65535, validation_alias=_named("port"), description="Port; 0 picks one."
+    )
+    public_base_url: str | None = Field(
+        None,
+        validation_alias=_named("public_base_url"),
+        description="URL that clients reach the server under; default: host and port.",
+    )
+    data_dir: Path | None = Field(
+        None,
+        validation_alias=_named("data_dir"),
+        description="Directory for what must survive a restart; default: the user's data directory.",
+    )
+    ephemeral: bool = Field(
+        False, validation_alias=_named("ephemeral"), description="Keep nothing on disk."
+    )
+    jwt_secret: SecretStr | None = Field(
+        None,
+        validation_alias=AliasChoices(
+            "jwt_secret", "POLYPORT_JWT_SECRET", "HYPHA_JWT_SECRET", "JWT_SECRET"
+        ),
+        description="Key that signs tokens; default: made at first start and kept in the data directory.",
+    )
+    extensions: tuple[str, ...] = Field(
+        ("mcp_bridge", "http_proxy"),
+        validation_alias=_named("extensions"),
+        description="Modules that add routes, in order.",
+    )
+    log_level: str = Field(
+        "WARNING",
+        validation_alias=AliasChoices("log_level", "POLYPORT_LOG_LEVEL", "HYPHA_LOGLEVEL"),
+        description="DEBUG, INFO, WARNING or ERROR.",
+    )
+    handshake_timeout_seconds: float = Field(
+        5.0,
+        gt=0,
+        validation_alias=_named("handshake_timeout_seconds"),
+        description="How long a new websocket may take to send its first message.",
+    )
+    idle_timeout_seconds: float = Field(
+        600.0,
+        ge=60,
+        validation_alias=AliasChoices(
+            "idle_timeout_seconds", "POLYPORT_IDLE_TIMEOUT_SECONDS", "HYPHA_WS_IDLE_TIMEOUT"
+        ),
+        description="A websocket that sends nothing for so long is closed.",
+    )
+    silence_timeout_seconds: float = Field(
+        30.0,
+        gt=0,
+        validation_alias=_named("silence_timeout_seconds"),
+        description="A call fails when its provider sends neither reply nor heartbeat for so long.",
+    )
+    fetch_timeout_seconds: float = Field(
+        10.0,
+        gt=0,
+        validation_alias=_named("fetch_timeout_seconds"),
+        description="How long a provider may take to show its service object.",
+    )
+    reconnection_token_life_seconds: float = Field(
+        172800.0,
+        gt=0,
+        validation_alias=AliasChoices(
+            "reconnection_token_life_seconds",
+            "POLYPORT_RECONNECTION_TOKEN_LIFE_SECONDS",
+            "RECONNECTION_TOKEN_LIFE_TIME",
+        ),
+        description="Life of the token a client reconnects with.",
+    )
+    max_frame_bytes: int = Field(
+        16 * MIB,
+        ge=MIB,
+        validation_alias=_named("max_frame_bytes"),
+        description="Largest websocket message accepted; a larger one closes its connection.",
+    )
+    max_relay_bytes: int = Field(
+        512 * 1024,
+        ge=300 * 1024,
+        validation_alias=_named("max_relay_bytes"),
+        description="Largest message relayed; clients drop larger ones, and send theirs in chunks.",
+    )
+    max_outbox_bytes: int = Field(
+        64 * MIB,
+        ge=MIB,
+        validation_alias=_named("max_outbox_bytes"),
+        description="What may wait for a client that reads slowly before it is disconnected.",
+    )
+    stalled_client_seconds: float = Field(
+        60.0,
+        gt=0,
+        validation_alias=_named("stalled_client_seconds"),
+        description="A client that reads nothing for so long while data waits is disconnected.",
+    )
+    max_body_bytes: int = Field(
+        100 * MIB,
+        ge=1024,
+        validation_alias=_named("max_body_bytes"),
+        description="Largest HTTP request body.",
+    )
+    max_mcp_body_bytes: int = Field(
+        4 * MIB,
+        ge=1024,
+        validation_alias=_named("max_mcp_body_bytes"),
+        description="Largest MCP request body.",
+    )
+    drain_seconds: float = Field(
+        5.0,
+        ge=0,
+        validation_alias=_named("drain_seconds"),
+        description="At shutdown, how long calls in flight may take to finish.",
+    )
+
+    @field_validator("public_base_url")
+    @classmethod
+    def _strip_slash(cls, value: str | None) -> str | None:
+        return value.rstrip("/") if value else None
+
+    @field_validator("jwt_secret")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < MIN_SECRET_LENGTH:
+            raise ValueError(f"must be at least {MIN_SECRET_LENGTH} characters")
+        return value
+
+    @property
+    def base_url(self) -> str:
+        """The URL that clients are told; the same string for all of them."""
+        if self.public_base_url:
+            return self.public_base_url
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::", "") else self.host  # noqa: S104
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"

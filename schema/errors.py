@@ -1,0 +1,158 @@
+"""Every error a caller can see, as a type with a stable code.
+
+::
+
+    GatewayError
+    ├── InvalidRequest            invalid_request      the request itself is malformed
+    │   ├── InvalidArguments      invalid_arguments    the arguments do not fit the function
+    │   ├── InvalidMessage        invalid_message      a wire frame breaks the protocol
+    │   ├── UnsupportedMediaType  unsupported_media_type
+    │   └── PayloadTooLarge       payload_too_large
+    ├── Unauthenticated           unauthenticated      a credential was given and is not good
+    ├── PermissionDenied          permission_denied
+    ├── NotFound                  not_found
+    │   ├── WorkspaceNotFound     workspace_not_found
+    │   ├── ServiceNotFound       service_not_found
+    │   └── FunctionNotFound      function_not_found
+    ├── Conflict                  conflict
+    │   └── AmbiguousService      ambiguous_service    several services match, none was chosen
+    ├── LimitExceeded             limit_exceeded       a rate, quota or size limit
+    ├── ServiceError              service_error        the called function raised
+    ├── ProviderGone              provider_gone        the provider left during the call
+    ├── CallTimeout               timeout              the provider fell silent
+    ├── Unavailable               unavailable          the gateway is starting, draining or full
+    └── InternalError             internal_error       a defect of the gateway; details only in the log
+
+Bridges map ``code`` (never the text) to their protocol in one table each.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class GatewayError(Exception):
+    """Base of all errors that cross a door.
+
+    ``message`` is for people and safe to show to the caller; ``data`` is optional, JSON-compatible
+    detail such as the nearest names or the path of a bad argument.
+    """
+
+    code: ClassVar[str] = "internal_error"
+    wire_type: ClassVar[str] = "RuntimeError"
+    """Exception name a hypha-rpc client sees in front of the message."""
+
+    def __init__(self, message: str, *, data: dict[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.data = data
+
+    def wire_text(self) -> str:
+        """Text of this error on the RPC wire: ``<ErrorType>: <message>``."""
+        return f"{self.wire_type}: {self.message}"
+
+
+class InvalidRequest(GatewayError):
+    code = "invalid_request"
+    wire_type = "ValueError"
+
+
+class InvalidArguments(InvalidRequest):
+    code = "invalid_arguments"
+    wire_type = "TypeError"
+
+
+class InvalidMessage(InvalidRequest):
+    code = "invalid_message"
+
+
+class UnsupportedMediaType(InvalidRequest):
+    code = "unsupported_media_type"
+
+
+class PayloadTooLarge(InvalidRequest):
+    code = "payload_too_large"
+
+
+class Unauthenticated(GatewayError):
+    code = "unauthenticated"
+    wire_type = "PermissionError"
+
+
+class PermissionDenied(GatewayError):
+    code = "permission_denied"
+    wire_type = "PermissionError"
+
+
+class NotFound(GatewayError):
+    code = "not_found"
+    wire_type = "KeyError"
+
+    def wire_text(self) -> str:
+        """Quote the message as Python's ``KeyError`` does; existing clients look for it."""
+        return f"KeyError: {self.message!r}"
+
+
+class WorkspaceNotFound(NotFound):
+    code = "workspace_not_found"
+
+
+class ServiceNotFound(NotFound):
+    code = "service_not_found"
+
+
+class FunctionNotFound(NotFound):
+    code = "function_not_found"
+
+
+class Conflict(GatewayError):
+    code = "conflict"
+    wire_type = "ValueError"
+
+
+class AmbiguousService(Conflict):
+    code = "ambiguous_service"
+    wire_type = "AssertionError"
+
+
+class LimitExceeded(GatewayError):
+    code = "limit_exceeded"
+
+    def __init__(self, message: str, *, retry_after_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class ServiceError(GatewayError):
+    """The called function raised.
+
+    ``remote_type`` is the name of its exception class (``"ValueError"``), decoded once where the
+    reply leaves the wire; empty if the provider did not say.
+    """
+
+    code = "service_error"
+
+    def __init__(self, message: str, *, remote_type: str = "") -> None:
+        super().__init__(message)
+        self.remote_type = remote_type
+
+    def wire_text(self) -> str:
+        return f"{self.remote_type}: {self.message}" if self.remote_type else self.message
+
+
+class ProviderGone(GatewayError):
+    code = "provider_gone"
+    wire_type = "ConnectionError"
+
+
+class CallTimeout(GatewayError):
+    code = "timeout"
+    wire_type = "TimeoutError"
+
+
+class Unavailable(GatewayError):
+    code = "unavailable"
+
+
+class InternalError(GatewayError):
+    code = "internal_error"

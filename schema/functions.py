@@ -1,0 +1,75 @@
+"""What a function takes: one description, from which MCP tools and OpenAPI are made.
+
+A provider's ``service_schema`` is a tree: maps nest, a leaf ``{"type": "function", "function":
+{"name", "description", "parameters"}}`` is callable, any other leaf is a constant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_MAX_DEPTH = 16
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionInfo:
+    """One callable of a service."""
+
+    path: str
+    """Dotted path inside the service: ``add`` or ``math.add``."""
+    description: str
+    parameters: Mapping[str, Any] | None
+    """JSON Schema of the keyword arguments (root ``type: object``); None if the provider gave none."""
+    declared: Mapping[str, Any]
+    """The provider's whole ``function`` map: name, description, parameters and anything beyond."""
+
+    @property
+    def parameter_names(self) -> list[str]:
+        """Names in declared order, for callers that pass arguments by position."""
+        properties = (self.parameters or {}).get("properties")
+        return list(properties) if isinstance(properties, Mapping) else []
+
+
+def iter_functions(service_schema: object) -> Iterator[FunctionInfo]:
+    """All callables of a service, in declared order, nested ones with their dotted path."""
+    return _walk(service_schema, "", 0)
+
+
+def _walk(node: object, prefix: str, depth: int) -> Iterator[FunctionInfo]:
+    if depth > _MAX_DEPTH:
+        return
+    if isinstance(node, Mapping):
+        for key, child in node.items():
+            path = f"{prefix}.{key}" if prefix else str(key)
+            if is_function(child):
+                yield _describe(path, child)
+            elif isinstance(child, (Mapping, list)):
+                yield from _walk(child, path, depth + 1)
+    elif isinstance(node, list):
+        for index, child in enumerate(node):
+            path = f"{prefix}.{index}"
+            if is_function(child):
+                yield _describe(path, child)
+            elif isinstance(child, (Mapping, list)):
+                yield from _walk(child, path, depth + 1)
+
+
+def is_function(node: object) -> bool:
+    """True for the leaf that stands for a callable (and not for a member called "type")."""
+    return isinstance(node, Mapping) and node.get("type") == "function"
+
+
+def _describe(path: str, node: Mapping[str, Any]) -> FunctionInfo:
+    declared = node.get("function")
+    if not isinstance(declared, Mapping):
+        declared = {}
+    parameters = declared.get("parameters")
+    description = declared.get("description")
+    return FunctionInfo(
+        path=path,
+        description=description if isinstance(description, str) else "",
+        parameters=parameters if isinstance(parameters, Mapping) else None,
+        declared=declared,
+    )

@@ -1,0 +1,118 @@
+"""The grammar of names: ``[workspace/][client:]service[@app]``. Parsed here and nowhere else."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from schema.errors import InvalidRequest
+
+ANY = "*"
+"""Stands for "any client" or "any app" in a query; never for a workspace."""
+
+MANAGER = "~"
+"""Service id of the workspace manager in a query (``~`` or ``workspace/~``)."""
+
+_FORBIDDEN = re.compile(r"[\s*?\[\]{}]")
+_CLIENT_ID = re.compile(r"[^\s/:@*|?\[\]{}]{1,128}")
+MAX_ID_LENGTH = 512
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceId:
+    """A service, exactly: who offers it and where. ``str()`` gives ``workspace/client:service``."""
+
+    workspace: str
+    client_id: str
+    service_id: str
+
+    def __str__(self) -> str:
+        return f"{self.workspace}/{self.client_id}:{self.service_id}"
+
+    @property
+    def provider(self) -> str:
+        """Address of the client that offers it."""
+        return f"{self.workspace}/{self.client_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceQuery:
+    """A request for a service; ``*`` as client or app means any."""
+
+    workspace: str
+    service_id: str
+    client_id: str = ANY
+    app_id: str = ANY
+
+    def __str__(self) -> str:
+        return f"{self.workspace}/{self.client_id}:{self.service_id}@{self.app_id}"
+
+    @property
+    def is_manager(self) -> bool:
+        return self.service_id == MANAGER
+
+    @classmethod
+    def parse(cls, text: str, workspace: str) -> ServiceQuery:
+        """Parse a query as a caller in ``workspace`` writes it.
+
+        Raises InvalidRequest for a repeated separator, an empty part, or a wildcard or glob
+        character anywhere but alone as client or app.
+        """
+        if not isinstance(text, str) or not text or len(text) > MAX_ID_LENGTH:
+            raise InvalidRequest(f"Invalid service id: {text!r}")
+        rest, target = text, workspace
+        if "/" in rest:
+            target, _, rest = rest.partition("/")
+        client, app = ANY, ANY
+        if "@" in rest:
+            rest, _, app = rest.partition("@")
+        if ":" in rest:
+            client, _, rest = rest.partition(":")
+        if rest == ANY or target == ANY:
+            raise InvalidRequest(
+                f"Invalid service id {text!r}: workspace and service cannot be a wildcard"
+            )
+        for part in (target, rest):
+            _check_part(part, text)
+        for part in (client, app):
+            if part != ANY:
+                _check_part(part, text)
+        return cls(workspace=target, service_id=rest, client_id=client, app_id=app)
+
+
+def _check_part(part: str, whole: str) -> None:
+    if not part or _FORBIDDEN.search(part) or any(c in part for c in "/:@"):
+        raise InvalidRequest(f"Invalid service id: {whole!r}")
+
+
+def check_client_id(client_id: object) -> str:
+    """Return a usable client id. Raises InvalidRequest: separators and blanks are not allowed."""
+    if not isinstance(client_id, str) or not _CLIENT_ID.fullmatch(client_id):
+        raise InvalidRequest(f"Invalid client id: {client_id}")
+    return client_id
+
+
+def parse_registration_id(text: object, workspace: str, client_id: str) -> ServiceId:
+    """Parse the id a client registers under: ``[workspace/]client:service``.
+
+    Raises InvalidRequest if the form is wrong, or if it names another workspace or client.
+    """
+    if not isinstance(text, str) or len(text) > MAX_ID_LENGTH:
+        raise InvalidRequest(f"Invalid service id: {text!r}")
+    rest = text
+    if "/" in rest:
+        target, _, rest = rest.partition("/")
+        if target != workspace:
+            raise InvalidRequest(
+                f"Service ID workspace prefix '{target}' does not match the current workspace "
+                f"'{workspace}'. Cannot register services in other workspaces."
+            )
+    if ":" not in rest:
+        raise InvalidRequest(f"Service id info must contain ':': {text!r}")
+    client, _, service = rest.partition(":")
+    _check_part(service, text)
+    if client != client_id:
+        raise InvalidRequest(
+            f"Service ID client part '{client}' is not the id of this client '{client_id}'."
+        )
+    return ServiceId(workspace, client_id, service)

@@ -1,0 +1,113 @@
+"""What is offered: the registry's entry for a service, and who may see it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property
+from typing import Any
+
+from schema.errors import InvalidRequest
+from schema.functions import FunctionInfo, iter_functions
+from schema.identity import User
+from schema.ids import ANY, ServiceId
+
+BUILT_IN = "built-in"
+"""Service that every client registers for itself; it carries ping and chunked messages."""
+
+MAX_DESCRIPTION = 1024
+
+
+class Visibility(Enum):
+    """Who may find and call a service."""
+
+    PUBLIC = "public"
+    PROTECTED = "protected"
+    """Callers of the same workspace, and of those in ``authorized_workspaces``."""
+    UNLISTED = "unlisted"
+    """As public for whoever knows the id, but in no list."""
+
+
+@dataclass(frozen=True, eq=False)
+class ServiceInfo:
+    """A registered service. Immutable: a new registration is a new object, so anything derived
+    from one may be cached by identity and is dropped with it."""
+
+    id: ServiceId
+    name: str
+    type: str = "generic"
+    description: str | None = None
+    docs: Any = None
+    app_id: str = ANY
+    visibility: Visibility = Visibility.PROTECTED
+    service_schema: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """As registered, including keys that the gateway does not know."""
+    owner: User | None = None
+    """Who registered it; None for the gateway's own services."""
+
+    @cached_property
+    def functions(self) -> Mapping[str, FunctionInfo]:
+        """Callables by dotted path, in declared order."""
+        return {f.path: f for f in iter_functions(self.service_schema)}
+
+    @cached_property
+    def authorized_workspaces(self) -> frozenset[str]:
+        listed = self.config.get("authorized_workspaces") or ()
+        return frozenset(w for w in listed if isinstance(w, str))
+
+    @property
+    def is_singleton(self) -> bool:
+        return bool(self.config.get("singleton"))
+
+    def to_wire(self, *, inside: bool = True) -> dict[str, Any]:
+        """The entry as lists return it. ``inside`` is False for a caller from another workspace,
+        who does not learn which workspaces are authorised."""
+        config = dict(self.config)
+        config.update(
+            visibility=self.visibility.value,
+            workspace=self.id.workspace,
+            require_context=config.get("require_context", False),
+            flags=config.get("flags") or [],
+            singleton=self.is_singleton,
+            created_by={"id": self.owner.id} if self.owner else None,
+            service_embedding=None,
+            authorized_workspaces=config.get("authorized_workspaces") if inside else None,
+        )
+        return {
+            "id": str(self.id),
+            "name": self.name,
+            "type": self.type,
+            "description": self.description,
+            "docs": self.docs,
+            "app_id": self.app_id,
+            "service_schema": self.service_schema,
+            "config": config,
+        }
+
+
+def parse_visibility(config: Mapping[str, Any]) -> Visibility:
+    """Visibility of a registration; ``private`` is the documents' word for protected.
+
+    Raises InvalidRequest for another word, or for ``authorized_workspaces`` where it has no effect.
+    """
+    text = config.get("visibility") or Visibility.PROTECTED.value
+    if text == "private":
+        text = Visibility.PROTECTED.value
+    try:
+        visibility = Visibility(text)
+    except ValueError:
+        raise InvalidRequest(
+            f"Invalid visibility {text!r}: expected public, protected or unlisted"
+        ) from None
+    authorized = config.get("authorized_workspaces")
+    if authorized is not None:
+        if visibility is not Visibility.PROTECTED:
+            raise InvalidRequest(
+                "authorized_workspaces can only be set when visibility is 'protected', "
+                f"got visibility='{visibility.value}'"
+            )
+        if not isinstance(authorized, list) or not all(isinstance(w, str) for w in authorized):
+            raise InvalidRequest("authorized_workspaces must be a list of workspace ids")
+    return visibility

@@ -7,18 +7,15 @@ Every setting can be given as ``POLYPORT_<NAME>`` or, for deployments that move 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
-from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIB = 1024 * 1024
-MIN_SECRET_LENGTH = 32
 
 
 def _named(name: str) -> AliasChoices:
-    return AliasChoices(name, f"POLYPORT_{name.upper()}", f"HYPHA_{name.upper()}")
+    return AliasChoices(f"POLYPORT_{name.upper()}", f"HYPHA_{name.upper()}")
 
 
 class Settings(BaseSettings):
@@ -48,7 +45,7 @@ class Settings(BaseSettings):
     jwt_secret: SecretStr | None = Field(
         None,
         validation_alias=AliasChoices(
-            "jwt_secret", "POLYPORT_JWT_SECRET", "HYPHA_JWT_SECRET", "JWT_SECRET"
+            "POLYPORT_JWT_SECRET", "HYPHA_JWT_SECRET", "JWT_SECRET"
         ),
         description="Key that signs tokens; default: made at first start and kept in the data directory.",
     )
@@ -59,7 +56,7 @@ class Settings(BaseSettings):
     )
     log_level: str = Field(
         "WARNING",
-        validation_alias=AliasChoices("log_level", "POLYPORT_LOG_LEVEL", "HYPHA_LOGLEVEL"),
+        validation_alias=AliasChoices("POLYPORT_LOG_LEVEL", "HYPHA_LOGLEVEL"),
         description="DEBUG, INFO, WARNING or ERROR.",
     )
     handshake_timeout_seconds: float = Field(
@@ -72,7 +69,7 @@ class Settings(BaseSettings):
         600.0,
         ge=60,
         validation_alias=AliasChoices(
-            "idle_timeout_seconds", "POLYPORT_IDLE_TIMEOUT_SECONDS", "HYPHA_WS_IDLE_TIMEOUT"
+            "POLYPORT_IDLE_TIMEOUT_SECONDS", "HYPHA_WS_IDLE_TIMEOUT"
         ),
         description="A websocket that sends nothing for so long is closed.",
     )
@@ -92,7 +89,6 @@ class Settings(BaseSettings):
         172800.0,
         gt=0,
         validation_alias=AliasChoices(
-            "reconnection_token_life_seconds",
             "POLYPORT_RECONNECTION_TOKEN_LIFE_SECONDS",
             "RECONNECTION_TOKEN_LIFE_TIME",
         ),
@@ -145,13 +141,6 @@ class Settings(BaseSettings):
     @classmethod
     def _strip_slash(cls, value: str | None) -> str | None:
         return value.rstrip("/") if value else None
-
-    @field_validator("jwt_secret")
-    @classmethod
-    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and len(value.get_secret_value()) < MIN_SECRET_LENGTH:
-            raise ValueError(f"must be at least {MIN_SECRET_LENGTH} characters")
-        return value
 
     @property
     def base_url(self) -> str:

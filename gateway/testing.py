@@ -1,0 +1,234 @@
+"""Shipped test double: ``FakeGateway`` keeps the contract of ``gateway.api.Gateway`` with plain
+Python functions in memory. Use it to test a bridge, or an extension of your own, without sockets.
+
+    gateway = FakeGateway()
+    gateway.add_service("ws-lab/scope-1:camera", {"snap": snap}, visibility="public")
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from typing import Any
+
+from gateway.api import DEFAULT_OPTIONS, CallOptions, Credentials
+from schema.errors import (
+    AmbiguousService,
+    FunctionNotFound,
+    GatewayError,
+    PermissionDenied,
+    ServiceError,
+    ServiceNotFound,
+    Unauthenticated,
+    WorkspaceNotFound,
+)
+from schema.identity import Caller, Permission, Scope, User, anonymous_http_caller
+from schema.ids import ANY, ServiceId, ServiceQuery
+from schema.services import ServiceInfo, Visibility, parse_visibility
+
+
+class FakeStream:
+    """Items of a Python generator as a ``ValueStream``; ``closed`` tells whether it was closed."""
+
+    def __init__(self, items: Iterable[Any] | AsyncIterator[Any]) -> None:
+        self._items = items if hasattr(items, "__anext__") else _as_async(items)  # type: ignore[arg-type]
+        self.closed = False
+
+    def __aiter__(self) -> FakeStream:
+        return self
+
+    async def __anext__(self) -> Any:
+        try:
+            return await self._items.__anext__()
+        except (StopAsyncIteration, GatewayError):
+            raise
+        except Exception as error:
+            raise ServiceError(str(error), remote_type=type(error).__name__) from error
+
+    async def aclose(self) -> None:
+        self.closed = True
+        close = getattr(self._items, "aclose", None)
+        if close is not None:
+            await close()
+
+
+async def _as_async(items: Iterable[Any]) -> AsyncIterator[Any]:
+    for item in items:
+        yield item
+
+
+class FakeGateway:
+    """``Gateway`` in memory. ``tokens`` maps a bearer token to the caller it stands for;
+    ``calls`` records every call as ``(caller, service id, function, args, kwargs, options)``."""
+
+    def __init__(self) -> None:
+        self.tokens: dict[str, Caller] = {}
+        self.calls: list[tuple[Caller, str, str, tuple[Any, ...], dict[str, Any], CallOptions]] = []
+        self.streams: list[FakeStream] = []
+        self._services: dict[str, tuple[ServiceInfo, Mapping[str, Any]]] = {}
+        self._versions: dict[str, int] = {}
+
+    # What tests arrange
+
+    def add_service(
+        self,
+        service_id: str,
+        api: Mapping[str, Any],
+        *,
+        service_schema: Mapping[str, Any] | None = None,
+        **info: Any,
+    ) -> ServiceInfo:
+        """Register ``workspace/client:service``. ``info`` are keys of a registration: ``name``,
+        ``type``, ``description``, ``docs``, ``visibility``, ``config``. A callable with a
+        ``__schema__`` (``{"name", "description", "parameters"}``) is described by it."""
+        query = ServiceQuery.parse(service_id, "")
+        sid = ServiceId(query.workspace, query.client_id, query.service_id)
+        config = dict(info.pop("config", {}))
+        if "visibility" in info:
+            config["visibility"] = info.pop("visibility")
+        service = ServiceInfo(
+            id=sid,
+            name=info.pop("name", sid.service_id),
+            visibility=parse_visibility(config),
+            service_schema=service_schema if service_schema is not None else _schema_of(api),
+            config=config,
+            **info,
+        )
+        self._services[str(sid)] = (service, api)
+        self._touch(sid.workspace)
+        return service
+
+    def remove_service(self, service_id: str) -> None:
+        service, _ = self._services.pop(service_id)
+        self._touch(service.id.workspace)
+
+    def add_token(self, token: str, user_id: str, workspaces: Mapping[str, str]) -> Caller:
+        """Make ``token`` valid for a user with permission letters per workspace."""
+        scope = Scope(
+            {w: Permission.parse(p) for w, p in workspaces.items()},
+            current_workspace=next(iter(workspaces), None),
+        )
+        caller = Caller(User(user_id, scope=scope), scope.current_workspace or f"ws-user-{user_id}")
+        self.tokens[token] = caller
+        return caller
+
+    def _touch(self, workspace: str) -> None:
+        self._versions[workspace] = self._versions.get(workspace, 0) + 1
+
+    # The contract
+
+    async def authenticate(self, credentials: Credentials, workspace: str | None = None) -> Caller:
+        if credentials.token is None:
+            return anonymous_http_caller()
+        try:
+            caller = self.tokens[credentials.token]
+        except KeyError:
+            raise Unauthenticated("The token is not valid") from None
+        if workspace and caller.user.scope.permission_on(workspace):
+            return Caller(caller.user, workspace)
+        return caller
+
+    async def list_services(self, caller: Caller, workspace: str) -> list[ServiceInfo]:
+        if workspace not in self._versions:
+            raise WorkspaceNotFound(f"Workspace '{workspace}' not found")
+        return [
+            s
+            for s, _ in self._services.values()
+            if s.id.workspace == workspace
+            and s.visibility is not Visibility.UNLISTED
+            and self._may_see(caller, s)
+        ]
+
+    async def find_service(
+        self, caller: Caller, workspace: str, service: str, *, mode: str | None = None
+    ) -> ServiceInfo:
+        query = ServiceQuery.parse(service, workspace)
+        found = [
+            s
+            for s, _ in self._services.values()
+            if s.id.workspace == query.workspace
+            and s.id.service_id == query.service_id
+            and query.client_id in (ANY, s.id.client_id)
+            and query.app_id in (ANY, s.app_id)
+        ]
+        if not found:
+            raise ServiceNotFound(f"Service not found: {query}")
+        visible = [s for s in found if self._may_see(caller, s)]
+        if not visible:
+            raise PermissionDenied(
+                f"Permission denied for non-public service in workspace {query.workspace}"
+            )
+        if len(visible) > 1 and mode in (None, "exact"):
+            raise AmbiguousService(f"Multiple services found for {query}")
+        return visible[-1] if mode == "last" else visible[0]
+
+    async def call(
+        self,
+        caller: Caller,
+        service: ServiceInfo,
+        function: str,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        options: CallOptions = DEFAULT_OPTIONS,
+    ) -> Any:
+        target = await self.read(caller, service, function)
+        if not callable(target):
+            raise FunctionNotFound(f"{function} is not a function")
+        named = dict(kwargs or {})
+        self.calls.append((caller, str(service.id), function, tuple(args), dict(named), options))
+        try:
+            inspect.signature(target).bind(*args, **named)
+        except TypeError as error:
+            raise ServiceError(str(error), remote_type="TypeError") from None
+        try:
+            value = target(*args, **named)
+            if inspect.isawaitable(value):
+                value = await value
+        except GatewayError:
+            raise
+        except Exception as error:
+            raise ServiceError(str(error), remote_type=type(error).__name__) from error
+        if inspect.isgenerator(value) or inspect.isasyncgen(value):
+            stream = FakeStream(value)
+            self.streams.append(stream)
+            return stream
+        return value
+
+    async def read(self, caller: Caller, service: ServiceInfo, path: str = "") -> Any:
+        if not self._may_see(caller, service):
+            raise PermissionDenied(
+                f"Permission denied for non-public service in workspace {service.id.workspace}"
+            )
+        entry = self._services.get(str(service.id))
+        if entry is None:
+            raise ServiceNotFound(f"Service not found: {service.id}")
+        node: Any = entry[1]
+        for key in path.split(".") if path else ():
+            try:
+                node = node[int(key)] if isinstance(node, list) else node[key]
+            except (KeyError, TypeError, IndexError, ValueError):
+                raise FunctionNotFound(f"{path} not found.") from None
+        return node
+
+    def workspace_version(self, workspace: str) -> int:
+        return self._versions.get(workspace, 0)
+
+    @staticmethod
+    def _may_see(caller: Caller, service: ServiceInfo) -> bool:
+        return (
+            service.visibility is not Visibility.PROTECTED
+            or caller.user.scope.permission_on(service.id.workspace) is not None
+            or caller.workspace in service.authorized_workspaces
+        )
+
+
+def _schema_of(node: Any) -> Any:
+    if isinstance(node, Mapping):
+        return {key: _schema_of(child) for key, child in node.items()}
+    if isinstance(node, list):
+        return [_schema_of(child) for child in node]
+    if callable(node):
+        return {"type": "function", "function": getattr(node, "__schema__", {})}
+    return {}
+
+

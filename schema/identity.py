@@ -109,9 +109,12 @@ class User:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
 class Caller:
-    """Who asks, and from which workspace; set by the server, never by the request."""
+    """Who asks, and from which workspace; set by the server, never by the request.
+
+    Compared by identity, so that what is derived from a caller may be cached with it.
+    """
 
     user: User
     workspace: str

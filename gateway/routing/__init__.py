@@ -1,0 +1,1 @@
+"""Waist 2: messages between peers, with opaque bodies."""

@@ -1,0 +1,144 @@
+"""What is on its way to one peer: written at once if the connection takes it, else kept in order
+within a budget. A sender never waits for a slow receiver; a receiver over budget is dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from types import coroutine
+from typing import Any
+
+Send = Callable[[bytes], Coroutine[Any, Any, None]]
+
+
+class Outbox:
+    """Frames for one connection, in order.
+
+    ``send`` writes one frame and suspends only while the connection is full. ``on_failure`` is
+    called once with a reason when the peer must be given up: it reads too slowly (more than
+    ``max_bytes`` waiting, or nothing taken for ``stall_seconds``) or its connection broke.
+    """
+
+    __slots__ = (
+        "_closed",
+        "_max_bytes",
+        "_on_failure",
+        "_queue",
+        "_queued_bytes",
+        "_send",
+        "_stall_seconds",
+        "_writer",
+    )
+
+    def __init__(
+        self,
+        send: Send,
+        *,
+        max_bytes: int,
+        stall_seconds: float,
+        on_failure: Callable[[str], None],
+    ) -> None:
+        self._send = send
+        self._max_bytes = max_bytes
+        self._stall_seconds = stall_seconds
+        self._on_failure = on_failure
+        self._queue: deque[bytes] | None = None
+        self._queued_bytes = 0
+        self._writer: asyncio.Task[None] | None = None
+        self._closed = False
+
+    def put(self, frame: bytes) -> None:
+        """Take a frame to send. Never blocks and never raises."""
+        if self._closed:
+            return
+        if self._writer is not None:
+            self._enqueue(frame)
+            return
+        # Nearly always the connection has room and the write finishes without suspending, so the
+        # first step is run here; a task is only made for a write that has to wait.
+        writing = self._send(frame)
+        try:
+            waits_for = writing.send(None)
+        except StopIteration:
+            return
+        except Exception:
+            self._fail("connection lost")
+            return
+        self._queued_bytes = len(frame)
+        self._writer = asyncio.get_running_loop().create_task(
+            self._drain(_resume(writing, waits_for), len(frame))
+        )
+
+    def close(self) -> None:
+        """Drop what waits and take nothing more."""
+        self._closed = True
+        self._queue = None
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.cancel()
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes taken but not yet given to the connection."""
+        return self._queued_bytes
+
+    async def flushed(self) -> None:
+        """Return when everything taken so far is written, or the outbox is closed."""
+        writer = self._writer
+        if writer is not None:
+            await asyncio.wait([writer])
+
+    def _enqueue(self, frame: bytes) -> None:
+        self._queued_bytes += len(frame)
+        if self._queued_bytes > self._max_bytes:
+            self._fail("too much data is waiting for a client that reads too slowly")
+            return
+        if self._queue is None:
+            self._queue = deque()
+        self._queue.append(frame)
+
+    async def _drain(self, first: Awaitable[None], size: int) -> None:
+        try:
+            async with asyncio.timeout(self._stall_seconds):
+                await first
+            self._queued_bytes -= size
+            while self._queue:
+                frame = self._queue.popleft()
+                async with asyncio.timeout(self._stall_seconds):
+                    await self._send(frame)
+                self._queued_bytes -= len(frame)
+        except TimeoutError:
+            self._writer = None
+            self._fail("the client has stopped reading")
+        except Exception:  # noqa: BLE001 - whatever the transport raises, the peer is gone
+            self._writer = None
+            self._fail("connection lost")
+        else:
+            self._writer = None
+            self._queue = None
+
+    def _fail(self, reason: str) -> None:
+        if self._closed:
+            return
+        self.close()
+        self._on_failure(reason)
+
+
+@coroutine
+def _resume(
+    writing: Coroutine[Any, Any, None], waits_for: Any
+) -> Generator[Any, Any, None]:
+    """Go on with a coroutine that has already run to its first suspension at ``waits_for``."""
+    while True:
+        try:
+            sent = yield waits_for
+        except BaseException as error:
+            step = lambda error=error: writing.throw(error)  # noqa: E731
+        else:
+            step = lambda sent=sent: writing.send(sent)  # noqa: E731
+        try:
+            waits_for = step()
+        except StopIteration:
+            return

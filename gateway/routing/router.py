@@ -1,0 +1,279 @@
+"""Waist 2: every message between peers passes ``Router.route``.
+
+It stamps the sender's identity, makes addresses absolute, keeps workspaces apart and hands the
+message to one client, to the subscribers of a workspace, or to the gateway's own endpoint. All of
+it is synchronous, so messages from one sender to one receiver stay in order. It does not decode
+bodies, does not know services, and never waits for anybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final, Protocol
+
+from gateway.routing.session import ClientSession
+from gateway.wire.codec import IDENTITY_KEYS, Identity, Splitter, join, pack
+from schema.errors import GatewayError, InvalidMessage, PayloadTooLarge, PermissionDenied
+
+METHOD: Final = "method"
+BROADCAST: Final = "*"
+
+SERVER_TYPES: Final = frozenset(
+    {
+        "client_connected",
+        "client_disconnected",
+        "client_updated",
+        "connected",
+        "disconnected",
+        "error",
+        "force-exit",
+        "manager_refreshed",
+        "peer_not_found",
+        "service_added",
+        "service_removed",
+        "service_updated",
+        "services_registered",
+        "services_registration_failed",
+    }
+)
+"""Types that client libraries take as the server's word; no client may send them."""
+
+
+class LocalEndpoint(Protocol):
+    """The gateway's own peer."""
+
+    def receive(
+        self, sender: ClientSession, header: dict[str, Any], body: bytes, addressed_as: str
+    ) -> None:
+        """Take a message that a client sent to ``addressed_as``. Must not block or raise."""
+        ...
+
+    def peer_gone(self, address: str) -> None:
+        """A client has left: calls to it will not be answered."""
+        ...
+
+
+class Router:
+    """The table of connected clients, and the way of a message through it."""
+
+    def __init__(self, manager_id: str, *, max_relay_bytes: int) -> None:
+        self.manager_id = manager_id
+        self.manager_address = f"*/{manager_id}"
+        self.endpoint: LocalEndpoint | None = None
+        self._max_relay_bytes = max_relay_bytes
+        self._sessions: dict[str, ClientSession] = {}
+        self._workspaces: dict[str, dict[str, ClientSession]] = {}
+        self._split = Splitter().split
+
+    # The table
+
+    def get(self, address: str) -> ClientSession | None:
+        return self._sessions.get(address)
+
+    def sessions(self) -> list[ClientSession]:
+        """All connected clients."""
+        return list(self._sessions.values())
+
+    def sessions_in(self, workspace: str) -> list[ClientSession]:
+        return list(self._workspaces.get(workspace, {}).values())
+
+    def attach(self, session: ClientSession) -> ClientSession | None:
+        """Make a client reachable; returns the session it replaces, which is no longer routed."""
+        replaced = self._sessions.get(session.address)
+        self._sessions[session.address] = session
+        self._workspaces.setdefault(session.workspace, {})[session.client_id] = session
+        return replaced
+
+    def detach(self, session: ClientSession) -> bool:
+        """Forget a client. False (and nothing happens) if another session has taken its place."""
+        if self._sessions.get(session.address) is not session:
+            return False
+        del self._sessions[session.address]
+        members = self._workspaces[session.workspace]
+        del members[session.client_id]
+        if not members:
+            del self._workspaces[session.workspace]
+        return True
+
+    def announce_departure(self, session: ClientSession) -> None:
+        """Tell those who may wait for a client that it has gone; they fail their calls at once."""
+        if self.endpoint is not None:
+            self.endpoint.peer_gone(session.address)
+        data = {"id": session.client_id, "workspace": session.workspace}
+        frame = pack({"type": "client_disconnected", "to": BROADCAST, "data": data})
+        self._deliver_event(session.workspace, "client_disconnected", frame)
+        for address in session.foreign_callers or ():
+            caller = self._sessions.get(address)
+            if caller is not None:
+                caller.outbox.put(frame)
+
+    # Messages
+
+    def route(self, sender: ClientSession, frame: bytes) -> None:
+        """Take one binary frame from a client to where it goes.
+
+        Raises InvalidMessage, PayloadTooLarge and PermissionDenied; if the message belongs to a
+        call, that call has then already been rejected to the sender.
+        """
+        header, body = self._split(frame)
+        message_type, to = header.get("type"), header.get("to")
+        if type(message_type) is not str or type(to) is not str:
+            raise InvalidMessage("A message needs the text keys 'type' and 'to'")
+        try:
+            self._route_checked(sender, message_type, to, header, body)
+        except GatewayError as error:
+            self.reject(sender, header, self._absolute(sender, to), error)
+            raise
+
+    def _route_checked(
+        self,
+        sender: ClientSession,
+        message_type: str,
+        to: str,
+        header: dict[str, Any],
+        body: bytes,
+    ) -> None:
+        workspace, slash, client = to.partition("/")
+        if not slash:
+            workspace, client = sender.workspace, to
+            to = f"{workspace}/{to}"
+        if message_type == METHOD:
+            outgoing = _method_header(header, to)
+        else:
+            if message_type in SERVER_TYPES or message_type.startswith("workspace_"):
+                raise InvalidMessage(f"Messages of type {message_type!r} come from the server only")
+            outgoing = {k: v for k, v in header.items() if k not in IDENTITY_KEYS}
+            outgoing["to"] = to
+        if client == self.manager_id:
+            if self.endpoint is not None:
+                self.endpoint.receive(sender, outgoing, body, to)
+            return
+        if client == BROADCAST:
+            self._broadcast(sender, workspace, message_type, outgoing, body)
+            return
+        target = self._sessions.get(to)
+        if target is None:
+            self._peer_not_found(sender, header, to)
+            return
+        if target.workspace != sender.workspace and "session" in header:
+            if target.foreign_callers is None:
+                target.foreign_callers = set()
+            target.foreign_callers.add(sender.address)
+        self._relay(target, outgoing, sender.identity, body)
+
+    def _relay(
+        self, target: ClientSession, outgoing: dict[str, Any], identity: Identity, body: bytes
+    ) -> None:
+        frame = join(outgoing, identity, body)
+        if len(frame) > self._max_relay_bytes:
+            raise PayloadTooLarge(
+                f"A message of {len(frame)} bytes is over the limit of {self._max_relay_bytes}; "
+                "send it in chunks through message_cache"
+            )
+        target.outbox.put(frame)
+
+    def _broadcast(
+        self,
+        sender: ClientSession,
+        workspace: str,
+        message_type: str,
+        outgoing: dict[str, Any],
+        body: bytes,
+    ) -> None:
+        if workspace != sender.workspace:
+            raise PermissionDenied("Permission denied: a broadcast stays in its own workspace")
+        if not sender.may_broadcast:
+            raise PermissionDenied(
+                f"Permission denied: read-only client {sender.address} cannot broadcast messages"
+            )
+        frame = join(outgoing, sender.identity, body)
+        if len(frame) > self._max_relay_bytes:
+            raise PayloadTooLarge(f"A broadcast of {len(frame)} bytes is over the limit")
+        self._deliver_event(workspace, message_type, frame)
+
+    # What the server itself sends
+
+    def send(self, address: str, header: dict[str, Any], identity: Identity, body: bytes) -> bool:
+        """Send a message of the gateway's own endpoint. False if the client is not connected."""
+        target = self._sessions.get(address)
+        if target is None:
+            return False
+        header["to"] = address
+        target.outbox.put(join(header, identity, body))
+        return True
+
+    def publish(self, workspace: str, event: str, data: Any) -> None:
+        """Send an event to the clients of a workspace that subscribed to it."""
+        members = self._workspaces.get(workspace)
+        if members and any(event in m.subscriptions for m in members.values()):
+            frame = pack({"type": event, "to": BROADCAST, "data": data})
+            self._deliver_event(workspace, event, frame)
+
+    def reject(
+        self, sender: ClientSession, header: dict[str, Any], from_: str, error: GatewayError
+    ) -> None:
+        """Answer a call on behalf of ``from_``, the address it was sent to."""
+        session = header.get("session")
+        if type(session) is not str:
+            return  # not a call: answering a reply with an error would start a storm of errors
+        failure = {"_rtype": "error", "_rvalue": error.wire_text(), "_rtrace": ""}
+        answer = {
+            "type": METHOD,
+            "from": from_,
+            "to": sender.address,
+            "ws": sender.workspace,
+            "method": f"{session}.reject",
+        }
+        sender.outbox.put(pack(answer) + pack({"args": [failure]}))
+
+    def _peer_not_found(self, sender: ClientSession, header: dict[str, Any], to: str) -> None:
+        session = header.get("session")
+        if type(session) is not str:
+            return
+        sender.outbox.put(
+            pack(
+                {
+                    "type": "peer_not_found",
+                    "from": self.manager_address,
+                    "to": sender.address,
+                    "session": session,
+                    "peer_id": to,
+                    "error": f"Peer {to} is not connected",
+                }
+            )
+        )
+
+    def _deliver_event(self, workspace: str, event: str, frame: bytes) -> None:
+        for session in list(self._workspaces.get(workspace, {}).values()):
+            if event in session.subscriptions:
+                session.outbox.put(frame)
+
+    @staticmethod
+    def _absolute(sender: ClientSession, to: str) -> str:
+        return to if "/" in to else f"{sender.workspace}/{to}"
+
+    def close_all(self, sessions: Iterable[ClientSession], code: int, reason: str) -> None:
+        """Ask every session's transport to close."""
+        for session in sessions:
+            session.close(code, reason)
+
+
+def _method_header(header: dict[str, Any], to: str) -> dict[str, Any]:
+    """The keys of a call or reply that travel on; anything else a sender adds is dropped."""
+    method = header.get("method")
+    if type(method) is not str:
+        raise InvalidMessage("A message of type 'method' needs the text key 'method'")
+    outgoing = {"type": METHOD, "to": to, "method": method}
+    session = header.get("session")
+    if session is not None:
+        if type(session) is not str:
+            raise InvalidMessage("The key 'session' must be text")
+        outgoing["session"] = session
+    parent = header.get("parent")
+    if parent is not None:
+        if type(parent) is not str:
+            raise InvalidMessage("The key 'parent' must be text")
+        outgoing["parent"] = parent
+    return outgoing
+
+

@@ -1,0 +1,56 @@
+"""One connected client, whatever transport it came by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gateway.routing.outbox import Outbox
+from gateway.wire.codec import Identity
+from schema.identity import Caller, Permission, User
+
+CLOSE_GOING_AWAY = 1001
+CLOSE_POLICY = 1008
+"""WebSocket close codes (RFC 6455, section 7.4.1)."""
+
+
+class ClientSession:
+    """A client as the router knows it. ``identity`` is what the server stamps on its messages."""
+
+    __slots__ = (
+        "address",
+        "caller",
+        "client_id",
+        "close",
+        "foreign_callers",
+        "identity",
+        "may_broadcast",
+        "outbox",
+        "subscriptions",
+        "user",
+        "workspace",
+    )
+
+    def __init__(
+        self,
+        *,
+        user: User,
+        workspace: str,
+        client_id: str,
+        outbox: Outbox,
+        close: Callable[[int, str], None],
+    ) -> None:
+        self.user = user
+        self.workspace = workspace
+        self.client_id = client_id
+        self.address = f"{workspace}/{client_id}"
+        self.caller = Caller(user, workspace, client_id)
+        self.identity = Identity(self.address, workspace, user.to_wire())
+        self.outbox = outbox
+        self.close = close
+        """Ask the transport to close the connection with a WebSocket code and a reason."""
+        permission = user.scope.permission_on(workspace)
+        self.may_broadcast = permission is not None and permission.covers(Permission.READ_WRITE)
+        self.subscriptions: set[str] = set()
+        self.foreign_callers: set[str] | None = None
+        """Addresses in other workspaces that have called this client: they get no workspace
+        events, yet must learn when it goes."""

@@ -1,0 +1,1 @@
+"""Bytes of the hypha-rpc protocol. Pure: no sockets, no event loop."""

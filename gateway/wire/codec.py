@@ -1,0 +1,133 @@
+"""Split and join messages: a msgpack header map, directly followed by an optional msgpack body map.
+
+The body of a relayed message is never decoded: only its top-level keys are looked at, because a
+receiving client merges them over the header, and a body that could overwrite ``from`` or ``user``
+would let its sender claim to be somebody else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgpack
+
+from schema.errors import InvalidMessage
+
+IDENTITY_KEYS: Final = frozenset({"ctx", "from", "to", "ws", "user"})
+"""Header keys that only the server sets; what a sender puts there is dropped."""
+
+FORBIDDEN_BODY_KEYS: Final = IDENTITY_KEYS | {"type", "method", "session", "parent"}
+"""Keys that a receiver would let win over the header. A body that has one is refused."""
+
+MAX_HEADER_KEYS: Final = 64
+_FIXMAP_LIMIT: Final = 16
+
+_packer = msgpack.Packer(use_bin_type=True)
+
+
+def pack(value: Any) -> bytes:
+    """Encode one value. Raises InvalidMessage for what msgpack cannot carry."""
+    try:
+        return _packer.pack(value)  # type: ignore[no-any-return]
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        _packer.reset()
+        raise InvalidMessage(f"The value cannot be sent: {error}") from None
+
+
+def unpack(data: bytes) -> Any:
+    """Decode exactly one value. Raises InvalidMessage."""
+    try:
+        return msgpack.unpackb(data, raw=False, strict_map_key=False)
+    except (ValueError, msgpack.UnpackException, RecursionError) as error:
+        raise InvalidMessage(f"Not a valid msgpack value: {error}") from None
+
+
+class Splitter:
+    """Splits frames. Keeps its decoder between frames, so one instance serves one event loop."""
+
+    def __init__(self) -> None:
+        self._unpacker = _new_unpacker()
+        self._fed = 0
+
+    def split(self, frame: bytes) -> tuple[dict[str, Any], bytes]:
+        """Return the header and the body's bytes (empty if there is none).
+
+        Raises InvalidMessage for anything but one map, or two maps of which the second has no key
+        that could overwrite the header.
+        """
+        unpacker = self._unpacker
+        start = self._fed
+        try:
+            unpacker.feed(frame)
+            header = unpacker.unpack()
+            if type(header) is not dict:
+                raise InvalidMessage("The header of a message must be a map")
+            if len(header) > MAX_HEADER_KEYS:
+                raise InvalidMessage("The header of a message has too many keys")
+            offset = unpacker.tell() - start
+            size = len(frame)
+            if offset == size:
+                self._fed = start + size
+                return header, b""
+            for _ in range(unpacker.read_map_header()):
+                key = unpacker.unpack()
+                if key in FORBIDDEN_BODY_KEYS:
+                    raise InvalidMessage(f"The body of a message must not have the key {key!r}")
+                unpacker.skip()
+            if unpacker.tell() - start != size:
+                raise InvalidMessage("A message has at most a header and a body")
+            self._fed = start + size
+            return header, frame[offset:]
+        except InvalidMessage:
+            self._renew()
+            raise
+        except (ValueError, TypeError, msgpack.UnpackException, RecursionError) as error:
+            self._renew()
+            raise InvalidMessage(f"Not a valid message: {error or type(error).__name__}") from None
+
+    def _renew(self) -> None:
+        # A decoder that stopped midway still holds the rest of the bad frame.
+        self._unpacker = _new_unpacker()
+        self._fed = 0
+
+
+def _new_unpacker() -> msgpack.Unpacker:
+    return msgpack.Unpacker(raw=False, strict_map_key=False, max_buffer_size=64 * 1024 * 1024)
+
+
+def unpack_body(body: bytes) -> dict[str, Any]:
+    """Decode a whole body; an absent one is an empty map. Raises InvalidMessage."""
+    if not body:
+        return {}
+    decoded = unpack(body)
+    if type(decoded) is not dict:
+        raise InvalidMessage("The body of a message must be a map")
+    return decoded
+
+
+class Identity:
+    """The sender's part of every header (``from``, ``ws``, ``user``), encoded once."""
+
+    __slots__ = ("address", "encoded", "workspace")
+
+    def __init__(self, address: str, workspace: str, user: Mapping[str, Any]) -> None:
+        self.address = address
+        self.workspace = workspace
+        self.encoded = pack({"from": address, "ws": workspace, "user": user})[1:]
+
+
+_IDENTITY_SIZE: Final = 3
+
+
+def join(header: dict[str, Any], identity: Identity, body: bytes) -> bytes:
+    """A frame: ``header`` (without identity keys) and the sender's identity, then the body."""
+    packed = pack(header)
+    size = len(header) + _IDENTITY_SIZE
+    if size < _FIXMAP_LIMIT:
+        return b"".join((_FIXMAPS[size], identity.encoded, packed[1:], body))
+    skip = 1 if len(header) < _FIXMAP_LIMIT else 3
+    return b"".join((b"\xde", size.to_bytes(2, "big"), identity.encoded, packed[skip:], body))
+
+
+_FIXMAPS: Final = tuple(bytes([0x80 | size]) for size in range(_FIXMAP_LIMIT))

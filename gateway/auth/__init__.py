@@ -1,0 +1,1 @@
+"""Who somebody is (``tokens``) and what they may do (``access``)."""

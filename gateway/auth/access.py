@@ -1,0 +1,109 @@
+"""The access decision. ``decide`` is the only place that says yes or no. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from schema.errors import PermissionDenied
+from schema.identity import Caller, Permission
+from schema.services import BUILT_IN, ServiceInfo, Visibility
+
+
+class Action(Enum):
+    """What can be done in a workspace, and the permission on it that this takes."""
+
+    CONNECT = ("connect", Permission.READ)
+    READ_WORKSPACE = ("read_workspace", Permission.READ)
+    LIST_CLIENTS = ("list_clients", Permission.READ)
+    PING_CLIENT = ("ping_client", Permission.READ)
+    READ_EVENTS = ("read_events", Permission.READ)
+    READ_SERVICE_TYPE = ("read_service_type", Permission.READ)
+    PARSE_TOKEN = ("parse_token", Permission.READ)
+    ECHO = ("echo", Permission.READ)
+    LOG_EVENT = ("log_event", Permission.READ_WRITE)
+    REGISTER_SERVICE = ("register_service", Permission.READ_WRITE)
+    UNREGISTER_SERVICE = ("unregister_service", Permission.READ_WRITE)
+    REGISTER_SERVICE_TYPE = ("register_service_type", Permission.READ_WRITE)
+    READ_ENVIRONMENT = ("read_environment", Permission.READ_WRITE)
+    WRITE_ENVIRONMENT = ("write_environment", Permission.READ_WRITE)
+    BOOKMARK = ("bookmark", Permission.READ_WRITE)
+    GENERATE_TOKEN = ("generate_token", Permission.ADMIN)
+    REVOKE_TOKEN = ("revoke_token", Permission.ADMIN)
+    DELETE_WORKSPACE = ("delete_workspace", Permission.ADMIN)
+    CLEAN_UP = ("clean_up", Permission.ADMIN)
+    MANAGE_OTHERS_SERVICES = ("manage_others_services", Permission.ADMIN)
+
+    def __init__(self, label: str, needs: Permission) -> None:
+        self.label = label
+        self.needs = needs
+
+
+class ServiceAction(Enum):
+    """What can be done with a service."""
+
+    USE = "use"
+    """Find it by its id, read it, call it."""
+    SEE_LISTED = "see_listed"
+    """Have it in a list."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The outcome of a decision, with the reason for the caller."""
+
+    allowed: bool
+    reason: str = ""
+
+    def require(self) -> None:
+        """Raise PermissionDenied unless allowed."""
+        if not self.allowed:
+            raise PermissionDenied(self.reason)
+
+
+_YES = Verdict(True)
+
+
+def decide(caller: Caller, action: Action | ServiceAction, resource: str | ServiceInfo) -> Verdict:
+    """May ``caller`` do ``action`` on ``resource``, a workspace id or a service? Denies by default."""
+    if isinstance(action, ServiceAction):
+        if isinstance(resource, ServiceInfo):
+            return _decide_service(caller, action, resource)
+        return Verdict(False, "Permission denied")
+    if isinstance(resource, str) and not caller.user.scope.is_specialised:
+        held = caller.user.scope.permission_on(resource)
+        if held is not None and held.covers(action.needs):
+            return _YES
+        return Verdict(False, f"Permission denied for workspace {resource}")
+    return Verdict(False, "Permission denied")
+
+
+def _decide_service(caller: Caller, action: ServiceAction, service: ServiceInfo) -> Verdict:
+    workspace = service.id.workspace
+    visibility = service.visibility
+    if caller.user.scope.is_specialised:
+        return Verdict(False, "Permission denied: this token serves one purpose only")
+    if visibility is Visibility.PUBLIC:
+        return _YES
+    if visibility is Visibility.UNLISTED:
+        if action is ServiceAction.USE:
+            return _YES
+        return Verdict(False, "Permission denied for an unlisted service")
+    if caller.user.scope.permission_on(workspace) is not None:
+        return _YES
+    if caller.workspace in service.authorized_workspaces:
+        return _YES
+    return Verdict(
+        False, f"Permission denied for non-public service in workspace {workspace}"
+    )
+
+
+def is_inside(caller: Caller, workspace: str) -> bool:
+    """Whether the caller may read the workspace, and so see its entries in full."""
+    return decide(caller, Action.READ_WORKSPACE, workspace).allowed
+
+
+def hidden_from_strangers(service: ServiceInfo) -> bool:
+    """Every client's own ``built-in`` service is public so that peers can reach it, yet it is no
+    offer to anybody: lists for strangers leave it out."""
+    return service.id.service_id == BUILT_IN

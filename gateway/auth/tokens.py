@@ -1,0 +1,164 @@
+"""Issue and verify tokens: JSON Web Tokens (RFC 7519) signed with HMAC-SHA256 (RFC 7515).
+
+The grants travel in the text claim ``scope``, because hypha-rpc clients read ``wid:`` from it:
+``ws:<workspace>#<r|rw|a>`` for a grant, ``wid:<workspace>`` for the current workspace,
+``cid:<client>`` for the client that the token is bound to; anything else is an extra scope. Parts
+that could be read as something else are refused when a token is made and when it is read.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+import jwt
+
+from schema.errors import InvalidRequest, Unauthenticated
+from schema.identity import Permission, Scope, User
+
+ALGORITHM: Final = "HS256"
+ISSUER: Final = "polyport"
+AUDIENCE: Final = "polyport"
+_PREFIXES: Final = ("ws:", "wid:", "cid:")
+_CACHE_SIZE: Final = 4096
+
+
+class TokenIssuer:
+    """Signs and checks tokens with one key. ``clock`` gives Unix seconds."""
+
+    def __init__(self, key: str, *, clock: Callable[[], float] = time.time) -> None:
+        self._key = key
+        self._clock = clock
+        self._verified: OrderedDict[str, User] = OrderedDict()
+
+    def issue(self, user: User, *, expires_in_seconds: float, purpose: str = "access") -> str:
+        """A token for ``user`` with its scope. Raises InvalidRequest for a scope that cannot be
+        written without ambiguity, or a life that is not positive."""
+        if not expires_in_seconds > 0:
+            raise InvalidRequest("A token's life must be more than 0 seconds")
+        now = self._clock()
+        claims: dict[str, Any] = {
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "sub": user.id,
+            "jti": secrets.token_urlsafe(12),
+            "iat": int(now),
+            "exp": int(now + expires_in_seconds),
+            "scope": format_scope(user.scope),
+            "purpose": purpose,
+            "roles": list(user.roles),
+            "anonymous": user.is_anonymous,
+            "email": user.email,
+            "parent": user.parent,
+        }
+        return jwt.encode(claims, self._key, algorithm=ALGORITHM)
+
+    def verify(self, token: str, *, purpose: str = "access") -> User:
+        """The user a token stands for. Raises Unauthenticated; nothing else."""
+        token = token.removeprefix("Bearer ").strip()
+        cached = self._verified.get(f"{purpose} {token}")
+        if cached is not None and (cached.expires_at or 0) > self._clock():
+            return cached
+        user = self._verify(token, purpose)
+        self._verified[f"{purpose} {token}"] = user
+        if len(self._verified) > _CACHE_SIZE:
+            self._verified.popitem(last=False)
+        return user
+
+    def _verify(self, token: str, purpose: str) -> User:
+        try:
+            claims = jwt.decode(
+                token,
+                self._key,
+                algorithms=[ALGORITHM],
+                audience=AUDIENCE,
+                issuer=ISSUER,
+                options={"require": ["exp", "sub", "scope"], "verify_exp": False},
+            )
+        except jwt.PyJWTError:
+            raise Unauthenticated("The token is not valid") from None
+        if claims["exp"] <= self._clock():
+            raise Unauthenticated("The token has expired. Please fetch a new one")
+        if claims.get("purpose") != purpose:
+            raise Unauthenticated("The token is not valid for this purpose")
+        try:
+            scope = parse_scope(claims["scope"])
+        except InvalidRequest as error:
+            raise Unauthenticated(error.message) from None
+        return User(
+            id=claims["sub"],
+            roles=tuple(claims.get("roles") or ()),
+            is_anonymous=bool(claims.get("anonymous")),
+            scope=scope,
+            email=claims.get("email"),
+            parent=claims.get("parent"),
+            expires_at=float(claims["exp"]),
+        )
+
+
+def format_scope(scope: Scope) -> str:
+    """The text claim of a scope. Raises InvalidRequest if a part could be read as another."""
+    parts: list[str] = []
+    for workspace, permission in scope.workspaces.items():
+        _check_word(workspace, forbidden="#")
+        parts.append(f"ws:{workspace}#{permission.value}")
+    if scope.current_workspace is not None:
+        _check_word(scope.current_workspace, forbidden="#")
+        parts.append(f"wid:{scope.current_workspace}")
+    if scope.client_id is not None:
+        _check_word(scope.client_id, forbidden="#")
+        parts.append(f"cid:{scope.client_id}")
+    check_extra_scopes(scope.extra_scopes)
+    parts.extend(scope.extra_scopes)
+    return " ".join(parts)
+
+
+def check_extra_scopes(extra_scopes: Iterable[object]) -> tuple[str, ...]:
+    """Extra scopes as they were given. Raises InvalidRequest for one that is not a single word, or
+    that would be read as a grant."""
+    checked: list[str] = []
+    for extra in extra_scopes:
+        if not isinstance(extra, str):
+            raise InvalidRequest("An extra scope must be text")
+        _check_word(extra)
+        if extra.startswith(_PREFIXES):
+            raise InvalidRequest(f"An extra scope must not begin with {extra.partition(':')[0]}:")
+        checked.append(extra)
+    return tuple(checked)
+
+
+def parse_scope(text: object) -> Scope:
+    """Read the text claim. Raises InvalidRequest for a part it does not understand."""
+    if not isinstance(text, str):
+        raise InvalidRequest("The token has no scope")
+    workspaces: dict[str, Permission] = {}
+    current: str | None = None
+    client_id: str | None = None
+    extra: list[str] = []
+    for part in text.split():
+        if part.startswith("ws:"):
+            name, hash_, letter = part[3:].partition("#")
+            if not name or not hash_:
+                raise InvalidRequest("The token's scope is malformed")
+            workspaces[name] = Permission(letter) if letter in ("r", "rw", "a") else _unknown()
+        elif part.startswith("wid:"):
+            if current is not None:
+                raise InvalidRequest("The token's scope names two current workspaces")
+            current = part[4:]
+        elif part.startswith("cid:"):
+            client_id = part[4:]
+        else:
+            extra.append(part)
+    return Scope(workspaces, current, client_id, tuple(extra))
+
+
+def _unknown() -> Permission:
+    raise InvalidRequest("The token's scope has an unknown permission")
+
+
+def _check_word(text: str, *, forbidden: str = "") -> None:
+    if not text or any(c.isspace() or c in forbidden or not c.isprintable() for c in text):
+        raise InvalidRequest(f"Not allowed in a token: {text!r}")

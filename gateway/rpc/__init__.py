@@ -1,0 +1,1 @@
+"""The gateway as a hypha-rpc peer: its own services, and its calls to providers."""

@@ -1,0 +1,427 @@
+"""The gateway as one long-lived RPC peer: it serves its own services and calls providers.
+
+There is one endpoint per process, reachable as ``*/<manager id>`` and, so that providers see the
+workspace of whoever calls, as ``<workspace>/<manager id>``. A call is a record with an outcome for
+every way it can end: reply, error, silence, or a provider that leaves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+from gateway.routing.router import METHOD, Router
+from gateway.routing.session import ClientSession
+from gateway.rpc.chunks import ChunkStore, send_in_chunks
+from gateway.rpc.local import LocalServices
+from gateway.rpc.streams import LocalStreams, RemoteStream
+from gateway.rpc.values import decode_error, encode_error
+from gateway.wire.codec import Identity, Splitter, join, pack, unpack_body
+from schema.errors import (
+    CallTimeout,
+    GatewayError,
+    InternalError,
+    InvalidMessage,
+    ProviderGone,
+)
+from schema.identity import Caller, Permission, Scope, User
+from schema.values import GENERATOR, rtype
+
+logger = logging.getLogger(__name__)
+
+SERVICES_PREFIX: Final = "services."
+ROOT_USER: Final = User("root", roles=("admin",), scope=Scope({"*": Permission.ADMIN}))
+_ENVELOPE_BYTES: Final = 1024
+_SETTLE: Final = frozenset({"resolve", "reject", "heartbeat"})
+
+
+@dataclass(slots=True)
+class _PendingCall:
+    """A call that waits for its provider."""
+
+    target: str
+    description: str
+    future: asyncio.Future[Any]
+    silence_seconds: float
+    heard_at: float = field(default_factory=time.monotonic)
+    timer: asyncio.TimerHandle | None = None
+
+
+class Endpoint:
+    """See the module. ``router`` carries its messages, ``services`` are what it serves."""
+
+    def __init__(
+        self,
+        router: Router,
+        services: LocalServices,
+        *,
+        chunk_bytes: int,
+        silence_seconds: float,
+    ) -> None:
+        self._router = router
+        self._services = services
+        self._chunk_bytes = chunk_bytes
+        self._silence_seconds = silence_seconds
+        self._pending: dict[str, _PendingCall] = {}
+        self._pending_by_target: dict[str, set[str]] = {}
+        self._chunks = ChunkStore()
+        self._streams = LocalStreams()
+        self._splitter = Splitter()
+        self._identities: WeakKeyDictionary[Caller, Identity] = WeakKeyDictionary()
+        self._reply_identities: WeakKeyDictionary[Caller, Identity] = WeakKeyDictionary()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._root = ROOT_USER.to_wire()
+        router.endpoint = self
+
+    @property
+    def calls_in_flight(self) -> int:
+        """Calls to providers that have not ended, and calls of clients being served."""
+        return len(self._pending) + len(self._tasks)
+
+    # Calling providers
+
+    def identity_of(self, caller: Caller) -> Identity:
+        """How a provider sees calls that the gateway makes for a caller without a connection."""
+        identity = self._identities.get(caller)
+        if identity is None:
+            address = f"{caller.workspace}/{self._router.manager_id}"
+            identity = Identity(address, caller.workspace, caller.user.to_wire())
+            self._identities[caller] = identity
+        return identity
+
+    def manager_identity(self, workspace: str) -> Identity:
+        """How a provider sees calls of the manager itself: as coming from its own workspace,
+        because the manager has already decided who may ask."""
+        return Identity(self._router.manager_address, workspace, self._root)
+
+    async def call(
+        self,
+        identity: Identity,
+        target: str,
+        method: str,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        silence_seconds: float | None = None,
+        parent: str | None = None,
+    ) -> Any:
+        """Call ``method`` of the client at ``target`` and return its value or a RemoteStream.
+
+        Raises ServiceError (it raised), ProviderGone, CallTimeout (neither reply nor heartbeat for
+        ``silence_seconds``), InvalidMessage (arguments that cannot be sent).
+        """
+        limit = silence_seconds or self._silence_seconds
+        session = secrets.token_urlsafe(12)
+        body = _call_body(args, kwargs, limit / 2)
+        call = self._open(session, target, method, limit)
+        try:
+            header = {"type": METHOD, "method": method, "session": session}
+            if parent is not None:
+                header["parent"] = parent
+            if len(body) > self._chunk_bytes:
+                header["to"] = target
+                await send_in_chunks(self, identity, target, join(header, identity, body), None)
+            elif not self._router.send(target, header, identity, body):
+                raise ProviderGone(f"The provider {target} is not connected")
+            value = await call.future
+        finally:
+            self._close(session, call)
+        if rtype(value) == GENERATOR:
+            return RemoteStream.of(self, identity, target, value)
+        return value
+
+    def _open(self, session: str, target: str, method: str, limit: float) -> _PendingCall:
+        loop = asyncio.get_running_loop()
+        call = _PendingCall(target, method, loop.create_future(), limit)
+        call.timer = loop.call_later(limit, self._check_silence, call)
+        self._pending[session] = call
+        self._pending_by_target.setdefault(target, set()).add(session)
+        return call
+
+    def _close(self, session: str, call: _PendingCall) -> None:
+        self._pending.pop(session, None)
+        if call.timer is not None:
+            call.timer.cancel()
+        if not call.future.done():
+            call.future.cancel()
+        waiting = self._pending_by_target.get(call.target)
+        if waiting is not None:
+            waiting.discard(session)
+            if not waiting:
+                del self._pending_by_target[call.target]
+
+    def _check_silence(self, call: _PendingCall) -> None:
+        if call.future.done():
+            return
+        left = call.heard_at + call.silence_seconds - time.monotonic()
+        if left <= 0:
+            call.future.set_exception(
+                CallTimeout(
+                    f"Method call timed out: {call.description} has sent neither reply nor "
+                    f"heartbeat for {call.silence_seconds:g} s"
+                )
+            )
+            return
+        call.timer = asyncio.get_running_loop().call_later(left, self._check_silence, call)
+
+    def peer_gone(self, address: str) -> None:
+        """Fail everything that waits for a client, and drop what it left behind."""
+        for session in list(self._pending_by_target.get(address, ())):
+            future = self._pending[session].future
+            if not future.done():
+                future.set_exception(ProviderGone(f"The provider {address} has disconnected"))
+        self._chunks.drop_sender(address)
+        self._streams.drop_reader(address)
+
+    # Serving clients
+
+    def receive(
+        self, sender: ClientSession, header: dict[str, Any], body: bytes, addressed_as: str
+    ) -> None:
+        """Take a message for the gateway itself: a reply, or a call of one of its services."""
+        if header["type"] != METHOD:
+            return
+        method: str = header["method"]
+        if method.startswith(SERVICES_PREFIX):
+            self._spawn(self._serve(sender, header, body, addressed_as))
+            return
+        session, _, action = method.rpartition(".")
+        call = self._pending.get(session)
+        if call is not None and action in _SETTLE:
+            # Only the client that was called may settle the call.
+            if call.target == sender.address:
+                self._settle(call, action, body)
+        elif session:
+            self._spawn(self._serve(sender, header, body, addressed_as))
+
+    def _settle(self, call: _PendingCall, action: str, body: bytes) -> None:
+        if action == "heartbeat":
+            call.heard_at = time.monotonic()
+            return
+        if call.future.done():
+            return
+        try:
+            args = unpack_body(body).get("args")
+            value = args[0] if isinstance(args, list) and args else None
+        except InvalidMessage as error:
+            call.future.set_exception(error)
+            return
+        if action == "resolve":
+            call.future.set_result(value)
+        else:
+            call.future.set_exception(decode_error(value))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(
+        self, sender: ClientSession, header: dict[str, Any], body: bytes, addressed_as: str
+    ) -> None:
+        """Run one call of a client and send what came of it."""
+        reply = _Reply.of(header, None)
+        try:
+            content = unpack_body(body)
+            reply = _Reply.of(header, content)
+            value = await self._with_heartbeats(
+                sender, addressed_as, reply, self._run(sender, header, content, addressed_as)
+            )
+        except asyncio.CancelledError:
+            raise
+        except GatewayError as error:
+            await self._answer(sender, addressed_as, reply.reject, encode_error(error), reply)
+        except Exception:
+            logger.exception("service_failed method=%s", header["method"])
+            failure = encode_error(InternalError("Internal error"))
+            await self._answer(sender, addressed_as, reply.reject, failure, reply)
+        else:
+            await self._answer(sender, addressed_as, reply.resolve, value, reply)
+
+    async def _run(
+        self, sender: ClientSession, header: dict[str, Any], content: dict[str, Any], to: str
+    ) -> Any:
+        args, kwargs = _arguments(content)
+        method: str = header["method"]
+        if not method.startswith(SERVICES_PREFIX):
+            return await self._streams.step(sender.address, method)
+        service, _, path = method[len(SERVICES_PREFIX) :].partition(".")
+        if service == "built-in" and path.startswith("message_cache."):
+            return self._cache(sender, path.partition(".")[2], args, kwargs, to)
+        value = await self._services.get(service).invoke(sender.caller, path, args, kwargs)
+        if hasattr(value, "__anext__"):
+            return self._streams.encode(sender.address, to, value)
+        return value
+
+    def _cache(
+        self,
+        sender: ClientSession,
+        action: str,
+        args: list[Any],
+        kwargs: dict[str, Any],
+        to: str,
+    ) -> None:
+        """Chunks of a message that is too long for one frame; ``process`` handles the whole."""
+        whole = self._chunks.handle(sender.address, action, args, kwargs)
+        if whole is None:
+            key = args[0] if args else kwargs.get("key")
+            call = self._pending.get(key) if isinstance(key, str) else None
+            if call is not None and call.target == sender.address:
+                call.heard_at = time.monotonic()
+            return
+        header, body = self._splitter.split(whole)
+        if header.get("type") != METHOD or not isinstance(header.get("method"), str):
+            raise InvalidMessage("A reassembled message must be a call or a reply")
+        self.receive(sender, header, body, to)
+
+    async def _with_heartbeats(
+        self,
+        sender: ClientSession,
+        addressed_as: str,
+        reply: _Reply,
+        work: Coroutine[Any, Any, Any],
+    ) -> Any:
+        """Run ``work``; while it lasts longer than the caller's interval, tell that it lives."""
+        if reply.heartbeat is None or reply.interval is None:
+            return await work
+        loop = asyncio.get_running_loop()
+        timer: asyncio.TimerHandle
+
+        def beat() -> None:
+            nonlocal timer
+            self._send(sender, addressed_as, reply.heartbeat, b"")
+            timer = loop.call_later(reply.interval, beat)
+
+        timer = loop.call_later(reply.interval, beat)
+        try:
+            return await work
+        finally:
+            timer.cancel()
+
+    async def _answer(
+        self,
+        sender: ClientSession,
+        addressed_as: str,
+        method: str | None,
+        value: Any,
+        reply: _Reply,
+    ) -> None:
+        if method is None:
+            return
+        try:
+            body = pack({"args": [value]})
+        except InvalidMessage as error:
+            method, body = reply.reject, pack({"args": [encode_error(error)]})
+        if len(body) <= self._chunk_bytes:
+            self._send(sender, addressed_as, method, body, parent=reply.session)
+            return
+        identity = self._reply_identity(sender, addressed_as)
+        header = {"type": METHOD, "to": sender.address, "method": method}
+        if reply.session is not None:
+            header["parent"] = reply.session
+        frame = join(header, identity, body)
+        try:
+            await send_in_chunks(self, identity, sender.address, frame, reply.session)
+        except GatewayError as error:
+            logger.info("reply_not_delivered reason=%s", error.code)
+
+    def _send(
+        self,
+        sender: ClientSession,
+        addressed_as: str,
+        method: str | None,
+        body: bytes,
+        parent: str | None = None,
+    ) -> None:
+        header = {"type": METHOD, "method": method}
+        if parent is not None:
+            header["parent"] = parent
+        # A reply comes from the address that was called; clients drop it otherwise.
+        identity = self._reply_identity(sender, addressed_as)
+        header["to"] = sender.address
+        sender.outbox.put(join(header, identity, body))
+
+    def _reply_identity(self, sender: ClientSession, addressed_as: str) -> Identity:
+        identity = self._reply_identities.get(sender.caller)
+        if identity is None or identity.address != addressed_as:
+            identity = Identity(addressed_as, sender.workspace, self._root)
+            self._reply_identities[sender.caller] = identity
+        return identity
+
+
+@dataclass(slots=True)
+class _Reply:
+    """Where the outcome of a call goes. Only method names come from the caller; the address never
+    does, it is always the sender's own."""
+
+    session: str | None = None
+    resolve: str | None = None
+    reject: str | None = None
+    heartbeat: str | None = None
+    interval: float | None = None
+
+    @classmethod
+    def of(cls, header: Mapping[str, Any], content: Mapping[str, Any] | None) -> _Reply:
+        session = header.get("session")
+        if session is None:
+            return cls()
+        promise = content.get("promise", "*") if content is not None else "*"
+        if isinstance(promise, Mapping):
+            return cls(
+                session,
+                _method_of(promise.get("resolve")),
+                _method_of(promise.get("reject")),
+                _method_of(promise.get("heartbeat")),
+                _seconds(promise.get("interval")),
+            )
+        return cls(
+            session,
+            f"{session}.resolve",
+            f"{session}.reject",
+            f"{session}.heartbeat",
+            _seconds((content or {}).get("t")),
+        )
+
+
+def _method_of(callback: object) -> str | None:
+    method = callback.get("_rmethod") if isinstance(callback, Mapping) else None
+    return method if isinstance(method, str) else None
+
+
+def _seconds(value: object) -> float | None:
+    if isinstance(value, (int, float)) and 0 < value < float("inf"):
+        return max(0.1, float(value))
+    return None
+
+
+def _arguments(content: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    """Positional and keyword arguments; with ``with_kwargs`` the last positional is the latter."""
+    args = content.get("args")
+    if args is None:
+        args = []
+    if not isinstance(args, list):
+        raise InvalidMessage("The key 'args' must be a list")
+    if content.get("with_kwargs"):
+        if not args or not isinstance(args[-1], dict):
+            raise InvalidMessage("With 'with_kwargs' the last argument must be a map")
+        kwargs = dict(args[-1])
+        return args[:-1], kwargs
+    return args, {}
+
+
+def _call_body(args: Sequence[Any], kwargs: Mapping[str, Any] | None, interval: float) -> bytes:
+    content: dict[str, Any] = {"promise": "*", "t": interval}
+    if kwargs:
+        content["args"] = [*args, kwargs]
+        content["with_kwargs"] = True
+    elif args:
+        content["args"] = list(args)
+    return pack(content)
+
+

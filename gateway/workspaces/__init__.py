@@ -1,0 +1,1 @@
+"""Workspaces, and the manager: the service through which clients use the gateway."""

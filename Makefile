@@ -1,0 +1,82 @@
+# Everything a developer does with this repository. Needs Python >= 3.11 with venv and pip.
+
+PYTHON ?= python3
+HOST ?= 127.0.0.1
+PORT ?= 9527
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+NODE_TESTS := tests/clients/node
+
+# Where the client tests find the previous generation of the MCP SDK.
+export POLYPORT_TEST_MCP1_PYTHON := $(CURDIR)/.venv-mcp1/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench lock clean
+.DELETE_ON_ERROR:
+
+help: ## Show this list
+	@awk -F ': |## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$3 }' Makefile
+
+run: $(VENV)/.installed ## Start the gateway on port 9527 with a sample service (HOST=, PORT=)
+	@$(BIN)/python examples/agents/run_sample.py --host $(HOST) --port $(PORT)
+
+test: check .venv-mcp1/.installed $(NODE_TESTS)/node_modules/.installed ## Run the checks and all tests
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.installed-dev ## Lint, formatting, types and the dependency rules between modules
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+bench: $(VENV)/.installed-dev ## Measure the gateway and write docs/benchmarks.md (HYPHA_PYTHON=)
+	$(BIN)/python -m tests.bench --output docs/benchmarks.md
+
+lock: .venv-lock/.installed ## Pin the newest dependencies that pyproject.toml admits
+	$(LOCK) pyproject.toml requirements.in -o requirements.txt
+	$(LOCK) pyproject.toml requirements.in --all-extras -c requirements.txt -o requirements-dev.txt
+	$(LOCK) requirements-mcp1.in -o requirements-mcp1.txt
+
+clean: ## Remove what make has made: environments, caches, builds
+	rm -rf .venv .venv-mcp1 .venv-lock $(NODE_TESTS)/node_modules build dist
+	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# One lock for every platform and Python version; no addresses of package indexes.
+LOCK = .venv-lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
+
+# Environments. Each is marked when it is complete and made anew from a changed list.
+
+$(BIN)/python .venv-mcp1/bin/python .venv-lock/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Polyport needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3" >&2; exit 1; }
+	$(PYTHON) -m venv $(@D:/bin=)
+
+$(VENV)/.installed: requirements.txt pyproject.toml | $(BIN)/python
+	$(PIP) --require-hashes -r requirements.txt
+	$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
+	$(PIP) --require-hashes -r requirements-dev.txt
+	@touch $@
+
+.venv-mcp1/.installed: requirements-mcp1.txt | .venv-mcp1/bin/python
+	.venv-mcp1/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes -r $<
+	@touch $@
+
+.venv-lock/.installed: | .venv-lock/bin/python
+	.venv-lock/bin/python -m pip --disable-pip-version-check install --quiet uv==0.13.8
+	@touch $@
+
+# The JavaScript client. Without Node.js its tests are skipped, and this says so.
+$(NODE_TESTS)/node_modules/.installed: $(NODE_TESTS)/package.json $(NODE_TESTS)/package-lock.json
+	@if command -v npm >/dev/null 2>&1; then \
+		echo "npm ci ($(NODE_TESTS))"; \
+		npm ci --prefix $(NODE_TESTS) --no-audit --no-fund --loglevel=error && touch $@; \
+	else \
+		echo "The tests of the JavaScript client are skipped: they need Node.js with npm, which is not installed."; \
+	fi

@@ -17,7 +17,7 @@ export POLYPORT_TEST_MCP1_PYTHON := $(CURDIR)/.venv-mcp1/bin/python
 .DELETE_ON_ERROR:
 
 help: ## Show this list
-	@awk -F ': |## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$3 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
 
 run: $(VENV)/.installed ## Start the gateway on port 9527 with a sample service (HOST=, PORT=)
 	@$(BIN)/python examples/agents/run_sample.py --host $(HOST) --port $(PORT)

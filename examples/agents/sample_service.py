@@ -3,8 +3,6 @@
 python examples/agents/sample_service.py --server-url http://127.0.0.1:9527
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 from collections.abc import AsyncIterator

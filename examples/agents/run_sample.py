@@ -76,7 +76,8 @@ async def main(host: str, port: int) -> int:
         stopping = asyncio.create_task(asked_to_stop.wait())
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if serving.done():
-            await serving  # raises what went wrong
+            await serving  # raises what went wrong; if nothing did, the gateway has ended
+            await gateway.wait()
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)
     finally:

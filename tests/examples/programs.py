@@ -20,9 +20,9 @@ MODEL_KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY")
 
 
 def environment() -> dict[str, str]:
-    """Ours, without what would make an example talk to a real model."""
+    """Ours, without the keys of real models, for a gateway that keeps nothing."""
     kept = {name: value for name, value in os.environ.items() if name not in MODEL_KEYS}
-    return {**kept, "PYTHONUNBUFFERED": "1"}
+    return {**kept, "PYTHONUNBUFFERED": "1", "POLYPORT_EPHEMERAL": "1"}
 
 
 class Program:

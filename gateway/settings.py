@@ -6,6 +6,7 @@ Every setting can be given as ``POLYPORT_<NAME>`` or, for deployments that move 
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
@@ -143,9 +144,22 @@ class Settings(BaseSettings):
         return value.rstrip("/") if value else None
 
     @property
+    def data_directory(self) -> Path:
+        """Where to keep what must survive a restart (XDG Base Directory Specification)."""
+        if self.data_dir is not None:
+            return self.data_dir
+        home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+        return Path(home) / "polyport"
+
+    @property
     def base_url(self) -> str:
         """The URL that clients are told; the same string for all of them."""
         if self.public_base_url:
             return self.public_base_url
-        host = "127.0.0.1" if self.host in ("0.0.0.0", "::", "") else self.host  # noqa: S104
+        return self.local_base_url
+
+    @property
+    def local_base_url(self) -> str:
+        """The URL that processes on this machine reach the server under."""
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::", "") else self.host
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"

@@ -31,7 +31,7 @@ class FakeStream:
     """Items of a Python generator as a ``ValueStream``; ``closed`` tells whether it was closed."""
 
     def __init__(self, items: Iterable[Any] | AsyncIterator[Any]) -> None:
-        self._items = items if hasattr(items, "__anext__") else _as_async(items)  # type: ignore[arg-type]
+        self._items = items if hasattr(items, "__anext__") else _as_async(items)
         self.closed = False
 
     def __aiter__(self) -> FakeStream:

@@ -52,7 +52,7 @@ class ServiceQuery:
         return self.service_id == MANAGER
 
     @classmethod
-    def parse(cls, text: str, workspace: str) -> ServiceQuery:
+    def parse(cls, text: object, workspace: str) -> ServiceQuery:
         """Parse a query as a caller in ``workspace`` writes it.
 
         Raises InvalidRequest for a repeated separator, an empty part, or a wildcard or glob

@@ -8,6 +8,7 @@ that could be read as something else are refused when a token is made and when i
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import time
 from collections import OrderedDict
@@ -33,6 +34,8 @@ class TokenIssuer:
         self._key = key
         self._clock = clock
         self._verified: OrderedDict[str, User] = OrderedDict()
+        self._revoked: dict[str, float] = {}
+        """Digest of each revoked token, and when it expires by itself."""
 
     def issue(self, user: User, *, expires_in_seconds: float, purpose: str = "access") -> str:
         """A token for ``user`` with its scope. Raises InvalidRequest for a scope that cannot be
@@ -56,6 +59,14 @@ class TokenIssuer:
         }
         return jwt.encode(claims, self._key, algorithm=ALGORITHM)
 
+    def revoke(self, token: str) -> None:
+        """Refuse a token from now on."""
+        now = self._clock()
+        self._revoked = {d: expiry for d, expiry in self._revoked.items() if expiry > now}
+        user = self.verify(token)
+        self._revoked[_digest(token)] = user.expires_at or now
+        self._verified.clear()
+
     def verify(self, token: str, *, purpose: str = "access") -> User:
         """The user a token stands for. Raises Unauthenticated; nothing else."""
         token = token.removeprefix("Bearer ").strip()
@@ -63,6 +74,8 @@ class TokenIssuer:
         if cached is not None and (cached.expires_at or 0) > self._clock():
             return cached
         user = self._verify(token, purpose)
+        if self._revoked and _digest(token) in self._revoked:
+            raise Unauthenticated("Token has been revoked")
         self._verified[f"{purpose} {token}"] = user
         if len(self._verified) > _CACHE_SIZE:
             self._verified.popitem(last=False)
@@ -97,6 +110,10 @@ class TokenIssuer:
             parent=claims.get("parent"),
             expires_at=float(claims["exp"]),
         )
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.removeprefix("Bearer ").strip().encode()).hexdigest()
 
 
 def format_scope(scope: Scope) -> str:

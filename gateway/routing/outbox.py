@@ -127,18 +127,16 @@ class Outbox:
 
 
 @coroutine
-def _resume(
-    writing: Coroutine[Any, Any, None], waits_for: Any
-) -> Generator[Any, Any, None]:
+def _resume(writing: Coroutine[Any, Any, None], waits_for: Any) -> Generator[Any, Any, None]:
     """Go on with a coroutine that has already run to its first suspension at ``waits_for``."""
     while True:
+        thrown: BaseException | None = None
+        sent: Any = None
         try:
             sent = yield waits_for
-        except BaseException as error:
-            step = lambda error=error: writing.throw(error)  # noqa: E731
-        else:
-            step = lambda sent=sent: writing.send(sent)  # noqa: E731
+        except BaseException as error:  # noqa: BLE001 - the coroutine decides what it does with it
+            thrown = error
         try:
-            waits_for = step()
+            waits_for = writing.throw(thrown) if thrown else writing.send(sent)
         except StopIteration:
             return

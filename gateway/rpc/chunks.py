@@ -12,6 +12,9 @@ from schema.errors import GatewayError, InvalidArguments, LimitExceeded
 CHUNK_BYTES: Final = 256 * 1024
 """Size of a chunk; clients use the same and drop frames over 512 KiB."""
 
+MAX_DIRECT_BYTES: Final = CHUNK_BYTES + 64 * 1024
+"""Longest body that is sent in one frame: a chunk and what is around it must fit."""
+
 CONCURRENT_CHUNKS: Final = 16
 MAX_BYTES_PER_SENDER: Final = 512 * 1024 * 1024
 MAX_MESSAGES_PER_SENDER: Final = 256
@@ -25,54 +28,30 @@ class ChunkStore:
         self._messages: dict[str, dict[str, dict[int, bytes]]] = {}
         self._bytes: dict[str, int] = {}
 
-    def handle(
-        self, sender: str, action: str, args: list[Any], kwargs: dict[str, Any]
-    ) -> bytes | None:
-        """Run one function of ``message_cache``; ``process`` returns the whole message.
-
-        Raises InvalidArguments (unknown key or function, wrong types), LimitExceeded.
-        """
-        named = dict(zip(_PARAMETERS.get(action, ()), args, strict=False)) | kwargs
-        key = named.get("key")
-        if not isinstance(key, str):
-            raise InvalidArguments("Missing required argument: 'key'")
-        if action == "create":
-            self._create(sender, key, overwrite=bool(named.get("overwrite")))
-        elif action == "set":
-            self._put(sender, key, named.get("index"), named.get("data"))
-        elif action == "append":
-            self._put(sender, key, len(self._message(sender, key)), named.get("data"))
-        elif action == "remove":
-            self._take(sender, key)
-        elif action == "process":
-            chunks = self._take(sender, key)
-            return b"".join(chunks[index] for index in sorted(chunks))
-        else:
-            raise InvalidArguments(f"message_cache has no function {action!r}")
-        return None
-
     def drop_sender(self, sender: str) -> None:
         """Forget what a client that has left was sending."""
         self._messages.pop(sender, None)
         self._bytes.pop(sender, None)
 
-    def _create(self, sender: str, key: str, *, overwrite: bool) -> None:
+    def create(self, sender: str, key: str, *, overwrite: bool = False) -> None:
+        """Begin a message. Raises InvalidArguments (it exists already) and LimitExceeded."""
         messages = self._messages.setdefault(sender, {})
         if key in messages and not overwrite:
             raise InvalidArguments(f"Message with the same key ({key}) already exists.")
         if len(messages) >= MAX_MESSAGES_PER_SENDER:
             raise LimitExceeded("Too many unfinished long messages")
         if key in messages:
-            self._take(sender, key)
+            self.take(sender, key)
             messages = self._messages.setdefault(sender, {})
         messages[key] = {}
 
-    def _put(self, sender: str, key: str, index: object, data: object) -> None:
-        if not isinstance(index, int) or isinstance(index, bool) or index < 0:
-            raise InvalidArguments("The argument 'index' must be a whole number from 0")
-        if not isinstance(data, bytes):
-            raise InvalidArguments("The argument 'data' must be bytes")
+    def put(self, sender: str, key: str, index: int | None, data: bytes) -> None:
+        """Keep one chunk; ``index`` None appends. Raises InvalidArguments and LimitExceeded."""
         chunks = self._message(sender, key)
+        if index is None:
+            index = len(chunks)
+        if index < 0:
+            raise InvalidArguments("The argument 'index' must be a whole number from 0")
         total = self._bytes.get(sender, 0) + len(data) - len(chunks.get(index, b""))
         if total > MAX_BYTES_PER_SENDER:
             raise LimitExceeded("Too much data in unfinished long messages")
@@ -85,22 +64,14 @@ class ChunkStore:
         except KeyError:
             raise InvalidArguments(f"Message with key {key} does not exists.") from None
 
-    def _take(self, sender: str, key: str) -> dict[int, bytes]:
+    def take(self, sender: str, key: str) -> bytes:
+        """The whole message, which is then forgotten. Raises InvalidArguments."""
         chunks = self._message(sender, key)
         del self._messages[sender][key]
         self._bytes[sender] = self._bytes.get(sender, 0) - sum(map(len, chunks.values()))
         if not self._messages[sender]:
             self.drop_sender(sender)
-        return chunks
-
-
-_PARAMETERS: Final = {
-    "create": ("key", "heartbeat", "overwrite"),
-    "append": ("key", "data", "heartbeat"),
-    "set": ("key", "index", "data", "heartbeat"),
-    "remove": ("key",),
-    "process": ("key", "heartbeat"),
-}
+        return b"".join(chunks[index] for index in sorted(chunks))
 
 
 class Calls(Protocol):

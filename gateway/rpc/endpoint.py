@@ -18,8 +18,8 @@ from weakref import WeakKeyDictionary
 
 from gateway.routing.router import METHOD, Router
 from gateway.routing.session import ClientSession
-from gateway.rpc.chunks import ChunkStore, send_in_chunks
-from gateway.rpc.local import LocalServices
+from gateway.rpc.chunks import MAX_DIRECT_BYTES, ChunkStore, send_in_chunks
+from gateway.rpc.local import LocalServices, Packed
 from gateway.rpc.streams import LocalStreams, RemoteStream
 from gateway.rpc.values import decode_error, encode_error
 from gateway.wire.codec import Identity, Splitter, join, pack, unpack_body
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 SERVICES_PREFIX: Final = "services."
 ROOT_USER: Final = User("root", roles=("admin",), scope=Scope({"*": Permission.ADMIN}))
-_ENVELOPE_BYTES: Final = 1024
+_ONE_ARGUMENT: Final = pack({"args": [None]})[:-1]
 _SETTLE: Final = frozenset({"resolve", "reject", "heartbeat"})
 
 
@@ -61,16 +61,14 @@ class Endpoint:
         router: Router,
         services: LocalServices,
         *,
-        chunk_bytes: int,
         silence_seconds: float,
     ) -> None:
         self._router = router
         self._services = services
-        self._chunk_bytes = chunk_bytes
         self._silence_seconds = silence_seconds
         self._pending: dict[str, _PendingCall] = {}
         self._pending_by_target: dict[str, set[str]] = {}
-        self._chunks = ChunkStore()
+        self.chunks = ChunkStore()
         self._streams = LocalStreams()
         self._splitter = Splitter()
         self._identities: WeakKeyDictionary[Caller, Identity] = WeakKeyDictionary()
@@ -124,7 +122,7 @@ class Endpoint:
             header = {"type": METHOD, "method": method, "session": session}
             if parent is not None:
                 header["parent"] = parent
-            if len(body) > self._chunk_bytes:
+            if len(body) > MAX_DIRECT_BYTES:
                 header["to"] = target
                 await send_in_chunks(self, identity, target, join(header, identity, body), None)
             elif not self._router.send(target, header, identity, body):
@@ -148,8 +146,8 @@ class Endpoint:
         self._pending.pop(session, None)
         if call.timer is not None:
             call.timer.cancel()
-        if not call.future.done():
-            call.future.cancel()
+        if not call.future.cancel() and not call.future.cancelled():
+            call.future.exception()  # looked at here, or asyncio would report it as lost
         waiting = self._pending_by_target.get(call.target)
         if waiting is not None:
             waiting.discard(session)
@@ -176,7 +174,7 @@ class Endpoint:
             future = self._pending[session].future
             if not future.done():
                 future.set_exception(ProviderGone(f"The provider {address} has disconnected"))
-        self._chunks.drop_sender(address)
+        self.chunks.drop_sender(address)
         self._streams.drop_reader(address)
 
     # Serving clients
@@ -252,32 +250,28 @@ class Endpoint:
         if not method.startswith(SERVICES_PREFIX):
             return await self._streams.step(sender.address, method)
         service, _, path = method[len(SERVICES_PREFIX) :].partition(".")
-        if service == "built-in" and path.startswith("message_cache."):
-            return self._cache(sender, path.partition(".")[2], args, kwargs, to)
         value = await self._services.get(service).invoke(sender.caller, path, args, kwargs)
         if hasattr(value, "__anext__"):
             return self._streams.encode(sender.address, to, value)
         return value
 
-    def _cache(
-        self,
-        sender: ClientSession,
-        action: str,
-        args: list[Any],
-        kwargs: dict[str, Any],
-        to: str,
-    ) -> None:
-        """Chunks of a message that is too long for one frame; ``process`` handles the whole."""
-        whole = self._chunks.handle(sender.address, action, args, kwargs)
-        if whole is None:
-            key = args[0] if args else kwargs.get("key")
-            call = self._pending.get(key) if isinstance(key, str) else None
-            if call is not None and call.target == sender.address:
-                call.heard_at = time.monotonic()
-            return
-        header, body = self._splitter.split(whole)
+    def heard(self, session: str, address: str) -> None:
+        """The client at ``address`` is sending a long reply to a call: it is not silent."""
+        call = self._pending.get(session)
+        if call is not None and call.target == address:
+            call.heard_at = time.monotonic()
+
+    def receive_long(self, sender: ClientSession, frame: bytes) -> None:
+        """Take a message that came in chunks, under the same rules as one that came whole.
+
+        Raises InvalidMessage.
+        """
+        header, body = self._splitter.split(frame)
+        to = header.get("to")
         if header.get("type") != METHOD or not isinstance(header.get("method"), str):
             raise InvalidMessage("A reassembled message must be a call or a reply")
+        if not isinstance(to, str) or to.partition("/")[2] != self._router.manager_id:
+            raise InvalidMessage("A reassembled message must be addressed to whom it was sent")
         self.receive(sender, header, body, to)
 
     async def _with_heartbeats(
@@ -293,12 +287,14 @@ class Endpoint:
         loop = asyncio.get_running_loop()
         timer: asyncio.TimerHandle
 
+        method, interval = reply.heartbeat, reply.interval
+
         def beat() -> None:
             nonlocal timer
-            self._send(sender, addressed_as, reply.heartbeat, b"")
-            timer = loop.call_later(reply.interval, beat)
+            self._send(sender, addressed_as, method, b"")
+            timer = loop.call_later(interval, beat)
 
-        timer = loop.call_later(reply.interval, beat)
+        timer = loop.call_later(interval, beat)
         try:
             return await work
         finally:
@@ -315,10 +311,12 @@ class Endpoint:
         if method is None:
             return
         try:
-            body = pack({"args": [value]})
+            body = _ONE_ARGUMENT + value if type(value) is Packed else pack({"args": [value]})
         except InvalidMessage as error:
+            if reply.reject is None:
+                return
             method, body = reply.reject, pack({"args": [encode_error(error)]})
-        if len(body) <= self._chunk_bytes:
+        if len(body) <= MAX_DIRECT_BYTES:
             self._send(sender, addressed_as, method, body, parent=reply.session)
             return
         identity = self._reply_identity(sender, addressed_as)
@@ -335,7 +333,7 @@ class Endpoint:
         self,
         sender: ClientSession,
         addressed_as: str,
-        method: str | None,
+        method: str,
         body: bytes,
         parent: str | None = None,
     ) -> None:

@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, get_type_hints
 
-from pydantic import ConfigDict, Field, create_model
-from pydantic.fields import FieldInfo
+from pydantic import BaseModel, ValidationError, create_model
 
 from gateway.rpc.values import encode_method
+from gateway.wire.codec import pack
 from schema.errors import FunctionNotFound, InvalidArguments, ServiceNotFound
 from schema.identity import Caller
 from schema.services import ServiceInfo
 
 LocalFunction = Callable[..., Awaitable[Any]]
 """``async def fn(caller, ...)``; what follows the caller is what callers see."""
+
+
+class Packed(bytes):
+    """A value that is already encoded, for answers that are the same for everybody."""
 
 
 class LocalService:
@@ -59,6 +64,11 @@ class LocalService:
                 schema={"name": leaf, "description": bound.doc, "parameters": bound.parameters},
             )
 
+    @cached_property
+    def packed(self) -> Packed:
+        """The encoded form as bytes; clients fetch the manager several times per connection."""
+        return Packed(pack(self.encoded))
+
     async def invoke(
         self, caller: Caller, path: str, args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> Any:
@@ -86,13 +96,14 @@ class LocalServices:
 
 
 class _Bound:
-    """One function: its signature as callers see it."""
+    """One function, and its arguments as callers see them."""
 
     def __init__(self, function: LocalFunction) -> None:
         self.function = function
         self.doc = inspect.cleandoc(function.__doc__ or "")
-        self.names, self.required = _signature(function)
-        self.parameters = _json_schema(function)
+        self.model = _arguments_model(function)
+        self.names = list(self.model.model_fields)
+        self.parameters = _json_schema(self.model)
 
     async def call(self, caller: Caller, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         if len(args) > len(self.names):
@@ -106,38 +117,40 @@ class _Bound:
             if name in named:
                 raise InvalidArguments(f"got multiple values for argument '{name}'")
             named[name] = value
-        for name in self.required:
-            if name not in named:
-                raise InvalidArguments(f"Missing required argument: '{name}'")
-        return await self.function(caller, **named)
+        try:
+            checked = self.model.model_validate(named)
+        except ValidationError as error:
+            raise InvalidArguments(_first_problem(error)) from None
+        return await self.function(
+            caller, **{name: getattr(checked, name) for name in self.names}
+        )
 
 
-def _signature(function: LocalFunction) -> tuple[list[str], list[str]]:
-    parameters = list(inspect.signature(function).parameters.values())[1:]
-    required = [p.name for p in parameters if p.default is inspect.Parameter.empty]
-    return [p.name for p in parameters], required
-
-
-def _json_schema(function: LocalFunction) -> dict[str, Any]:
+def _arguments_model(function: LocalFunction) -> type[BaseModel]:
     hints = get_type_hints(function, include_extras=True)
     fields: dict[str, Any] = {}
     for parameter in list(inspect.signature(function).parameters.values())[1:]:
+        required = parameter.default is inspect.Parameter.empty
         annotation = hints.get(parameter.name, Any)
-        default: Any = parameter.default
-        if default is inspect.Parameter.empty:
-            default = ...
-        fields[parameter.name] = (annotation, default if _is_field(default) else Field(default))
-    model = create_model("Arguments", __config__=ConfigDict(arbitrary_types_allowed=True), **fields)
+        fields[parameter.name] = (annotation, ... if required else parameter.default)
+    return create_model("Arguments", **fields)
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    name = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "missing":
+        return f"Missing required argument: '{name}'"
+    return f"Argument '{name}': {problem['msg']}"
+
+
+def _json_schema(model: type[BaseModel]) -> dict[str, Any]:
     schema = model.model_json_schema()
     schema.pop("title", None)
-    for child in schema.get("properties", {}).values():
+    properties = schema.setdefault("properties", {})
+    for child in properties.values():
         child.pop("title", None)
-    schema.setdefault("properties", {})
     return schema
-
-
-def _is_field(value: object) -> bool:
-    return isinstance(value, FieldInfo)
 
 
 def describe_functions(functions: Mapping[str, LocalFunction]) -> dict[str, Any]:
@@ -151,7 +164,7 @@ def describe_functions(functions: Mapping[str, LocalFunction]) -> dict[str, Any]
         declared = {
             "name": leaf,
             "description": inspect.cleandoc(function.__doc__ or ""),
-            "parameters": _json_schema(function),
+            "parameters": _json_schema(_arguments_model(function)),
         }
         node[leaf] = {"type": "function", "function": declared}
     return tree

@@ -29,7 +29,7 @@ _packer = msgpack.Packer(use_bin_type=True)
 def pack(value: Any) -> bytes:
     """Encode one value. Raises InvalidMessage for what msgpack cannot carry."""
     try:
-        return _packer.pack(value)  # type: ignore[no-any-return]
+        return _packer.pack(value)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         _packer.reset()
         raise InvalidMessage(f"The value cannot be sent: {error}") from None
@@ -84,7 +84,7 @@ class Splitter:
             raise
         except (ValueError, TypeError, msgpack.UnpackException, RecursionError) as error:
             self._renew()
-            raise InvalidMessage(f"Not a valid message: {error or type(error).__name__}") from None
+            raise InvalidMessage(f"Not a valid message: {str(error) or type(error).__name__}") from None
 
     def _renew(self) -> None:
         # A decoder that stopped midway still holds the rest of the bad frame.

@@ -121,6 +121,10 @@ class Workspaces:
         del self._records[workspace]
         return record
 
+    def forget(self, workspace: str) -> None:
+        """Drop the record of a workspace that was never meant to last."""
+        self._records.pop(workspace, None)
+
     def is_owner(self, user: User, workspace: str) -> bool:
         """A user owns their personal workspace and those that list them."""
         if workspace == personal_workspace(user.id):

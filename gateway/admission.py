@@ -1,0 +1,209 @@
+"""Who gets in, and where: from the first message of a connection to a user in a workspace.
+
+Looks only at the message and at records; the connection itself is ``hub``'s. Each refusal has the
+text that clients know.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from gateway.auth.access import Action, decide
+from gateway.auth.tokens import TokenIssuer
+from gateway.workspaces.names import readable_name
+from gateway.workspaces.workspaces import PUBLIC_WORKSPACE, Workspaces
+from schema.errors import (
+    GatewayError,
+    InvalidRequest,
+    PermissionDenied,
+    Unauthenticated,
+    WorkspaceNotFound,
+)
+from schema.identity import (
+    ANONYMOUS_PREFIX,
+    Caller,
+    Permission,
+    Scope,
+    User,
+    personal_workspace,
+)
+from schema.ids import check_client_id
+
+RECONNECT: Final = "reconnect"
+"""Purpose of a reconnection token; it is good for nothing else."""
+
+ANONYMOUS_LIFE_SECONDS: Final = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """The first message of a client."""
+
+    client_id: str
+    workspace: str | None = None
+    token: str | None = None
+    reconnection_token: str | None = None
+
+    @classmethod
+    def read(cls, message: object) -> Hello:
+        """Raises InvalidRequest."""
+        if not isinstance(message, dict):
+            raise InvalidRequest("Failed to decode authentication information")
+        values: dict[str, Any] = {}
+        for key in ("workspace", "token", "reconnection_token"):
+            value = message.get(key)
+            if value is not None and not isinstance(value, str):
+                raise InvalidRequest(f"The key {key!r} must be text")
+            values[key] = value or None
+        if not message.get("client_id"):
+            raise InvalidRequest(
+                f"Failed to authenticate user to workspace: {values['workspace']}"
+            )
+        return cls(client_id=check_client_id(message["client_id"]), **values)
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A client that may come in."""
+
+    user: User
+    workspace: str
+    client_id: str
+    resumes: bool
+    """It proved with a reconnection token to be the client that had this id before."""
+
+
+class Doorkeeper:
+    """Decides about first messages. ``clock`` gives Unix seconds."""
+
+    def __init__(self, tokens: TokenIssuer, workspaces: Workspaces, clock: Any) -> None:
+        self._tokens = tokens
+        self._workspaces = workspaces
+        self._clock = clock
+
+    def admit(self, hello: Hello) -> Admission:
+        """Raises Unauthenticated, PermissionDenied, WorkspaceNotFound, InvalidRequest."""
+        if hello.reconnection_token is not None:
+            try:
+                return self._resume(hello, hello.reconnection_token)
+            except Unauthenticated:
+                if hello.token is None:
+                    raise
+        user = self._user(hello)
+        workspace = self._workspace(hello, user)
+        user = self._as_member(user, workspace)
+        decide_connect(Caller(user, workspace, hello.client_id), workspace)
+        return Admission(user, workspace, hello.client_id, resumes=False)
+
+    def act_in(self, user: User, workspace: str | None) -> Caller:
+        """The caller of a request that is not a connection: in the workspace it names if the user
+        may be there, else in the user's own.
+
+        Raises Unauthenticated for a credential that is bound to a client or to one purpose.
+        """
+        if user.scope.is_specialised:
+            raise Unauthenticated("This token serves one purpose only")
+        if user.scope.client_id is not None:
+            raise Unauthenticated("This token is bound to a client")
+        own = user.scope.current_workspace
+        if own is None:
+            own = personal_workspace(user.id)
+            if workspace is not None and workspace != own:
+                member = self._as_member(user, workspace)
+                if decide(Caller(member, workspace), Action.CONNECT, workspace).allowed:
+                    return Caller(member, workspace)
+        return Caller(self._as_member(user, own), own)
+
+    def reconnection_token(self, admission: Admission, life_seconds: float) -> str:
+        """A token with which this client, and no other, comes back."""
+        scope = replace(
+            admission.user.scope,
+            current_workspace=admission.workspace,
+            client_id=admission.client_id,
+        )
+        user = replace(admission.user, scope=scope)
+        return self._tokens.issue(user, expires_in_seconds=life_seconds, purpose=RECONNECT)
+
+    def _resume(self, hello: Hello, token: str) -> Admission:
+        user = self._tokens.verify(token, purpose=RECONNECT)
+        scope = user.scope
+        if scope.client_id != hello.client_id:
+            raise PermissionDenied(
+                "Failed to authenticate user: Client id mismatch, disconnecting"
+            )
+        workspace = scope.current_workspace or ""
+        if hello.workspace is not None and hello.workspace != workspace:
+            raise PermissionDenied(
+                f"Invalid scope, workspace mismatch: {workspace} != {hello.workspace}"
+            )
+        user = replace(user, scope=replace(scope, client_id=None))
+        if workspace == personal_workspace(user.id):
+            self._workspaces.ensure_personal(user)
+        self._workspaces.require(workspace)
+        decide_connect(Caller(user, workspace, hello.client_id), workspace)
+        return Admission(user, workspace, hello.client_id, resumes=True)
+
+    def _user(self, hello: Hello) -> User:
+        if hello.token is None:
+            return self._new_anonymous()
+        user = self._tokens.verify(hello.token)
+        bound = user.scope.client_id
+        if bound is not None and bound != hello.client_id:
+            raise PermissionDenied(
+                "Client id mismatch: this token is restricted to client with "
+                f"client_id='{bound}'"
+            )
+        if user.scope.is_specialised:
+            raise PermissionDenied("This token serves one purpose only")
+        return user
+
+    def _new_anonymous(self) -> User:
+        name = f"{ANONYMOUS_PREFIX}{readable_name()}"
+        own = personal_workspace(name)
+        return User(
+            id=name,
+            roles=("anonymous",),
+            is_anonymous=True,
+            scope=Scope({own: Permission.ADMIN}, current_workspace=own),
+            expires_at=self._clock() + ANONYMOUS_LIFE_SECONDS,
+        )
+
+    def _workspace(self, hello: Hello, user: User) -> str:
+        own = personal_workspace(user.id)
+        encoded = user.scope.current_workspace
+        wanted = hello.workspace or encoded or own
+        if hello.workspace and encoded and not user.is_anonymous and hello.workspace != encoded:
+            raise PermissionDenied(
+                f"Current workspace encoded in the token ({encoded}) does not match the "
+                f"specified workspace ({hello.workspace})"
+            )
+        if wanted == PUBLIC_WORKSPACE and not encoded:
+            wanted = own
+        if wanted == own and user.parent is None:
+            self._workspaces.ensure_personal(user)
+        if self._workspaces.get(wanted) is None:
+            raise WorkspaceNotFound(f"Workspace {wanted} does not exist or is not accessible")
+        return wanted
+
+    def _as_member(self, user: User, workspace: str) -> User:
+        """Owners are admins of what they own, unless the credential says less: a minted token
+        has what it was minted with."""
+        if user.parent is None and self._workspaces.is_owner(user, workspace):
+            granted = {**user.scope.workspaces, workspace: Permission.ADMIN}
+            return replace(user, scope=replace(user.scope, workspaces=granted))
+        return user
+
+
+def decide_connect(caller: Caller, workspace: str) -> None:
+    """Raises PermissionDenied, in the words that clients know."""
+    if not decide(caller, Action.CONNECT, workspace).allowed:
+        raise PermissionDenied(f"Permission denied for workspace: {workspace}")
+
+
+def refusal_text(error: GatewayError) -> tuple[str, bool]:
+    """What to tell a refused client, and whether its credential was the reason."""
+    if isinstance(error, Unauthenticated):
+        return f"Authentication error: {error.message}", True
+    message = f"'{error.message}'" if isinstance(error, WorkspaceNotFound) else error.message
+    return f"Failed to establish connection: {message}", False

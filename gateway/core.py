@@ -1,0 +1,129 @@
+"""Waist 1, implemented: what ``gateway.api.Gateway`` promises, on the registry and the endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gateway.admission import Doorkeeper
+from gateway.api import DEFAULT_OPTIONS, CallOptions, Credentials
+from gateway.auth.access import ServiceAction, decide, hidden_from_strangers, is_inside
+from gateway.auth.tokens import TokenIssuer
+from gateway.registry.directory import Directory
+from gateway.registry.registry import Registry
+from gateway.rpc.endpoint import Endpoint
+from gateway.rpc.local import LocalServices, Packed
+from gateway.wire.codec import unpack
+from gateway.workspaces.workspaces import Workspaces
+from schema.errors import (
+    FunctionNotFound,
+    GatewayError,
+    InternalError,
+    ServiceNotFound,
+    WorkspaceNotFound,
+)
+from schema.identity import Caller, anonymous_http_caller
+from schema.ids import ServiceQuery
+from schema.services import ServiceInfo
+
+
+class GatewayCore:
+    """See ``gateway.api.Gateway``."""
+
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        directory: Directory,
+        endpoint: Endpoint,
+        local: LocalServices,
+        workspaces: Workspaces,
+        tokens: TokenIssuer,
+        doorkeeper: Doorkeeper,
+    ) -> None:
+        self._registry = registry
+        self._directory = directory
+        self._endpoint = endpoint
+        self._local = local
+        self._workspaces = workspaces
+        self._tokens = tokens
+        self._doorkeeper = doorkeeper
+        self._anonymous = anonymous_http_caller()
+
+    async def authenticate(self, credentials: Credentials, workspace: str | None = None) -> Caller:
+        if credentials.token is None:
+            return self._anonymous
+        return self._doorkeeper.act_in(self._tokens.verify(credentials.token), workspace)
+
+    async def list_services(self, caller: Caller, workspace: str) -> list[ServiceInfo]:
+        if self._workspaces.get(workspace) is None:
+            raise WorkspaceNotFound(f"Workspace '{workspace}' not found")
+        inside = is_inside(caller, workspace)
+        return [
+            service
+            for service in self._registry.in_workspace(workspace)
+            if decide(caller, ServiceAction.SEE_LISTED, service).allowed
+            and (inside or not hidden_from_strangers(service))
+        ]
+
+    async def find_service(
+        self, caller: Caller, workspace: str, service: str, *, mode: str | None = None
+    ) -> ServiceInfo:
+        query = ServiceQuery.parse(service, workspace)
+        return await self._directory.find(caller, query, mode)
+
+    async def call(
+        self,
+        caller: Caller,
+        service: ServiceInfo,
+        function: str,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        options: CallOptions = DEFAULT_OPTIONS,
+    ) -> Any:
+        decide(caller, ServiceAction.USE, service).require()
+        if self._directory.is_local(service):
+            return await self._call_local(caller, service, function, args, kwargs or {})
+        if self._registry.get(service.id) is None:
+            raise ServiceNotFound(f"Service not found: {service.id}")
+        return await self._endpoint.call(
+            self._endpoint.identity_of(caller),
+            service.id.provider,
+            f"services.{service.id.service_id}.{function}",
+            args,
+            kwargs,
+            silence_seconds=options.silence_timeout_seconds,
+        )
+
+    async def read(self, caller: Caller, service: ServiceInfo, path: str = "") -> Any:
+        decide(caller, ServiceAction.USE, service).require()
+        node = await self._directory.fetch(service)
+        if isinstance(node, Packed):
+            node = unpack(node)
+        for key in path.split(".") if path else ():
+            try:
+                node = node[int(key)] if isinstance(node, list) else node[key]
+            except (KeyError, TypeError, IndexError, ValueError):
+                raise FunctionNotFound(f"{path} not found.") from None
+        return node
+
+    def workspace_version(self, workspace: str) -> int:
+        return self._registry.version(workspace)
+
+    async def _call_local(
+        self,
+        caller: Caller,
+        service: ServiceInfo,
+        function: str,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+    ) -> Any:
+        try:
+            value = await self._local.get(service.id.service_id).invoke(
+                caller, function, args, kwargs
+            )
+        except GatewayError:
+            raise
+        except Exception as error:
+            raise InternalError("Internal error") from error
+        return unpack(value) if isinstance(value, Packed) else value

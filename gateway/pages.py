@@ -1,0 +1,103 @@
+"""What a person or a probe sees first: the page at ``/`` and the health of the server."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from gateway.hub import Hub
+from gateway.settings import Settings
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Polyport {version}</title>
+<style>
+:root {{ color-scheme: light dark; --line: #8884; --soft: #8881; }}
+body {{ font: 16px/1.55 system-ui, sans-serif; max-width: 46rem; margin: 3rem auto; padding: 0 1.2rem; }}
+h1 {{ margin: 0; font-size: 2rem; }} h2 {{ margin-top: 2rem; font-size: 1.1rem; }}
+.version {{ opacity: .7; }}
+code, pre {{ font: 14px/1.5 ui-monospace, monospace; }}
+pre {{ background: var(--soft); border: 1px solid var(--line); border-radius: 8px; padding: .8rem 1rem;
+  overflow-x: auto; }}
+table {{ border-collapse: collapse; width: 100%; }}
+td {{ border-top: 1px solid var(--line); padding: .45rem .6rem .45rem 0; vertical-align: top; }}
+</style>
+</head>
+<body>
+<h1>Polyport</h1>
+<p class="version">version {version} at {url}</p>
+<p>Register a function over a websocket from wherever it runs. At that moment it is an RPC object,
+a web API and an MCP tool.</p>
+<h2>Register one</h2>
+<pre>pip install hypha-rpc</pre>
+<pre>import asyncio
+from hypha_rpc import connect_to_server
+from hypha_rpc.utils.schema import schema_function
+
+@schema_function
+def hello(name: str) -&gt; str:
+    "Greet somebody by name."
+    return f"Hello {{name}}!"
+
+async def main():
+    async with connect_to_server({{"server_url": "{url}"}}) as server:
+        service = await server.register_service({{
+            "id": "hello-world", "config": {{"visibility": "public"}}, "hello": hello,
+        }})
+        print(service.id)
+        await server.serve()
+
+asyncio.run(main())</pre>
+<h2>Three doors</h2>
+<table>
+<tr><td>RPC</td><td><code>get_service("&lt;workspace&gt;/&lt;service&gt;")</code></td></tr>
+<tr><td>HTTP</td><td><code>{url}/&lt;workspace&gt;/services/&lt;service&gt;/&lt;function&gt;</code></td></tr>
+<tr><td>MCP</td><td><code>{url}/&lt;workspace&gt;/mcp/&lt;service&gt;/mcp</code></td></tr>
+</table>
+<h2>State</h2>
+<p><a href="health/liveness">liveness</a> · <a href="health/readiness">readiness</a></p>
+</body>
+</html>
+"""
+
+
+class Pages:
+    """The first page and the health probes."""
+
+    def __init__(self, settings: Settings, hub: Hub, version: str) -> None:
+        self._hub = hub
+        self._html = _PAGE.format(version=escape(version), url=escape(settings.base_url))
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/", self.index, methods=["GET"]),
+            Route("/health/liveness", self.liveness, methods=["GET"]),
+            Route("/health/readiness", self.readiness, methods=["GET"]),
+        ]
+
+    async def index(self, request: Request) -> Response:
+        """The page at ``/``. Loads nothing from anywhere."""
+        policy = "default-src 'none'; style-src 'unsafe-inline'"
+        return HTMLResponse(self._html, headers={"content-security-policy": policy})
+
+    async def liveness(self, request: Request) -> Response:
+        """200 as long as the event loop answers."""
+        return JSONResponse({"status": "OK"})
+
+    async def readiness(self, request: Request) -> Response:
+        """200 while new work is taken, 503 once the server is stopping."""
+        if self._hub.is_draining:
+            return _down("stopping")
+        return JSONResponse({"status": "OK", "detail": {"connections": self._hub.connections}})
+
+
+def _down(reason: str) -> Response:
+    body: dict[str, Any] = {"status": "DOWN", "detail": reason}
+    return JSONResponse(body, status_code=503, headers={"retry-after": "5"})

@@ -1,0 +1,143 @@
+"""From a query to a service: find what matches, keep what the caller may use, choose one."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from gateway.auth.access import ServiceAction, decide
+from gateway.registry.registry import Registry
+from gateway.registry.selection import choose
+from gateway.rpc.endpoint import Endpoint
+from gateway.rpc.local import LocalServices
+from gateway.rpc.values import make_targets_absolute
+from schema.errors import GatewayError, InvalidRequest, ServiceNotFound
+from schema.identity import Caller
+from schema.ids import ServiceQuery
+from schema.services import ServiceInfo
+
+SELECT_PREFIX: Final = "select:"
+SELECT_CRITERIA: Final = ("min", "max", "first_success")
+DEFAULT_SELECT_SECONDS: Final = 2.0
+
+
+class Directory:
+    """Resolves queries, and shows the service objects behind them."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        endpoint: Endpoint,
+        local: LocalServices,
+        *,
+        manager: Callable[[], ServiceInfo],
+        manager_id: str,
+        load: Callable[[str], float],
+        base_url: str,
+        fetch_seconds: float,
+    ) -> None:
+        self._registry = registry
+        self._endpoint = endpoint
+        self._local = local
+        self._manager = manager
+        self._manager_id = manager_id
+        self._load = load
+        self._base_url = base_url
+        self._fetch_seconds = fetch_seconds
+
+    def is_local(self, service: ServiceInfo) -> bool:
+        """Whether the gateway itself offers the service."""
+        return service.id.client_id == self._manager_id
+
+    async def find(
+        self,
+        caller: Caller,
+        query: ServiceQuery,
+        mode: str | None = None,
+        *,
+        select_seconds: float = DEFAULT_SELECT_SECONDS,
+    ) -> ServiceInfo:
+        """One service that the query means and the caller may use.
+
+        Raises ServiceNotFound, PermissionDenied (all that match are closed to the caller),
+        AmbiguousService, InvalidRequest (mode).
+        """
+        if query.is_manager:
+            return self._manager()
+        found = self._registry.matching(query)
+        if not found:
+            raise ServiceNotFound(f"Service not found: {query}")
+        usable = [s for s in found if decide(caller, ServiceAction.USE, s).allowed]
+        if not usable:
+            decide(caller, ServiceAction.USE, found[0]).require()
+        if mode is not None and mode.startswith(SELECT_PREFIX):
+            return await self._select(caller, usable, mode, select_seconds)
+        return choose(
+            query,
+            usable,
+            mode,
+            pick=random.choice,
+            load=lambda service: self._load(service.id.provider),
+        )
+
+    async def fetch(self, service: ServiceInfo, *, timeout_seconds: float | None = None) -> Any:
+        """The service object as its provider shows it, usable from any workspace.
+
+        Raises ProviderGone, CallTimeout, ServiceError.
+        """
+        if self.is_local(service):
+            return self._local.get(service.id.service_id).packed
+        sid = service.id
+        value = await self._endpoint.call(
+            self._endpoint.manager_identity(sid.workspace),
+            sid.provider,
+            "services.built-in.get_service",
+            (sid.service_id,),
+            silence_seconds=timeout_seconds or self._fetch_seconds,
+        )
+        if not isinstance(value, dict):
+            raise ServiceNotFound(f"Service not found: {sid}")
+        make_targets_absolute(value, sid.workspace)
+        config = value.get("config")
+        config = dict(config) if isinstance(config, dict) else {}
+        config["workspace"] = sid.workspace
+        config["url"] = f"{self._base_url}/{sid.workspace}/services/{sid.client_id}:{sid.service_id}"
+        value["config"] = config
+        value["id"] = str(sid)
+        return value
+
+    async def _select(
+        self, caller: Caller, candidates: Sequence[ServiceInfo], mode: str, seconds: float
+    ) -> ServiceInfo:
+        """``select:<criteria>:<function>``: ask every instance at the same time, then choose."""
+        _, criteria, function = (*mode.split(":", 2), "", "")[:3]
+        if criteria not in SELECT_CRITERIA or not function:
+            raise InvalidRequest(
+                f"Invalid mode: {mode}. Expected select:<min|max|first_success>:<function>"
+            )
+        if len(candidates) == 1:
+            return candidates[0]
+        identity = self._endpoint.identity_of(caller)
+
+        async def ask(service: ServiceInfo) -> tuple[ServiceInfo, Any] | None:
+            try:
+                async with asyncio.timeout(seconds):
+                    answer = await self._endpoint.call(
+                        identity,
+                        service.id.provider,
+                        f"services.{service.id.service_id}.{function}",
+                    )
+            except (GatewayError, TimeoutError):
+                return None
+            return service, answer
+
+        answers = [a for a in await asyncio.gather(*map(ask, candidates)) if a is not None]
+        if criteria == "first_success" and answers:
+            return answers[0][0]
+        scored = [(s, float(v)) for s, v in answers if isinstance(v, (int, float))]
+        if not scored:
+            return random.choice(candidates)
+        best = min if criteria == "min" else max
+        return best(scored, key=lambda pair: pair[1])[0]

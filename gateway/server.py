@@ -1,0 +1,31 @@
+"""Entry points: ``python -m gateway.server`` and ``uvicorn gateway.server:app``.
+
+``app`` is made when it is first asked for, from the environment; importing this module does
+nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from typing import Any
+
+from gateway.app import create_app
+from gateway.settings import Settings
+
+
+@cache
+def _app_from_environment() -> Any:
+    return create_app(Settings())
+
+
+def __getattr__(name: str) -> Any:
+    if name == "app":
+        return _app_from_environment()
+    raise AttributeError(name)
+
+
+if __name__ == "__main__":
+    from gateway.cli import main  # noqa: PLC0415 - only as a command, or it would import itself
+
+    sys.exit(main(["serve", *sys.argv[1:]]))

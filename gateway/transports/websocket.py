@@ -1,0 +1,218 @@
+"""The websocket door: ``/ws``, an ASGI application (ASGI 3, websocket scope).
+
+Reads the first message, then hands every binary frame to the router. Text frames after the first
+message are control messages. Does not know what is in a message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any, Final
+from urllib.parse import parse_qs
+
+import orjson
+
+from gateway.admission import Hello, refusal_text
+from gateway.hub import Hub
+from gateway.routing.router import Router
+from gateway.routing.session import CLOSE_GOING_AWAY, CLOSE_POLICY, ClientSession
+from gateway.settings import Settings
+from schema.errors import GatewayError, Unavailable
+
+logger = logging.getLogger(__name__)
+
+CLOSE_UNSUPPORTED: Final = 1003
+MAX_CONTROL_CHARACTERS: Final = 1000
+MAX_REASON_BYTES: Final = 123
+"""Length of a close reason that fits its control frame (RFC 6455, section 5.5)."""
+
+MAX_BAD_FRAMES: Final = 100
+"""Malformed messages that a connection may send before it is closed."""
+
+CLOSE_SECONDS: Final = 5.0
+"""How long a client that does not read may hold up the closing of its connection."""
+
+_CREDENTIALS: Final = ("workspace", "client_id", "token", "reconnection_token")
+
+
+class WebSocketDoor:
+    """ASGI application for one path."""
+
+    def __init__(self, settings: Settings, hub: Hub, router: Router) -> None:
+        self._settings = settings
+        self._hub = hub
+        self._router = router
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await receive()  # websocket.connect
+        if self._hub.is_draining:
+            await _refuse_with_503(send)
+            return
+        await send({"type": "websocket.accept"})
+        connection = _Connection(receive, send)
+        query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+        if any(name in query for name in _CREDENTIALS):
+            await connection.close(
+                CLOSE_POLICY,
+                "Connection rejected, please  upgrade to `hypha-rpc` which pass the "
+                "authentication information in the first message",
+            )
+            return
+        session = await self._handshake(connection)
+        if session is None:
+            return
+        try:
+            await connection.send_json(self._hub.connection_info(session))
+            await self._serve(connection, session)
+        except asyncio.CancelledError:
+            if not connection.given_up:
+                raise
+        finally:
+            connection.ended = True
+            self._hub.closed(session)
+
+    async def _handshake(self, connection: _Connection) -> ClientSession | None:
+        try:
+            async with asyncio.timeout(self._settings.handshake_timeout_seconds):
+                first = await connection.receive_text_or_bytes()
+        except TimeoutError:
+            await connection.refuse("Authentication payload timeout", CLOSE_POLICY)
+            return None
+        if first is None:
+            return None
+        try:
+            message = orjson.loads(first) if isinstance(first, str) else None
+        except orjson.JSONDecodeError:
+            message = None
+        if not isinstance(message, dict):
+            await connection.refuse(
+                "Failed to decode authentication information", CLOSE_UNSUPPORTED
+            )
+            return None
+        try:
+            session = await self._hub.open(
+                Hello.read(message), send=connection.send_frame, close=connection.request_close
+            )
+        except Unavailable:
+            await connection.close(CLOSE_GOING_AWAY, "The server is stopping")
+            return None
+        except GatewayError as error:
+            text, bad_credential = refusal_text(error)
+            await connection.refuse(text, CLOSE_POLICY if bad_credential else CLOSE_GOING_AWAY)
+            return None
+        return session
+
+    async def _serve(self, connection: _Connection, session: ClientSession) -> None:
+        loop = asyncio.get_running_loop()
+        idle_seconds = self._settings.idle_timeout_seconds
+        heard_at = loop.time()
+        timer: asyncio.TimerHandle
+
+        def check_idle() -> None:
+            nonlocal timer
+            left = heard_at + idle_seconds - loop.time()
+            if left <= 0:
+                connection.request_close(CLOSE_GOING_AWAY, f"Idle timeout ({idle_seconds:g}s)")
+            else:
+                timer = loop.call_later(left, check_idle)
+
+        timer = loop.call_later(idle_seconds, check_idle)
+        receive, route = connection.receive, self._router.route
+        bad_frames = 0
+        try:
+            while True:
+                message = await receive()
+                if message["type"] != "websocket.receive":
+                    return
+                heard_at = loop.time()
+                frame = message.get("bytes")
+                if frame is None:
+                    await self._control(connection, session, message.get("text") or "")
+                    continue
+                try:
+                    route(session, frame)
+                except GatewayError as error:
+                    bad_frames += 1
+                    if bad_frames > MAX_BAD_FRAMES:
+                        await connection.refuse("Too many malformed messages", CLOSE_POLICY)
+                        return
+                    await connection.send_json({"type": "error", "message": error.message})
+        finally:
+            timer.cancel()
+
+    async def _control(self, connection: _Connection, session: ClientSession, text: str) -> None:
+        if len(text) > MAX_CONTROL_CHARACTERS:
+            return
+        try:
+            message = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            return
+        kind = message.get("type") if isinstance(message, dict) else None
+        if kind == "ping":
+            await connection.send_json({"type": "pong"})
+        elif kind == "refresh_token":
+            token = self._hub.reconnection_token(session)
+            await connection.send_json({"type": "reconnection_token", "reconnection_token": token})
+
+
+class _Connection:
+    """One websocket, as ASGI shows it."""
+
+    __slots__ = ("_closing", "_send", "_task", "ended", "given_up", "receive")
+
+    def __init__(self, receive: Any, send: Any) -> None:
+        self.receive = receive
+        self._send = send
+        self._task = asyncio.current_task()
+        self._closing: asyncio.Task[None] | None = None
+        self.ended = False
+        self.given_up = False
+        """The peer did not even take the close frame; its reader was cancelled."""
+
+    async def receive_text_or_bytes(self) -> str | bytes | None:
+        """The next message, or None if the client has gone."""
+        message = await self.receive()
+        if message["type"] != "websocket.receive":
+            return None
+        text: str | bytes | None = message.get("text")
+        return text if text is not None else message.get("bytes")
+
+    async def send_frame(self, frame: bytes) -> None:
+        await self._send({"type": "websocket.send", "bytes": frame})
+
+    async def send_json(self, message: dict[str, Any]) -> None:
+        await self._send({"type": "websocket.send", "text": orjson.dumps(message).decode()})
+
+    async def refuse(self, message: str, code: int) -> None:
+        """Tell why in a message, because a close reason is short, then close."""
+        await self.send_json({"type": "error", "message": message})
+        await self.close(code, message)
+
+    async def close(self, code: int, reason: str) -> None:
+        short = reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore")
+        await self._send({"type": "websocket.close", "code": code, "reason": short})
+
+    def request_close(self, code: int, reason: str) -> None:
+        """Close without waiting; the reader then sees the end of the connection."""
+        if self._closing is None and not self.ended:
+            self._closing = asyncio.get_running_loop().create_task(self._close_quietly(code, reason))
+
+    async def _close_quietly(self, code: int, reason: str) -> None:
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self.close(code, reason)
+        except Exception as error:  # noqa: BLE001 - whatever the transport raises, it is over
+            logger.debug("close_failed error=%s", type(error).__name__)
+            if not self.ended and self._task is not None:
+                self.given_up = True
+                self._task.cancel()
+
+
+async def _refuse_with_503(send: Any) -> None:
+    # Clients give up for good on an error message, but try again after an HTTP 5xx.
+    headers = [(b"content-type", b"text/plain"), (b"retry-after", b"5")]
+    await send({"type": "websocket.http.response.start", "status": 503, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": b"The server is stopping"})
+
+

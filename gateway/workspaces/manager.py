@@ -1,0 +1,30 @@
+"""The workspace manager: the service ``default`` at ``*/<manager id>`` that every client talks to.
+
+Puts the functions of its parts into one table and each behind its rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gateway.rpc.local import LocalFunction
+from gateway.workspaces.client_functions import ClientFunctions
+from gateway.workspaces.rules import RULES, guarded
+from gateway.workspaces.service_functions import ServiceFunctions
+from gateway.workspaces.token_functions import TokenFunctions
+from gateway.workspaces.workspace_functions import WorkspaceFunctions
+
+MANAGER_SERVICE = "default"
+
+Part = ServiceFunctions | WorkspaceFunctions | ClientFunctions | TokenFunctions
+
+
+def manager_functions(parts: Iterable[Part]) -> dict[str, LocalFunction]:
+    """Every function that has a rule, found in its part and guarded."""
+    found: dict[str, LocalFunction] = {}
+    for part in parts:
+        for name in RULES:
+            function = getattr(part, name, None)
+            if function is not None:
+                found[name] = guarded(name, function)
+    return {name: found[name] for name in RULES}

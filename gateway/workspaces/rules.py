@@ -1,0 +1,72 @@
+"""Which permission each function of the manager takes, in one table, enforced in one place."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any, Final
+
+from gateway.auth.access import Action, decide
+from gateway.rpc.local import LocalFunction
+from schema.identity import Caller
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """``action`` on the caller's workspace, or on the one that ``argument`` names. No action: the
+    function decides per service, or gives only what anybody may know."""
+
+    action: Action | None
+    argument: str | None = None
+
+
+RULES: Final[dict[str, Rule]] = {
+    "echo": Rule(Action.ECHO),
+    "log": Rule(Action.LOG_EVENT),
+    "log_event": Rule(Action.LOG_EVENT),
+    "get_events": Rule(Action.READ_EVENTS),
+    "get_event_stats": Rule(Action.READ_EVENTS),
+    "register_service": Rule(None),  # every client may register its own built-in
+    "unregister_service": Rule(Action.UNREGISTER_SERVICE),
+    "list_services": Rule(None),  # filtered entry by entry
+    "search_services": Rule(None),
+    "get_service": Rule(None),  # by the service's visibility
+    "get_service_info": Rule(None),
+    "list_clients": Rule(Action.LIST_CLIENTS, "workspace"),
+    "register_service_type": Rule(Action.REGISTER_SERVICE_TYPE),
+    "get_service_type": Rule(None),  # public types are for everybody
+    "list_service_types": Rule(Action.READ_SERVICE_TYPE, "workspace"),
+    "list_workspaces": Rule(None),  # only those the caller may read
+    "create_workspace": Rule(None),  # any registered user
+    "delete_workspace": Rule(Action.DELETE_WORKSPACE, "workspace"),
+    "get_workspace_info": Rule(Action.READ_WORKSPACE, "workspace"),
+    "get_summary": Rule(Action.READ_WORKSPACE),
+    "check_status": Rule(Action.READ_WORKSPACE),
+    "cleanup": Rule(Action.CLEAN_UP, "workspace"),
+    "bookmark": Rule(None),  # the caller's own list
+    "unbookmark": Rule(None),
+    "set_env": Rule(Action.WRITE_ENVIRONMENT),
+    "get_env": Rule(Action.READ_ENVIRONMENT),
+    "generate_token": Rule(None),  # the target workspace is inside a map
+    "revoke_token": Rule(Action.REVOKE_TOKEN),
+    "parse_token": Rule(Action.PARSE_TOKEN),
+    "ping": Rule(None),  # by the workspace of the client
+    "subscribe": Rule(None),  # own workspace only
+    "unsubscribe": Rule(None),
+}
+
+
+def guarded(name: str, function: LocalFunction) -> LocalFunction:
+    """The function, behind its rule. Raises KeyError for a function without one: deny by default."""
+    rule = RULES[name]
+    if rule.action is None:
+        return function
+    action, argument = rule.action, rule.argument
+
+    @functools.wraps(function)
+    async def checked(caller: Caller, **named: Any) -> Any:
+        workspace = (argument and named.get(argument)) or caller.workspace
+        decide(caller, action, workspace).require()
+        return await function(caller, **named)
+
+    return checked

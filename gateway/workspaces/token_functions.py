@@ -1,0 +1,86 @@
+"""Functions of the manager that are about tokens."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from gateway.auth.access import Action, decide
+from gateway.auth.tokens import TokenIssuer, check_extra_scopes
+from gateway.workspaces.names import readable_name
+from schema.errors import InvalidRequest, PermissionDenied, Unauthenticated
+from schema.identity import ANONYMOUS_PREFIX, Caller, Permission, Scope, User
+from schema.ids import check_client_id
+
+DEFAULT_LIFE_SECONDS: Final = 3600.0
+MAX_LIFE_SECONDS: Final = 90 * 86400.0
+
+
+class TokenFunctions:
+    """Mint, read and revoke tokens."""
+
+    def __init__(self, tokens: TokenIssuer) -> None:
+        self._tokens = tokens
+
+    async def generate_token(self, caller: Caller, config: dict[str, Any] | None = None) -> str:
+        """Make a token for a workspace that the caller administers; never for more than it has."""
+        options = config or {}
+        workspace = options.get("workspace") or caller.workspace
+        if not isinstance(workspace, str):
+            raise InvalidRequest("The option 'workspace' must be text")
+        if not decide(caller, Action.GENERATE_TOKEN, workspace).allowed:
+            held = caller.user.scope.permission_on(workspace)
+            raise PermissionDenied(
+                "Only admin can generate token."
+                if held
+                else f"You do not have any permission for workspace: {workspace}"
+            )
+        permission = Permission.parse(options.get("permission") or "read_write")
+        client_id = options.get("client_id")
+        scope = Scope(
+            {workspace: permission},
+            current_workspace=workspace,
+            client_id=check_client_id(client_id) if client_id is not None else None,
+            extra_scopes=check_extra_scopes(options.get("extra_scopes") or ()),
+        )
+        prefix = ANONYMOUS_PREFIX if caller.user.is_anonymous else ""
+        child = User(
+            id=f"{prefix}{readable_name()}",
+            # Roles are not inherited: a child has what its scope says and nothing else.
+            roles=("anonymous",) if caller.user.is_anonymous else (),
+            is_anonymous=caller.user.is_anonymous,
+            scope=scope,
+            email=caller.user.email,
+            parent=caller.user.effective_id,
+        )
+        return self._tokens.issue(child, expires_in_seconds=_life(options.get("expires_in")))
+
+    async def parse_token(self, caller: Caller, token: str) -> dict[str, Any]:
+        """Read a token of this workspace."""
+        user = self._tokens.verify(token)
+        current = user.scope.current_workspace
+        if current is not None and current != caller.workspace:
+            raise PermissionDenied(
+                f"The token is for workspace {current}, not for {caller.workspace}"
+            )
+        return user.to_wire()
+
+    async def revoke_token(self, caller: Caller, token: str) -> None:
+        """Make a token of this workspace invalid from now on."""
+        try:
+            user = self._tokens.verify(token)
+        except Unauthenticated as error:
+            raise InvalidRequest(f"Invalid token: {error.message}") from None
+        grants = user.scope.workspaces
+        if caller.workspace not in grants:
+            raise PermissionDenied("Only tokens of this workspace can be revoked here")
+        self._tokens.revoke(token)
+
+
+def _life(value: object) -> float:
+    if value is None:
+        return DEFAULT_LIFE_SECONDS
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+        raise InvalidRequest("The option 'expires_in' must be a number of seconds above 0")
+    if value > MAX_LIFE_SECONDS:
+        raise InvalidRequest(f"A token can live at most {MAX_LIFE_SECONDS:.0f} seconds")
+    return float(value)

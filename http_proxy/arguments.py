@@ -1,0 +1,120 @@
+"""Query strings and bodies → the arguments of a call. Pure.
+
+The rules for query values are the HTTP contract: scripts rely on which texts become numbers and
+which stay texts. Whoever needs the text ``"33"`` sends a body.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
+
+from http_proxy.encoding import from_json, from_msgpack
+from http_proxy.negotiation import Media
+from schema.errors import InvalidArguments, InvalidRequest, UnsupportedMediaType
+
+MODE = "_mode"
+RESERVED = frozenset({"workspace", "service_id", "function_key", MODE})
+"""Names that never reach a function over HTTP: they were path and selection parameters first."""
+
+_PARSERS = {Media.JSON: from_json, Media.MSGPACK: from_msgpack}
+_FLOAT_CHARACTERS = frozenset("0123456789.eE+-")
+_SMALLEST, _LARGEST = -(1 << 63), (1 << 64) - 1
+"""Integers that msgpack, and so the RPC wire, can carry."""
+
+
+class Arguments(NamedTuple):
+    """What a function is called with."""
+
+    positional: Sequence[Any] = ()
+    named: Mapping[str, Any] = {}
+
+
+def parse_query(query_string: bytes) -> dict[str, str]:
+    """The parameters of a URL as texts; of a repeated one the last counts."""
+    if not query_string:
+        return {}
+    return dict(parse_qsl(query_string.decode("latin-1"), keep_blank_values=True))
+
+
+def from_query(parameters: Mapping[str, str]) -> Arguments:
+    """Keyword arguments from a URL. Raises InvalidRequest for a value that cannot be read."""
+    return Arguments(
+        named={
+            name: read_value(name, text)
+            for name, text in parameters.items()
+            if name not in RESERVED
+        }
+    )
+
+
+def read_value(name: str, text: str) -> Any:
+    """The value that a text in a URL stands for.
+
+    Digits are an integer and Python's decimal floats a float, either with a sign; a text that
+    starts with a brace is JSON; everything else, also ``true``, ``null`` and ``nan``, is the text.
+    Raises InvalidRequest for broken JSON, characters such as ½ that are numeric but no digit, and
+    InvalidArguments for an integer beyond 64 bits.
+    """
+    if text.startswith("{"):
+        try:
+            return from_json(text.encode())
+        except InvalidRequest as error:
+            raise InvalidRequest(f"Invalid query parameter {name!r}: {error.message}") from None
+    digits = text[1:] if text.startswith(("-", "+")) else text
+    if digits.isnumeric():
+        return _integer(name, text)
+    if _FLOAT_CHARACTERS.issuperset(text):
+        try:
+            number = float(text)
+        except ValueError:
+            return text
+        return number if math.isfinite(number) else text
+    return text
+
+
+def _integer(name: str, text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        raise InvalidRequest(
+            f"Invalid query parameter {name!r}: {text[:40]!r} is not a number"
+        ) from None
+    if not _SMALLEST <= number <= _LARGEST:
+        raise InvalidArguments(
+            f"Invalid query parameter {name!r}: an integer beyond 64 bits; "
+            "send it as text in a JSON body"
+        )
+    return number
+
+
+def from_body(body: bytes, media: Media) -> Arguments:
+    """Arguments from a request body: a map names them, an array lists them, any other value is
+    the only one, and an empty body has none.
+
+    Raises InvalidRequest for a malformed body and UnsupportedMediaType.
+    """
+    if not body:
+        return Arguments()
+    parse = _PARSERS.get(media)
+    if parse is None:
+        raise unsupported()
+    try:
+        value = parse(body)
+    except InvalidRequest as error:
+        raise InvalidRequest(f"Invalid request body: {error.message}") from None
+    if isinstance(value, list):
+        return Arguments(positional=value)
+    if not isinstance(value, dict):
+        return Arguments(positional=(value,))
+    if not RESERVED.isdisjoint(value):
+        value = {name: item for name, item in value.items() if name not in RESERVED}
+    if media is Media.MSGPACK and not all(isinstance(name, str) for name in value):
+        raise InvalidRequest("Invalid request body: the names of arguments must be text")
+    return Arguments(named=value)
+
+
+def unsupported() -> UnsupportedMediaType:
+    return UnsupportedMediaType("Send arguments as application/json or application/msgpack")

@@ -1,0 +1,66 @@
+"""The call resource: one function (or constant) of one service.
+
+It asks the gateway and keeps nothing between requests. A call is not given up when its client
+leaves: scripts send a request and do not wait, and the function has no way to take back what it
+did. A stream is (``streams``).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.types import ASGIApp
+
+from gateway.api import Gateway
+from http_proxy.arguments import MODE, Arguments, from_body, from_query, parse_query, unsupported
+from http_proxy.encoding import value_reply
+from http_proxy.negotiation import Media
+from http_proxy.request import Request
+from http_proxy.streams import is_stream, open_stream
+from schema.identity import Caller
+from schema.services import ServiceInfo
+from schema.values import METHOD, rtype
+
+
+class Calls:
+    """Answers ``/{workspace}/services/{service}/{function}``."""
+
+    def __init__(self, gateway: Gateway, *, max_body_bytes: int) -> None:
+        self._gateway = gateway
+        self._max_body_bytes = max_body_bytes
+
+    async def answer(self, request: Request, caller: Caller) -> ASGIApp:
+        """Call the function, or read the constant. Raises GatewayError and ClientGone."""
+        query = parse_query(request.scope["query_string"])
+        service = await self._gateway.find_service(
+            caller, request.workspace, request.service, mode=query.get(MODE)
+        )
+        if request.scope["method"] == "POST":
+            arguments = await self._posted(request)
+        else:
+            arguments = from_query(query)
+        value = await self._value(caller, service, request.function, arguments)
+        if is_stream(value):
+            return await open_stream(value, request)
+        return value_reply(value, request.formats)
+
+    async def _posted(self, request: Request) -> Arguments:
+        media = request.media
+        if media is Media.JSON or media is Media.MSGPACK:
+            return from_body(await request.body(self._max_body_bytes), media)
+        # Programs that send nothing still name a type: curl -d '' says it is a form.
+        if await request.has_body():
+            raise unsupported()
+        return Arguments()
+
+    async def _value(
+        self, caller: Caller, service: ServiceInfo, function: str, arguments: Arguments
+    ) -> Any:
+        if function not in service.functions:
+            # Not declared: a constant, or a function that its provider did not describe.
+            member = await self._gateway.read(caller, service, function)
+            if rtype(member) != METHOD and not callable(member):
+                return member
+        return await self._gateway.call(
+            caller, service, function, arguments.positional, arguments.named
+        )

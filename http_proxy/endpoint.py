@@ -1,0 +1,72 @@
+"""The edge of the HTTP door: method, caller, and the one place where an exception becomes a
+response. What a resource does is its handler's affair.
+
+A handler returns its response as an ASGI application and is done with it: nothing that happens
+once a response has begun can turn into a second one.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from http_proxy.callers import Callers
+from http_proxy.cors import preflight
+from http_proxy.errors import MethodNotAllowed, error_reply
+from http_proxy.negotiation import negotiate
+from http_proxy.request import ClientGone, Request
+from schema.errors import GatewayError, InternalError
+from schema.identity import Caller
+
+Handler = Callable[[Request, Caller], Awaitable[ASGIApp]]
+
+logger = logging.getLogger(__name__)
+
+
+class Endpoint:
+    """One resource, as an ASGI application."""
+
+    def __init__(self, handler: Handler, callers: Callers, methods: Sequence[str]) -> None:
+        self._handler = handler
+        self._callers = callers
+        self._methods = frozenset(methods)
+        self._allow = ", ".join((*methods, "OPTIONS"))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            reply = await self._reply(scope, receive)
+        except ClientGone:
+            return
+        await reply(scope, receive, send)
+
+    async def _reply(self, scope: Scope, receive: Receive) -> ASGIApp:
+        try:
+            if scope["method"] not in self._methods:
+                return self._other_method(scope)
+            request = Request(scope, receive)
+            caller = await self._callers.identify(request)
+            return await self._handler(request, caller)
+        except ClientGone:
+            raise
+        except GatewayError as error:
+            return error_reply(error, as_problem=_wants_problem(scope))
+        except Exception:
+            logger.exception(
+                "http_request_failed method=%s path=%r", scope["method"], scope["path"]
+            )
+            internal = InternalError("Internal error; the server's log has the details")
+            return error_reply(internal, as_problem=_wants_problem(scope))
+
+    def _other_method(self, scope: Scope) -> ASGIApp:
+        if scope["method"] != "OPTIONS":
+            raise MethodNotAllowed(scope["method"], self._allow)
+        requested = dict(scope["headers"]).get(b"access-control-request-headers")
+        return preflight(self._allow, requested)
+
+
+def _wants_problem(scope: Scope) -> bool:
+    # Not through Request: what failed may be the very headers.
+    accept = b",".join(value for name, value in scope["headers"] if name == b"accept")
+    return negotiate(accept, None).problem

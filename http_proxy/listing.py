@@ -1,0 +1,47 @@
+"""The resources that describe services: those of a workspace, and one of them.
+
+Entries are the registry's, in the form that ``ServiceInfo.to_wire`` gives them; nothing is added.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.types import ASGIApp
+
+from gateway.api import Gateway
+from http_proxy.arguments import MODE, parse_query
+from http_proxy.encoding import value_reply
+from http_proxy.request import Request
+from schema.identity import Caller
+from schema.services import ServiceInfo
+
+
+class Listing:
+    """Answers ``/{workspace}/services`` and ``/{workspace}/services/{service}``."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    async def services(self, request: Request, caller: Caller) -> ASGIApp:
+        """The services that the caller may see; ids come without the workspace of the URL (HTTP
+        contract). Raises WorkspaceNotFound and other GatewayErrors."""
+        found = await self._gateway.list_services(caller, request.workspace)
+        prefix = f"{request.workspace}/"
+        entries = [_entry(service, caller) for service in found]
+        for entry in entries:
+            entry["id"] = entry["id"].removeprefix(prefix)
+        return value_reply(entries, request.formats)
+
+    async def service(self, request: Request, caller: Caller) -> ASGIApp:
+        """One service, with its full id. Raises ServiceNotFound and other GatewayErrors."""
+        query = parse_query(request.scope["query_string"])
+        service = await self._gateway.find_service(
+            caller, request.workspace, request.service, mode=query.get(MODE)
+        )
+        return value_reply(_entry(service, caller), request.formats)
+
+
+def _entry(service: ServiceInfo, caller: Caller) -> dict[str, Any]:
+    inside = caller.user.scope.permission_on(service.id.workspace) is not None
+    return service.to_wire(inside=inside)

@@ -1,0 +1,162 @@
+"""Reads a request straight from ASGI: headers in one pass, the body within its limit.
+
+Starlette's ``Request`` is not used here: its parsed mappings cost more than a whole small call.
+What the bytes mean is decided elsewhere (``arguments``, ``callers``, ``negotiation``).
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import AsyncIterator
+
+from starlette.types import Message, Receive, Scope
+
+from http_proxy.negotiation import Formats, Media, media_of, negotiate
+from schema.errors import InvalidRequest, PayloadTooLarge, Unauthenticated, UnsupportedMediaType
+from schema.ids import MANAGER
+
+_GZIP_WINDOW = 16 + zlib.MAX_WBITS
+
+
+class ClientGone(Exception):
+    """The client left before its request was complete or its response begun; there is
+    nobody left to tell."""
+
+
+class Request:
+    """One HTTP request."""
+
+    __slots__ = ("headers", "receive", "scope")
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        """Raises Unauthenticated for several ``Authorization`` headers."""
+        self.scope = scope
+        self.receive = receive
+        raw: list[tuple[bytes, bytes]] = scope["headers"]
+        headers = dict(raw)
+        self.headers: dict[bytes, bytes] = headers if len(headers) == len(raw) else _joined(raw)
+
+    @property
+    def workspace(self) -> str:
+        name: str = self.scope["path_params"]["workspace"]
+        return name
+
+    @property
+    def service(self) -> str:
+        """The service of the path, as the gateway is asked for it."""
+        name: str = self.scope["path_params"]["service"]
+        # Clients know the workspace manager by this word; the registry has its own for it.
+        return MANAGER if name == "ws" else name
+
+    @property
+    def function(self) -> str:
+        """Dotted path inside the service; a path with slashes means the same."""
+        path: str = self.scope["path_params"]["function"]
+        return path.strip("/").replace("/", ".") if "/" in path else path
+
+    @property
+    def media(self) -> Media:
+        return media_of(self.headers.get(b"content-type"))
+
+    @property
+    def formats(self) -> Formats:
+        """What this caller wants to get."""
+        return negotiate(self.headers.get(b"accept"), self.headers.get(b"content-type"))
+
+    async def body(self, limit: int) -> bytes:
+        """The body, decompressed.
+
+        Raises PayloadTooLarge if it is, or inflates to, more than ``limit`` bytes,
+        UnsupportedMediaType for a content coding other than gzip (RFC 9110 section 15.5.16),
+        InvalidRequest for broken gzip, and ClientGone.
+        """
+        coding = self.headers.get(b"content-encoding", b"identity").strip().lower()
+        if coding not in (b"identity", b"", b"gzip", b"x-gzip"):
+            raise UnsupportedMediaType("Content-Encoding can only be gzip")
+        self._check_declared_length(limit)
+        if b"gzip" in coding:
+            return await self._inflated(limit)
+        message = await self.receive()
+        if message["type"] == "http.request" and not message.get("more_body"):
+            body: bytes = message.get("body", b"")
+            if len(body) > limit:
+                raise _too_large(limit)
+            return body
+        parts: list[bytes] = []
+        size = 0
+        async for part in self._parts(message):
+            size += len(part)
+            if size > limit:
+                raise _too_large(limit)
+            parts.append(part)
+        return b"".join(parts)
+
+    async def has_body(self) -> bool:
+        """Whether a body follows, reading no more of it than needed. Raises ClientGone."""
+        declared = self.headers.get(b"content-length")
+        if declared is not None:
+            return declared.strip(b"0") != b""
+        async for part in self._parts(await self.receive()):
+            if part:
+                return True
+        return False
+
+    async def _inflated(self, limit: int) -> bytes:
+        inflate = zlib.decompressobj(_GZIP_WINDOW)
+        parts: list[bytes] = []
+        size = 0
+        begun = False
+        async for part in self._parts(await self.receive()):
+            data = part
+            while data:
+                begun = True
+                if inflate.eof:  # gzip allows several members in a row (RFC 1952 section 2.2)
+                    inflate = zlib.decompressobj(_GZIP_WINDOW)
+                try:
+                    # Never inflate more than shows that it is too much.
+                    plain = inflate.decompress(data, limit - size + 1)
+                except zlib.error as error:
+                    raise InvalidRequest(f"Invalid request body: not gzip ({error})") from None
+                size += len(plain)
+                if size > limit:
+                    raise _too_large(limit)
+                parts.append(plain)
+                data = inflate.unused_data
+        if begun and not inflate.eof:
+            raise InvalidRequest("Invalid request body: the gzip data is incomplete")
+        return b"".join(parts)
+
+    async def _parts(self, message: Message) -> AsyncIterator[bytes]:
+        while True:
+            if message["type"] != "http.request":
+                raise ClientGone
+            yield message.get("body", b"")
+            if not message.get("more_body"):
+                return
+            message = await self.receive()
+
+    def _check_declared_length(self, limit: int) -> None:
+        declared = self.headers.get(b"content-length")
+        if declared is None:
+            return
+        if not declared.isdigit():
+            raise InvalidRequest("Content-Length is not a number")
+        if len(declared) > 18 or int(declared) > limit:
+            raise _too_large(limit)
+
+
+def _too_large(limit: int) -> PayloadTooLarge:
+    return PayloadTooLarge(f"The request body is larger than {limit} bytes")
+
+
+def _joined(raw: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Repeated headers joined into one value (RFC 9110 section 5.3, RFC 9113 section 8.2.3)."""
+    headers: dict[bytes, bytes] = {}
+    for name, value in raw:
+        if name not in headers:
+            headers[name] = value
+        elif name == b"authorization":
+            raise Unauthenticated("The request carries several Authorization headers")
+        else:
+            headers[name] += (b"; " if name == b"cookie" else b", ") + value
+    return headers

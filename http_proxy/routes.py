@@ -1,0 +1,38 @@
+"""The URL table of the HTTP door, on one screen. No logic of its own.
+
+The paths, and that lists and services answer with and without a final slash, are the HTTP contract.
+"""
+
+from __future__ import annotations
+
+from starlette.routing import BaseRoute, Route
+
+from gateway.api import Gateway
+from gateway.settings import Settings
+from http_proxy.callers import Callers
+from http_proxy.calls import Calls
+from http_proxy.endpoint import Endpoint, Handler
+from http_proxy.listing import Listing
+
+READ = ("GET", "HEAD")
+CALL = ("GET", "HEAD", "POST")
+
+
+def routes(gateway: Gateway, settings: Settings) -> list[BaseRoute]:
+    """All routes. Each takes every method, so that preflights and refused methods are answered
+    here, in the form of all other answers."""
+    callers = Callers(gateway)
+    calls = Calls(gateway, max_body_bytes=settings.max_body_bytes)
+    listing = Listing(gateway)
+
+    def route(path: str, name: str, handler: Handler, methods: tuple[str, ...]) -> Route:
+        return Route(path, Endpoint(handler, callers, methods), name=name)
+
+    return [
+        # Ahead of calls, which would take it for a function with an empty name.
+        route("/{workspace}/services/{service}/", "service_slash", listing.service, READ),
+        route("/{workspace}/services/{service}/{function:path}", "call", calls.answer, CALL),
+        route("/{workspace}/services", "services", listing.services, READ),
+        route("/{workspace}/services/", "services_slash", listing.services, READ),
+        route("/{workspace}/services/{service}", "service", listing.service, READ),
+    ]

@@ -1,0 +1,171 @@
+"""Streams: the items of a generator as Server-Sent Events, NDJSON or msgpack, as they are made.
+
+Nothing is gathered: the next item is asked for when the last one has been handed to the
+transport, so a slow reader slows its generator. A client that leaves closes the generator.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any, TypeGuard
+
+from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.types import Message, Receive, Scope, Send
+
+from gateway.api import ValueStream
+from http_proxy.encoding import to_json, to_msgpack
+from http_proxy.errors import describe
+from http_proxy.negotiation import Media
+from http_proxy.request import ClientGone, Request
+from schema.errors import GatewayError, InternalError
+
+FIRST_ITEM_SECONDS = 5.0
+"""How long a status waits for the first item, so that a generator that fails at once is answered
+with the status of its error. Later errors are told inside the stream."""
+
+PING_SECONDS = 15
+"""Proxies drop connections that stay silent for a minute, some for half of that."""
+
+CLOSE_SECONDS = 5.0
+"""How long a provider may take to close its generator."""
+
+_HEADERS = {
+    "Access-Control-Allow-Origin": "*",
+    "Cache-Control": "no-cache",
+    "X-Accel-Buffering": "no",
+}
+_PING = b": ping\n\n"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Framing:
+    """How items are laid out in the body."""
+
+    media_type: str
+    frame: Callable[[Any], bytes]
+    end: bytes = b""
+    """What follows the last item; with it a reader can tell the end from a broken connection."""
+    ping: bytes = b""
+    """What an idle stream sends; empty where the format has no room for it."""
+
+
+FRAMINGS = {
+    Media.EVENTS: Framing(
+        "text/event-stream",
+        lambda item: b"data: " + to_json(item) + b"\n\n",
+        end=b"data: [DONE]\n\n",
+        ping=_PING,
+    ),
+    Media.NDJSON: Framing("application/x-ndjson", lambda item: to_json(item) + b"\n"),
+    Media.MSGPACK: Framing("application/msgpack", to_msgpack),
+}
+
+
+def is_stream(value: Any) -> TypeGuard[ValueStream]:
+    """Whether the result of a call is a generator's."""
+    return hasattr(value, "__anext__")
+
+
+async def open_stream(stream: ValueStream, request: Request) -> StreamReply:
+    """A response for a stream, once its first item is there or is long in coming.
+
+    Raises the GatewayError of a generator that fails before its first item, and ClientGone.
+    """
+    reply = StreamReply(stream, FRAMINGS[request.formats.stream], request.receive)
+    try:
+        await reply.begin()
+    except BaseException:
+        await reply.close()
+        raise
+    return reply
+
+
+class StreamReply:
+    """The response, as an ASGI application. It owns the stream and closes it."""
+
+    def __init__(self, stream: ValueStream, framing: Framing, receive: Receive) -> None:
+        self._stream = stream
+        self._framing = framing
+        self._first = asyncio.ensure_future(stream.__anext__())
+        self._gone = asyncio.ensure_future(_disconnected(receive))
+
+    async def begin(self) -> None:
+        """Wait for the first item; see ``open_stream``."""
+        await asyncio.wait(
+            (self._first, self._gone),
+            timeout=FIRST_ITEM_SECONDS,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        if self._first.done():
+            error = self._first.exception()
+            if error is not None and not isinstance(error, StopAsyncIteration):
+                raise error
+        elif self._gone.done():
+            raise ClientGone
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = EventSourceResponse(
+            self._chunks(),
+            headers=_HEADERS,
+            media_type=self._framing.media_type,
+            ping=PING_SECONDS if self._framing.ping else 0,
+            ping_message_factory=lambda: ServerSentEvent(comment="ping", sep="\n"),
+        )
+        try:
+            await response(scope, self._receive, send)
+        except OSError:
+            pass  # how an ASGI server says on sending that the client has left
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        """Stop waiting and close the generator at its provider."""
+        for task in (self._first, self._gone):
+            task.cancel()
+        await asyncio.gather(self._first, self._gone, return_exceptions=True)
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._stream.aclose()
+        except (GatewayError, TimeoutError) as error:
+            logger.info("http_stream_not_closed error=%r", error)
+
+    async def _receive(self) -> Message:
+        return await self._gone
+
+    async def _chunks(self) -> AsyncIterator[bytes]:
+        framing = self._framing
+        try:
+            if framing.ping and not self._first.done():
+                yield framing.ping
+            item = await self._first
+            while True:
+                yield framing.frame(item)
+                item = await self._stream.__anext__()
+        except StopAsyncIteration:
+            pass
+        except GatewayError as error:
+            yield framing.frame(_told(error))
+        except Exception:
+            logger.exception("http_stream_failed")
+            internal = InternalError("Internal error; the server's log has the details")
+            yield framing.frame(_told(internal))
+        if framing.end:
+            yield framing.end
+
+
+def _told(error: GatewayError) -> dict[str, Any]:
+    """The last item of a stream that failed; the key ``error`` is the HTTP contract."""
+    told = describe(error)
+    return {"error": told["detail"], "code": told["code"], "type": told["type"]}
+
+
+async def _disconnected(receive: Receive) -> Message:
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return message

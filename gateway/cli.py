@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from gateway import __version__
 from gateway.app import create_app
 from gateway.settings import Settings
+from gateway.transports.uvicorn_websocket import RelayWebSocketProtocol
 
 app = typer.Typer(
     name="polyport", add_completion=True, no_args_is_help=True, pretty_exceptions_enable=False
@@ -92,7 +93,7 @@ def run(settings: Settings) -> int:
         port=settings.port,
         loop="auto",
         http="auto",
-        ws="websockets-sansio",
+        ws=RelayWebSocketProtocol,
         ws_max_size=settings.max_frame_bytes,
         ws_per_message_deflate=False,
         timeout_keep_alive=300,

@@ -7,7 +7,9 @@ message are control messages. Does not know what is in a message.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import parse_qs
 
@@ -18,11 +20,13 @@ from gateway.hub import Hub
 from gateway.routing.router import Router
 from gateway.routing.session import CLOSE_GOING_AWAY, CLOSE_POLICY, ClientSession
 from gateway.settings import Settings
+from gateway.transports.uvicorn_websocket import DIRECT_FRAMES
 from schema.errors import GatewayError, Unavailable
 
 logger = logging.getLogger(__name__)
 
 CLOSE_UNSUPPORTED: Final = 1003
+CLOSE_INTERNAL: Final = 1011
 MAX_CONTROL_CHARACTERS: Final = 1000
 MAX_REASON_BYTES: Final = 123
 """Length of a close reason that fits its control frame (RFC 6455, section 5.5)."""
@@ -64,7 +68,7 @@ class WebSocketDoor:
             return
         try:
             await connection.send_json(self._hub.connection_info(session))
-            await self._serve(connection, session)
+            await self._serve(connection, session, scope)
         except asyncio.CancelledError:
             if not connection.given_up:
                 raise
@@ -103,43 +107,39 @@ class WebSocketDoor:
             return None
         return session
 
-    async def _serve(self, connection: _Connection, session: ClientSession) -> None:
+    async def _serve(self, connection: _Connection, session: ClientSession, scope: Any) -> None:
         loop = asyncio.get_running_loop()
         idle_seconds = self._settings.idle_timeout_seconds
-        heard_at = loop.time()
+        intake = _Intake(session, self._router.route, connection, loop.time)
         timer: asyncio.TimerHandle
 
         def check_idle() -> None:
             nonlocal timer
-            left = heard_at + idle_seconds - loop.time()
+            left = intake.heard_at + idle_seconds - loop.time()
             if left <= 0:
                 connection.request_close(CLOSE_GOING_AWAY, f"Idle timeout ({idle_seconds:g}s)")
             else:
                 timer = loop.call_later(left, check_idle)
 
         timer = loop.call_later(idle_seconds, check_idle)
-        receive, route = connection.receive, self._router.route
-        bad_frames = 0
+        take_directly = (scope.get("extensions") or {}).get(DIRECT_FRAMES)
+        if take_directly is not None:
+            take_directly(intake.take)
         try:
             while True:
-                message = await receive()
+                message = await connection.receive()
                 if message["type"] != "websocket.receive":
                     return
-                heard_at = loop.time()
                 frame = message.get("bytes")
                 if frame is None:
+                    intake.heard_at = loop.time()
                     await self._control(connection, session, message.get("text") or "")
-                    continue
-                try:
-                    route(session, frame)
-                except GatewayError as error:
-                    bad_frames += 1
-                    if bad_frames > MAX_BAD_FRAMES:
-                        await connection.refuse("Too many malformed messages", CLOSE_POLICY)
-                        return
-                    await connection.send_json({"type": "error", "message": error.message})
+                else:
+                    intake.take(frame)
         finally:
             timer.cancel()
+            if take_directly is not None:
+                take_directly(None)
 
     async def _control(self, connection: _Connection, session: ClientSession, text: str) -> None:
         if len(text) > MAX_CONTROL_CHARACTERS:
@@ -156,16 +156,52 @@ class WebSocketDoor:
             await connection.send_json({"type": "reconnection_token", "reconnection_token": token})
 
 
+class _Intake:
+    """Binary messages of one client, on their way to the router."""
+
+    __slots__ = ("_bad_frames", "_clock", "_connection", "_route", "_session", "heard_at")
+
+    def __init__(
+        self,
+        session: ClientSession,
+        route: Callable[[ClientSession, bytes], None],
+        connection: _Connection,
+        clock: Callable[[], float],
+    ) -> None:
+        self._session = session
+        self._route = route
+        self._connection = connection
+        self._clock = clock
+        self._bad_frames = 0
+        self.heard_at = clock()
+
+    def take(self, frame: bytes) -> None:
+        """Route one message; a bad one is answered, too many end the connection. Never raises."""
+        self.heard_at = self._clock()
+        try:
+            self._route(self._session, frame)
+        except GatewayError as error:
+            self._bad_frames += 1
+            if self._bad_frames > MAX_BAD_FRAMES:
+                self._connection.request_close(CLOSE_POLICY, "Too many malformed messages")
+            else:
+                self._connection.report(error.message)
+        except Exception:
+            logger.exception("routing_failed")
+            self._connection.request_close(CLOSE_INTERNAL, "Internal error")
+
+
 class _Connection:
     """One websocket, as ASGI shows it."""
 
-    __slots__ = ("_closing", "_send", "_task", "ended", "given_up", "receive")
+    __slots__ = ("_closing", "_reports", "_send", "_task", "ended", "given_up", "receive")
 
     def __init__(self, receive: Any, send: Any) -> None:
         self.receive = receive
         self._send = send
         self._task = asyncio.current_task()
         self._closing: asyncio.Task[None] | None = None
+        self._reports: set[asyncio.Task[None]] = set()
         self.ended = False
         self.given_up = False
         """The peer did not even take the close frame; its reader was cancelled."""
@@ -183,6 +219,18 @@ class _Connection:
 
     async def send_json(self, message: dict[str, Any]) -> None:
         await self._send({"type": "websocket.send", "text": orjson.dumps(message).decode()})
+
+    def report(self, message: str) -> None:
+        """Tell the client about a bad message without waiting for it to listen."""
+        task = asyncio.get_running_loop().create_task(
+            self._report(orjson.dumps({"type": "error", "message": message}).decode())
+        )
+        self._reports.add(task)
+        task.add_done_callback(self._reports.discard)
+
+    async def _report(self, text: str) -> None:
+        with contextlib.suppress(Exception):  # the connection may end before it is told
+            await self._send({"type": "websocket.send", "text": text})
 
     async def refuse(self, message: str, code: int) -> None:
         """Tell why in a message, because a close reason is short, then close."""

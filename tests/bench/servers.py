@@ -38,7 +38,7 @@ class Server:
 
     def cpu_seconds(self) -> float:
         """User and system time so far."""
-        # After the name in parentheses, which may contain anything, utime and stime are 12th and 13th.
+        # utime and stime are 12th and 13th after the name, which may contain anything.
         stats = (_read(f"/proc/{pid}/stat").rpartition(")")[2].split() for pid in self._pids())
         return sum(int(s[11]) + int(s[12]) for s in stats if s) / TICKS_PER_SECOND
 

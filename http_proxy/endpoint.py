@@ -14,10 +14,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from http_proxy.callers import Callers
 from http_proxy.cors import preflight
-from http_proxy.errors import MethodNotAllowed, error_reply
+from http_proxy.errors import MethodNotAllowed, defect, error_reply, is_defect
 from http_proxy.negotiation import negotiate
 from http_proxy.request import ClientGone, Request
-from schema.errors import GatewayError, InternalError
+from schema.errors import GatewayError
 from schema.identity import Caller
 
 Handler = Callable[[Request, Caller], Awaitable[ASGIApp]]
@@ -50,14 +50,13 @@ class Endpoint:
             return await self._handler(request, caller)
         except ClientGone:
             raise
-        except GatewayError as error:
-            return error_reply(error, as_problem=_wants_problem(scope))
-        except Exception:
-            logger.exception(
-                "http_request_failed method=%s path=%r", scope["method"], scope["path"]
-            )
-            internal = InternalError("Internal error; the server's log has the details")
-            return error_reply(internal, as_problem=_wants_problem(scope))
+        except Exception as error:
+            if is_defect(error):
+                logger.exception(
+                    "http_request_failed method=%s path=%r", scope["method"], scope["path"]
+                )
+            told = error if isinstance(error, GatewayError) else defect()
+            return error_reply(told, as_problem=_wants_problem(scope))
 
     def _other_method(self, scope: Scope) -> ASGIApp:
         if scope["method"] != "OPTIONS":

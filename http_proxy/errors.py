@@ -76,6 +76,16 @@ def status_of(error: errors.GatewayError) -> int:
     return next(STATUS[cls] for cls in type(error).__mro__ if cls in STATUS)
 
 
+def is_defect(error: Exception) -> bool:
+    """Whether the gateway itself failed: its log is told everything, the caller nothing."""
+    return not isinstance(error, errors.GatewayError) or isinstance(error, errors.InternalError)
+
+
+def defect() -> errors.InternalError:
+    """What a caller is told about a defect."""
+    return errors.InternalError("Internal error; the server's log has the details")
+
+
 def describe(error: errors.GatewayError) -> dict[str, Any]:
     """What a caller is told, whatever the framing: ``code``, ``type`` and ``detail``.
 

@@ -17,10 +17,10 @@ from starlette.types import Message, Receive, Scope, Send
 
 from gateway.api import ValueStream
 from http_proxy.encoding import to_json, to_msgpack
-from http_proxy.errors import describe
+from http_proxy.errors import defect, describe, is_defect
 from http_proxy.negotiation import Media
 from http_proxy.request import ClientGone, Request
-from schema.errors import GatewayError, InternalError
+from schema.errors import GatewayError
 
 FIRST_ITEM_SECONDS = 5.0
 """How long a status waits for the first item, so that a generator that fails at once is answered
@@ -148,17 +148,15 @@ class StreamReply:
                 item = await self._stream.__anext__()
         except StopAsyncIteration:
             pass
-        except GatewayError as error:
-            yield framing.frame(_told(error))
-        except Exception:
-            logger.exception("http_stream_failed")
-            internal = InternalError("Internal error; the server's log has the details")
-            yield framing.frame(_told(internal))
+        except Exception as error:
+            if is_defect(error):
+                logger.exception("http_stream_failed")
+            yield framing.frame(_last(error if isinstance(error, GatewayError) else defect()))
         if framing.end:
             yield framing.end
 
 
-def _told(error: GatewayError) -> dict[str, Any]:
+def _last(error: GatewayError) -> dict[str, Any]:
     """The last item of a stream that failed; the key ``error`` is the HTTP contract."""
     told = describe(error)
     return {"error": told["detail"], "code": told["code"], "type": told["type"]}

@@ -10,6 +10,7 @@ import pytest
 from starlette.applications import Starlette
 
 from gateway.testing import FakeGateway
+from schema.errors import InternalError
 from tests.http_proxy.asgi import Exchange
 
 ADD = "/ws-lab/services/calc/add"
@@ -105,6 +106,29 @@ async def test_an_unexpected_failure_is_logged_once_and_not_told(
     assert answer.headers["access-control-allow-origin"] == "*"
     (record,) = caplog.records
     assert record.getMessage().startswith("http_request_failed")
+
+
+async def test_a_defect_that_the_gateway_noticed_is_logged_too(
+    client: httpx.AsyncClient,
+    gateway: FakeGateway,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def broken(*args: Any, **kwargs: Any) -> Any:
+        raise InternalError("Internal error") from RuntimeError("secret detail")
+
+    monkeypatch.setattr(gateway, "call", broken)
+    answer = await client.get(f"{ADD}?a=1&b=2")
+    assert (answer.status_code, answer.json()["detail"]) == (500, "Internal error")
+    assert "secret detail" in caplog.text
+
+
+async def test_a_refused_request_is_not_logged(
+    client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG, logger="http_proxy"):
+        await client.get("/ws-lab/services/calc/missing")
+    assert not caplog.records
 
 
 async def test_a_failure_to_send_is_left_to_the_server(app: Starlette) -> None:

@@ -6,7 +6,7 @@ PORT ?= 9527
 
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --quiet
 NODE_TESTS := tests/clients/node
 
 # Where the client tests find the previous generation of the MCP SDK.
@@ -65,11 +65,11 @@ $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 	@touch $@
 
 .venv-mcp1/.installed: requirements-mcp1.txt | .venv-mcp1/bin/python
-	.venv-mcp1/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes -r $<
+	.venv-mcp1/bin/python -m pip --disable-pip-version-check install --quiet --quiet --require-hashes -r $<
 	@touch $@
 
 .venv-lock/.installed: | .venv-lock/bin/python
-	.venv-lock/bin/python -m pip --disable-pip-version-check install --quiet uv==0.13.8
+	.venv-lock/bin/python -m pip --disable-pip-version-check install --quiet --quiet uv==0.13.8
 	@touch $@
 
 # The JavaScript client. Without Node.js its tests are skipped, and this says so.

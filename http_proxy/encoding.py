@@ -103,9 +103,7 @@ def _check_depth(value: Any) -> None:
 def _opened(value: Any) -> Any:
     """A parsed value with its binary envelopes turned back into bytes, changed in place."""
     if isinstance(value, list):
-        for index, item in enumerate(value):
-            if isinstance(item, (dict, list)):
-                value[index] = _opened(item)
+        value[:] = map(_opened, value)
     elif isinstance(value, dict):
         kind, inner = rtype(value), value.get(_RVALUE)
         if kind == BYTES:
@@ -113,8 +111,7 @@ def _opened(value: Any) -> Any:
         if kind in _BINARY and not isinstance(inner, dict):
             value[_RVALUE] = _from_base64(inner)
         for key, item in value.items():
-            if isinstance(item, (dict, list)):
-                value[key] = _opened(item)
+            value[key] = _opened(item)
     return value
 
 

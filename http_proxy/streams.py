@@ -19,6 +19,7 @@ from gateway.api import ValueStream
 from http_proxy.encoding import to_json, to_msgpack
 from http_proxy.errors import defect, describe, is_defect
 from http_proxy.negotiation import Media
+from http_proxy.replies import ANY_ORIGIN
 from http_proxy.request import ClientGone, Request
 from schema.errors import GatewayError
 
@@ -33,11 +34,12 @@ CLOSE_SECONDS = 5.0
 """How long a provider may take to close its generator."""
 
 _HEADERS = {
-    "Access-Control-Allow-Origin": "*",
-    "Cache-Control": "no-cache",
-    "X-Accel-Buffering": "no",
+    ANY_ORIGIN[0].decode(): ANY_ORIGIN[1].decode(),
+    "cache-control": "no-cache",
+    # Asks nginx not to gather the parts of the body.
+    "x-accel-buffering": "no",
 }
-_PING = b": ping\n\n"
+_PING = ServerSentEvent(comment="ping", sep="\n")
 
 logger = logging.getLogger(__name__)
 
@@ -50,8 +52,8 @@ class Framing:
     frame: Callable[[Any], bytes]
     end: bytes = b""
     """What follows the last item; with it a reader can tell the end from a broken connection."""
-    ping: bytes = b""
-    """What an idle stream sends; empty where the format has no room for it."""
+    ping: ServerSentEvent | None = None
+    """What an idle stream sends; None where the format has no room for it."""
 
 
 FRAMINGS = {
@@ -76,7 +78,9 @@ async def open_stream(stream: ValueStream, request: Request) -> StreamReply:
 
     Raises the GatewayError of a generator that fails before its first item, and ClientGone.
     """
-    reply = StreamReply(stream, FRAMINGS[request.formats.stream], request.receive)
+    first = asyncio.ensure_future(stream.__anext__())
+    gone = asyncio.ensure_future(_disconnected(request.receive))
+    reply = StreamReply(stream, FRAMINGS[request.formats.stream], first, gone)
     try:
         await reply.begin()
     except BaseException:
@@ -88,11 +92,18 @@ async def open_stream(stream: ValueStream, request: Request) -> StreamReply:
 class StreamReply:
     """The response, as an ASGI application. It owns the stream and closes it."""
 
-    def __init__(self, stream: ValueStream, framing: Framing, receive: Receive) -> None:
+    def __init__(
+        self,
+        stream: ValueStream,
+        framing: Framing,
+        first: asyncio.Future[Any],
+        gone: asyncio.Future[Message],
+    ) -> None:
+        """``first`` will hold the first item, ``gone`` the message that the client has left."""
         self._stream = stream
         self._framing = framing
-        self._first = asyncio.ensure_future(stream.__anext__())
-        self._gone = asyncio.ensure_future(_disconnected(receive))
+        self._first = first
+        self._gone = gone
 
     async def begin(self) -> None:
         """Wait for the first item; see ``open_stream``."""
@@ -114,7 +125,7 @@ class StreamReply:
             headers=_HEADERS,
             media_type=self._framing.media_type,
             ping=PING_SECONDS if self._framing.ping else 0,
-            ping_message_factory=lambda: ServerSentEvent(comment="ping", sep="\n"),
+            ping_message_factory=lambda: _PING,
         )
         try:
             await response(scope, self._receive, send)
@@ -141,7 +152,7 @@ class StreamReply:
         framing = self._framing
         try:
             if framing.ping and not self._first.done():
-                yield framing.ping
+                yield framing.ping.encode()
             item = await self._first
             while True:
                 yield framing.frame(item)

@@ -1,0 +1,87 @@
+"""Real clients over real sockets, against a gateway as the product starts it."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from contextlib import AsyncExitStack
+from typing import Any, Protocol
+
+import httpx
+import pytest
+from hypha_rpc import connect_to_server
+
+from tests.clients.gateways import Gateway, started
+
+TEST_SECONDS = 25.0
+
+
+class Connect(Protocol):
+    """Connect one more hypha-rpc client, until the end of the test."""
+
+    async def __call__(self, **config: Any) -> Any: ...
+
+
+@pytest.fixture(scope="module")
+def settings() -> dict[str, str]:
+    """The gateway's environment; a module that needs another one overrides this."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def gateway(
+    settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Gateway]:
+    """One gateway for a module's tests. It has to survive them and to stop well."""
+    with started(tmp_path_factory.mktemp("gateway"), settings) as gateway:
+        yield gateway
+        assert gateway.process.poll() is None, f"the gateway has died:\n{gateway.written()}"
+        assert gateway.end() == 0, gateway.written()
+        assert "Traceback" not in gateway.written()
+
+
+@pytest.fixture
+async def connect(gateway: Gateway) -> AsyncIterator[Connect]:
+    async with AsyncExitStack() as clients:
+
+        async def connect(**config: Any) -> Any:
+            client = connect_to_server({"server_url": gateway.url, **config})
+            return await clients.enter_async_context(client)
+
+        yield connect
+
+
+@pytest.fixture
+async def http(gateway: Gateway) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=gateway.url, timeout=TEST_SECONDS) as client:
+        yield client
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """No test waits for ever, whatever it waits for."""
+    test = getattr(item, "obj", None)
+    if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(test):
+        item.obj = _bounded(test)
+
+
+def _bounded(test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    @functools.wraps(test)
+    async def bounded(**arguments: Any) -> None:
+        async with asyncio.timeout(TEST_SECONDS):
+            await test(**arguments)
+
+    return bounded
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failure is shown with what the gateway wrote."""
+    report = yield
+    gateway = getattr(item, "funcargs", {}).get("gateway")
+    if report.failed and isinstance(gateway, Gateway):
+        report.sections.append(("output of the gateway", gateway.written()))
+    return report

@@ -1,0 +1,78 @@
+"""Programs of users, spoken to over their standard streams, one line at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from asyncio.subprocess import PIPE, STDOUT, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+LINE_SECONDS = 20.0
+END_SECONDS = 10.0
+
+
+class Program:
+    """A running program; its standard output and error are read together."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._lines: list[str] = []
+
+    async def line(self, containing: str = "") -> str:
+        """The next line that has ``containing`` in it, without its end."""
+        assert self._process.stdout is not None
+        async with asyncio.timeout(LINE_SECONDS):
+            while raw := await self._process.stdout.readline():
+                self._lines.append(raw.decode(errors="replace").rstrip())
+                if containing in self._lines[-1]:
+                    return self._lines[-1]
+        written = "\n".join(self._lines)
+        raise AssertionError(f"the program ended without {containing!r}; it wrote:\n{written}")
+
+    async def value(self) -> Any:
+        """The next line that is a JSON object, decoded."""
+        while not (line := await self.line("{")).startswith("{"):
+            pass
+        return json.loads(line)
+
+    async def press_enter(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"\n")
+        await self._process.stdin.drain()
+
+    def kill(self) -> None:
+        """End it at once, without a chance to say goodbye."""
+        self._process.kill()
+
+    async def end(self, number: signal.Signals | None = None) -> int:
+        """Send a signal if one is given, and return the exit code."""
+        if number is not None and self._process.returncode is None:
+            self._process.send_signal(number)
+        async with asyncio.timeout(END_SECONDS):
+            await self._process.communicate()
+        assert self._process.returncode is not None
+        return self._process.returncode
+
+
+@asynccontextmanager
+async def running(*command: str | Path, **environment: str) -> AsyncIterator[Program]:
+    """Start a program, and stop whatever of it is left at the end."""
+    process = await asyncio.create_subprocess_exec(
+        *map(str, command),
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=STDOUT,
+        env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
+    )
+    program = Program(process)
+    try:
+        yield program
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await program.end()

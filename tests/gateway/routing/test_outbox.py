@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from gateway.routing.outbox import Outbox
+
+
+class Wire:
+    """A connection whose writes wait while ``full`` is set."""
+
+    def __init__(self) -> None:
+        self.written: list[bytes] = []
+        self.room = asyncio.Event()
+        self.room.set()
+        self.fails = False
+
+    async def send(self, frame: bytes) -> None:
+        await self.room.wait()
+        if self.fails:
+            raise ConnectionResetError
+        self.written.append(frame)
+
+
+class Failures(list[str]):
+    pass
+
+
+@pytest.fixture
+def wire() -> Wire:
+    return Wire()
+
+
+@pytest.fixture
+def failures() -> Failures:
+    return Failures()
+
+
+def outbox(wire: Wire, failures: Failures, max_bytes: int = 100, stall: float = 5.0) -> Outbox:
+    return Outbox(wire.send, max_bytes=max_bytes, stall_seconds=stall, on_failure=failures.append)
+
+
+async def test_a_frame_is_written_at_once_while_there_is_room(
+    wire: Wire, failures: Failures
+) -> None:
+    box = outbox(wire, failures)
+    box.put(b"a")
+    assert wire.written == [b"a"]
+    assert box.waiting_bytes == 0
+
+
+async def test_frames_for_a_full_connection_wait_and_keep_their_order(
+    wire: Wire, failures: Failures
+) -> None:
+    box = outbox(wire, failures)
+    wire.room.clear()
+    for frame in (b"a", b"b", b"c"):
+        box.put(frame)
+    assert wire.written == []
+    assert box.waiting_bytes == 3
+    wire.room.set()
+    async with asyncio.timeout(5):
+        await box.flushed()
+    box.put(b"d")
+    assert wire.written == [b"a", b"b", b"c", b"d"]
+    assert box.waiting_bytes == 0
+    assert failures == []
+
+
+async def test_a_reader_with_too_much_waiting_is_given_up(wire: Wire, failures: Failures) -> None:
+    box = outbox(wire, failures, max_bytes=10)
+    wire.room.clear()
+    box.put(b"12345")
+    box.put(b"12345")
+    assert failures == []
+    box.put(b"1")
+    assert failures == ["too much data is waiting for a client that reads too slowly"]
+    wire.room.set()
+    box.put(b"x")
+    assert wire.written == []
+
+
+async def test_a_reader_that_takes_nothing_for_long_is_given_up(
+    wire: Wire, failures: Failures
+) -> None:
+    box = outbox(wire, failures, stall=0.01)
+    wire.room.clear()
+    box.put(b"a")
+    async with asyncio.timeout(5):
+        await box.flushed()
+    assert failures == ["the client has stopped reading"]
+
+
+async def test_a_broken_connection_is_reported_once(wire: Wire, failures: Failures) -> None:
+    box = outbox(wire, failures)
+    wire.fails = True
+    box.put(b"a")
+    box.put(b"b")
+    assert failures == ["connection lost"]
+
+
+async def test_a_connection_that_breaks_while_it_is_full_is_reported(
+    wire: Wire, failures: Failures
+) -> None:
+    box = outbox(wire, failures)
+    wire.room.clear()
+    box.put(b"a")
+    wire.fails = True
+    wire.room.set()
+    async with asyncio.timeout(5):
+        await box.flushed()
+    assert failures == ["connection lost"]
+
+
+async def test_a_closed_outbox_drops_what_waits(wire: Wire, failures: Failures) -> None:
+    box = outbox(wire, failures)
+    wire.room.clear()
+    box.put(b"a")
+    box.put(b"b")
+    box.close()
+    wire.room.set()
+    async with asyncio.timeout(5):
+        await box.flushed()
+    assert wire.written == []
+    assert failures == []

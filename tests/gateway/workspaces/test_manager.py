@@ -1,0 +1,354 @@
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from gateway.app import Parts
+from gateway.workspaces.rules import RULES
+from tests.gateway.peer import Peer, RemoteFailure
+
+
+async def member(parts: Parts, owner: Peer, client_id: str | None = None, **config: Any) -> Peer:
+    token = await owner.manager("generate_token", config)
+    return await Peer.join(parts, client_id, token=token)
+
+
+async def test_every_function_of_the_manager_has_a_schema_and_a_description(parts: Parts) -> None:
+    peer = await Peer.join(parts)
+    manager = await peer.call(
+        parts.router.manager_address, "services.built-in.get_service", "default"
+    )
+    functions = {k: v for k, v in manager.items() if isinstance(v, dict) and "_rmethod" in v}
+    assert set(functions) == set(RULES)
+    for name, function in functions.items():
+        assert function["_rname"] == name
+        assert function["_rdoc"]
+        assert function["_rschema"]["parameters"]["type"] == "object"
+        assert function["_rtarget"] == parts.router.manager_address
+        assert "caller" not in function["_rschema"]["parameters"]["properties"]
+
+
+async def test_a_service_is_found_by_every_form_of_its_id(parts: Parts) -> None:
+    owner = await Peer.join(parts, "provider")
+    full_id = await owner.register("svc", {"f": lambda: 1})
+    second = await member(parts, owner)
+    workspace = owner.workspace
+    for query in (
+        "svc",
+        "provider:svc",
+        f"{workspace}/svc",
+        f"{workspace}/provider:svc",
+        f"{workspace}/provider:svc@*",
+        f"{workspace}/*:svc@*",
+    ):
+        service = await second.manager("get_service", query)
+        assert service["id"] == full_id
+    assert service["config"]["workspace"] == workspace
+    assert service["config"]["url"].endswith(f"/{workspace}/services/provider:svc")
+    assert service["f"]["_rtarget"] == owner.address
+    assert (await second.manager("get_service_info", "svc"))["id"] == full_id
+
+
+async def test_the_manager_itself_is_found_as_tilde(parts: Parts) -> None:
+    peer = await Peer.join(parts)
+    assert (await peer.manager("get_service", "~"))["id"] == "default"
+
+
+@pytest.mark.parametrize("query", ["", "*", "a/b/c", "x:y:z", "a@b@c", "sec*", "a b", "*/svc", 7])
+async def test_a_query_that_is_no_id_is_refused(parts: Parts, query: Any) -> None:
+    peer = await Peer.join(parts)
+    with pytest.raises(RemoteFailure, match="Invalid service id|service_id"):
+        await peer.manager("get_service", query)
+
+
+async def test_a_service_that_nobody_offers_is_not_found(parts: Parts) -> None:
+    peer = await Peer.join(parts)
+    with pytest.raises(RemoteFailure, match="KeyError: 'Service not found: .*nothing@"):
+        await peer.manager("get_service", "nothing")
+
+
+async def test_visibility_decides_who_finds_and_lists_a_service(parts: Parts) -> None:
+    owner, stranger = await Peer.join(parts), await Peer.join(parts)
+    for visibility in ("public", "protected", "private", "unlisted"):
+        await owner.register(visibility, {}, config={"visibility": visibility})
+    for reachable in ("public", "unlisted"):
+        service = await stranger.manager("get_service", f"{owner.workspace}/{reachable}")
+        assert service["id"].endswith(reachable)
+    for closed in ("protected", "private"):
+        with pytest.raises(RemoteFailure, match="Permission denied for non-public service"):
+            await stranger.manager("get_service", f"{owner.workspace}/{closed}")
+    seen = await stranger.manager("list_services", {"workspace": owner.workspace})
+    assert [s["id"].rpartition(":")[2] for s in seen] == ["public"]
+    own = await owner.manager("list_services")
+    assert [s["id"].rpartition(":")[2] for s in own] == ["public", "protected", "private"]
+    everything = await owner.manager("list_services", include_unlisted=True)
+    assert len(everything) == 4
+
+
+async def test_authorized_workspaces_are_let_in_without_learning_of_each_other(
+    parts: Parts,
+) -> None:
+    owner, guest, stranger = [await Peer.join(parts) for _ in range(3)]
+    config = {"visibility": "protected", "authorized_workspaces": [guest.workspace]}
+    await owner.register("shared", {}, config=config)
+    service = await guest.manager("get_service", f"{owner.workspace}/shared")
+    assert "authorized_workspaces" not in service["config"]
+    (listed,) = await guest.manager("list_services", {"workspace": owner.workspace})
+    assert listed["config"]["authorized_workspaces"] is None
+    with pytest.raises(RemoteFailure, match="Permission denied"):
+        await stranger.manager("get_service", f"{owner.workspace}/shared")
+
+
+async def test_listing_all_workspaces_shows_public_services_and_the_own_ones(
+    parts: Parts,
+) -> None:
+    first, second = await Peer.join(parts), await Peer.join(parts)
+    await first.register("open", {})
+    await first.register("closed", {}, config={"visibility": "protected"})
+    await second.register("mine", {}, config={"visibility": "protected"})
+    listed = await second.manager("list_services", {"workspace": "*"})
+    assert {s["id"].rpartition(":")[2] for s in listed} == {"open", "mine"}
+    with pytest.raises(RemoteFailure, match="Only public services"):
+        await second.manager("list_services", {"workspace": "*", "visibility": "protected"})
+
+
+async def test_a_query_with_unknown_keys_or_patterns_is_refused(parts: Parts) -> None:
+    peer = await Peer.join(parts)
+    with pytest.raises(RemoteFailure, match="Invalid query keys"):
+        await peer.manager("list_services", {"colour": "red"})
+    with pytest.raises(RemoteFailure, match="Invalid query value"):
+        await peer.manager("list_services", {"type": "a b;"})
+
+
+@pytest.mark.parametrize(
+    ("service_id", "problem"),
+    [
+        ("elsewhere/first:svc", "does not match the current workspace"),
+        ("other:svc", "client part"),
+        ("svc", "must contain ':'"),
+        ("first:sv*c", "Invalid service id"),
+        (None, "Invalid service id"),
+    ],
+)
+async def test_a_client_registers_under_its_own_id_only(
+    parts: Parts, service_id: Any, problem: str
+) -> None:
+    peer = await Peer.join(parts, "first")
+    with pytest.raises(RemoteFailure, match=problem):
+        await peer.manager("register_service", {"id": service_id, "config": {}})
+
+
+async def test_a_service_registered_again_replaces_the_old_one(parts: Parts) -> None:
+    peer = await Peer.join(parts)
+    await peer.manager("subscribe", ["service_added", "service_removed"])
+    await peer.register("svc", {}, description="first")
+    await peer.event("service_added")
+    await peer.register("svc", {}, description="second")
+    assert (await peer.event("service_removed"))["data"]["description"] == "first"
+    assert (await peer.event("service_added"))["data"]["description"] == "second"
+    assert [s["description"] for s in await peer.manager("list_services")] == ["second"]
+
+
+async def test_a_singleton_has_its_name_for_itself(parts: Parts) -> None:
+    owner = await Peer.join(parts)
+    second = await member(parts, owner)
+    await owner.register("one", {}, config={"singleton": True})
+    with pytest.raises(RemoteFailure, match="singleton service with the same name"):
+        await second.register("one", {})
+    await owner.register("one", {}, config={"singleton": True})
+    await second.register("two", {})
+    with pytest.raises(RemoteFailure, match="already exists"):
+        await owner.register("two", {}, config={"singleton": True})
+
+
+async def test_several_instances_are_chosen_between_by_mode(parts: Parts) -> None:
+    owner = await Peer.join(parts, "one")
+    second = await member(parts, owner, "two")
+    for peer, load in ((owner, 3), (second, 1)):
+        await peer.register("svc", {"load": lambda load=load: load})
+    with pytest.raises(RemoteFailure, match="Multiple services found"):
+        await owner.manager("get_service", "svc")
+
+    async def chosen(mode: str) -> str:
+        info = await owner.manager("get_service_info", "svc", {"mode": mode})
+        return str(info["id"]).partition("/")[2].partition(":")[0]
+
+    assert await chosen("first") == "one"
+    assert await chosen("last") == "two"
+    assert await chosen("select:min:load") == "two"
+    assert await chosen("select:max:load") == "one"
+    assert {await chosen("random") for _ in range(40)} == {"one", "two"}
+    for bad in ("sometimes", "select:middle:load", "select:min"):
+        with pytest.raises(RemoteFailure, match="Invalid mode"):
+            await chosen(bad)
+
+
+async def test_unregistering_takes_the_own_service_and_leaves_the_others(parts: Parts) -> None:
+    owner = await Peer.join(parts)
+    second = await member(parts, owner)
+    await owner.register("svc", {})
+    kept = await second.register("svc", {})
+    await owner.manager("unregister_service", "svc")
+    assert [s["id"] for s in await owner.manager("list_services")] == [kept]
+    third = await member(parts, owner)
+    with pytest.raises(RemoteFailure, match="Permission denied"):
+        await third.manager("unregister_service", "svc")
+    with pytest.raises(RemoteFailure, match="Service not found"):
+        await owner.manager("unregister_service", "nothing")
+
+
+async def test_a_read_only_client_has_its_built_in_and_nothing_else(parts: Parts) -> None:
+    owner = await Peer.join(parts)
+    reader = await member(parts, owner, permission="read")
+    await reader.register("built-in", {})
+    with pytest.raises(RemoteFailure, match="Permission denied"):
+        await reader.register("svc", {})
+    for function, args in (
+        ("generate_token", ()),
+        ("set_env", ("K", "v")),
+        ("get_env", ()),
+        ("log_event", ("x",)),
+        ("cleanup", ()),
+    ):
+        with pytest.raises(RemoteFailure, match="Permission denied|Only admin"):
+            await reader.manager(function, *args)
+
+
+async def test_services_of_a_client_go_with_it(parts: Parts) -> None:
+    owner = await Peer.join(parts)
+    second = await member(parts, owner)
+    await second.register("svc", {})
+    second.leave()
+    assert await owner.manager("list_services") == []
+
+
+async def test_connecting_and_leaving_are_told_in_order(parts: Parts) -> None:
+    owner = await Peer.join(parts)
+    await owner.manager("subscribe", ["client_connected", "service_added", "client_disconnected"])
+    second = await member(parts, owner, "second")
+    await second.register("built-in", {})
+    await second.register("svc", {})
+    second.leave()
+    async with asyncio.timeout(5):
+        messages = [await owner.inbox.get() for _ in range(3)]
+    assert [m["type"] for m in messages] == [
+        "client_connected",
+        "service_added",
+        "client_disconnected",
+    ]
+    assert messages[0]["data"] == {"id": second.address, "workspace": owner.workspace}
+    assert messages[2]["data"] == {"id": "second", "workspace": owner.workspace}
+
+
+@pytest.mark.parametrize("name", ["method", "error", "other-ws/x", "ws-other", "*", ""])
+async def test_some_events_cannot_be_subscribed_to(parts: Parts, name: str) -> None:
+    peer = await Peer.join(parts)
+    with pytest.raises(RemoteFailure, match="forbidden"):
+        await peer.manager("subscribe", name)
+
+
+async def test_environment_variables_are_kept_and_not_part_of_the_record(parts: Parts) -> None:
+    owner = await Peer.join(parts)
+    await owner.manager("set_env", "KEY", "secret")
+    assert await owner.manager("get_env", "KEY") == "secret"
+    assert await owner.manager("get_env", key="KEY", value=None) == "secret"
+    assert await owner.manager("get_env") == {"KEY": "secret"}
+    assert "secret" not in str(await owner.manager("get_workspace_info"))
+    await owner.manager("set_env", key="KEY", value=None)
+    with pytest.raises(RemoteFailure, match="Environment variable 'KEY' not found"):
+        await owner.manager("get_env", "KEY")
+
+
+async def test_nothing_of_a_workspace_is_shown_to_a_stranger(parts: Parts) -> None:
+    owner, stranger = await Peer.join(parts), await Peer.join(parts)
+    target = owner.workspace
+    for function, args in (
+        ("get_workspace_info", (target,)),
+        ("list_clients", (target,)),
+        ("list_service_types", (target,)),
+        ("delete_workspace", (target,)),
+        ("cleanup", (target,)),
+        ("ping", (owner.address,)),
+        ("generate_token", ({"workspace": target},)),
+    ):
+        with pytest.raises(RemoteFailure, match="[Pp]ermission"):
+            await stranger.manager(function, *args)
+    assert target not in str(await stranger.manager("list_workspaces"))
+
+
+async def test_a_token_never_grants_more_than_its_maker_has(parts: Parts) -> None:
+    owner, victim = await Peer.join(parts), await Peer.join(parts)
+    injected = [f"ws:{victim.workspace}#a", f"x ws:{victim.workspace}#a", f"wid:{victim.workspace}"]
+    for text in injected:
+        for config in ({"extra_scopes": [text]}, {"client_id": text}, {"workspace": text}):
+            with pytest.raises(RemoteFailure):
+                await owner.manager("generate_token", config)
+    for seconds in (0, -5, 10**9, "60", True):
+        with pytest.raises(RemoteFailure, match="expires_in|at most"):
+            await owner.manager("generate_token", {"expires_in": seconds})
+
+
+async def test_a_minted_token_carries_its_permission_parent_and_binding(parts: Parts) -> None:
+    owner = await Peer.join(parts)
+    token = await owner.manager("generate_token", {"permission": "read", "client_id": "pinned"})
+    user = await owner.manager("parse_token", token)
+    assert user["scope"]["workspaces"] == {owner.workspace: "r"}
+    assert user["scope"]["client_id"] == "pinned"
+    assert user["parent"] == owner.session.user.id
+    assert user["is_anonymous"]
+
+
+async def test_types_bookmarks_events_and_status_are_kept_per_workspace(parts: Parts) -> None:
+    owner = await Peer.join(parts)
+    entry = await owner.manager("register_service_type", {"id": "camera", "definition": {"f": {}}})
+    assert entry["id"] == f"{owner.workspace}/camera"
+    assert (await owner.manager("get_service_type", "camera"))["definition"] == {"f": {}}
+    with pytest.raises(RemoteFailure, match="already exists"):
+        await owner.manager("register_service_type", {"id": "camera"})
+    with pytest.raises(RemoteFailure, match="KeyError: 'Service type not found"):
+        await owner.manager("get_service_type", "nothing")
+    await owner.manager("bookmark", {"bookmark_type": "workspace", "id": owner.workspace})
+    await owner.manager("unbookmark", {"bookmark_type": "workspace", "id": owner.workspace})
+    await owner.manager("log_event", "started", {"n": 1})
+    await owner.manager("log", "hello")
+    assert [e["event_type"] for e in await owner.manager("get_events")] == ["started", "log"]
+    assert await owner.manager("get_event_stats", "started") == [
+        {"event_type": "started", "count": 1}
+    ]
+    assert (await owner.manager("check_status"))["user_permission"] == "a"
+    summary = await owner.manager("get_summary")
+    assert summary["clients"] == [owner.address]
+
+
+async def test_an_anonymous_user_cannot_create_workspaces(parts: Parts) -> None:
+    peer = await Peer.join(parts)
+    with pytest.raises(RemoteFailure, match="Only registered user can create workspace"):
+        await peer.manager("create_workspace", {"id": "my-lab"})
+
+
+async def test_keys_are_converted_where_the_caller_asks(parts: Parts) -> None:
+    peer = await Peer.join(parts)
+    await peer.register("svc", {"take_picture": lambda: 1})
+    camel = await peer.manager("get_service", "svc", {"case_conversion": "camel"})
+    assert camel["takePicture"]["_rmethod"] == "services.svc.take_picture"
+    with pytest.raises(RemoteFailure, match="case_conversion"):
+        await peer.manager("get_service", "svc", {"case_conversion": "kebab"})
+
+
+async def test_ping_tells_of_the_living_and_the_gone_without_raising(parts: Parts) -> None:
+    owner = await Peer.join(parts)
+    second = await member(parts, owner, "second")
+    assert await owner.manager("ping", "second") == "pong"
+    second.leave()
+    assert "Failed to ping client" in await owner.manager("ping", "second")
+
+
+async def test_clean_up_removes_clients_that_do_not_answer(parts: Parts) -> None:
+    owner = await Peer.join(parts)
+    dead = await member(parts, owner, "dead")
+    dead.mute = True
+    result = await owner.manager("cleanup", timeout=0.1)
+    assert result == {"removed_clients": [dead.address]}
+    assert (await dead.closed_with)[0] == 1001

@@ -49,6 +49,10 @@ class Program:
         """End it at once, without a chance to say goodbye."""
         self._process.kill()
 
+    def terminate(self) -> None:
+        """Ask it to end, as a service manager does."""
+        self._process.terminate()
+
     async def end(self, number: signal.Signals | None = None) -> int:
         """Send a signal if one is given, and return the exit code."""
         if number is not None and self._process.returncode is None:

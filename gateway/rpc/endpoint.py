@@ -195,7 +195,7 @@ class Endpoint:
             # Only the client that was called may settle the call.
             if call.target == sender.address:
                 self._settle(call, action, body)
-        elif session:
+        elif "session" in header:
             self._spawn(self._serve(sender, header, body, addressed_as))
 
     def _settle(self, call: _PendingCall, action: str, body: bytes) -> None:

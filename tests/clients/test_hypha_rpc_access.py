@@ -135,7 +135,7 @@ async def test_a_caller_in_flight_learns_at_once_that_the_provider_has_gone(
     connect: Connect, gateway: Gateway, same_workspace: bool, is_killed: bool
 ) -> None:
     caller = await connect()
-    script = [sys.executable, SCRIPTS / "waiting_provider.py", gateway.url]
+    script: list[str | Path] = [sys.executable, SCRIPTS / "waiting_provider.py", gateway.url]
     if same_workspace:
         script.append(await caller.generate_token())
     async with running(*script) as provider:

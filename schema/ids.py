@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from schema.errors import InvalidRequest
 
@@ -60,24 +61,30 @@ class ServiceQuery:
         """
         if not isinstance(text, str) or not text or len(text) > MAX_ID_LENGTH:
             raise InvalidRequest(f"Invalid service id: {text!r}")
-        rest, target = text, workspace
-        if "/" in rest:
-            target, _, rest = rest.partition("/")
-        client, app = ANY, ANY
-        if "@" in rest:
-            rest, _, app = rest.partition("@")
-        if ":" in rest:
-            client, _, rest = rest.partition(":")
-        if rest == ANY or target == ANY:
-            raise InvalidRequest(
-                f"Invalid service id {text!r}: workspace and service cannot be a wildcard"
-            )
-        for part in (target, rest):
+        return _parse_query(text, workspace)
+
+
+@lru_cache(maxsize=4096)
+def _parse_query(text: str, workspace: str) -> ServiceQuery:
+    """Callers ask for the same few services over and over."""
+    rest, target = text, workspace
+    if "/" in rest:
+        target, _, rest = rest.partition("/")
+    client, app = ANY, ANY
+    if "@" in rest:
+        rest, _, app = rest.partition("@")
+    if ":" in rest:
+        client, _, rest = rest.partition(":")
+    if ANY in (rest, target):
+        raise InvalidRequest(
+            f"Invalid service id {text!r}: workspace and service cannot be a wildcard"
+        )
+    for part in (target, rest):
+        _check_part(part, text)
+    for part in (client, app):
+        if part != ANY:
             _check_part(part, text)
-        for part in (client, app):
-            if part != ANY:
-                _check_part(part, text)
-        return cls(workspace=target, service_id=rest, client_id=client, app_id=app)
+    return ServiceQuery(workspace=target, service_id=rest, client_id=client, app_id=app)
 
 
 def _check_part(part: str, whole: str) -> None:

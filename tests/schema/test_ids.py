@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schema.errors import InvalidRequest
+from schema.ids import ServiceId, ServiceQuery, check_client_id, parse_registration_id
+
+PART = st.from_regex(r"[A-Za-z0-9_.|-]{1,20}", fullmatch=True)
+
+
+@given(PART, PART, PART, PART)
+def test_the_full_form_reads_back_what_it_says(ws: str, client: str, svc: str, app: str) -> None:
+    query = ServiceQuery.parse(f"{ws}/{client}:{svc}@{app}", "elsewhere")
+    assert query == ServiceQuery(workspace=ws, service_id=svc, client_id=client, app_id=app)
+    assert ServiceQuery.parse(str(query), "elsewhere") == query
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("svc", "w/*:svc@*"),
+        ("c:svc", "w/c:svc@*"),
+        ("v/svc", "v/*:svc@*"),
+        ("v/c:svc", "v/c:svc@*"),
+        ("v/*:svc@*", "v/*:svc@*"),
+        ("svc@app", "w/*:svc@app"),
+        ("v/~", "v/*:~@*"),
+    ],
+)
+def test_short_forms_mean_the_callers_workspace_any_client_and_any_app(
+    text: str, expected: str
+) -> None:
+    assert str(ServiceQuery.parse(text, "w")) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "*", "*/svc", "v/*", "a/b/c", "a:b:c", "s@a@b", "s*", "a?", "[a]", "{a}", "a b", "/s",
+     ":s", "c:", "@a", "s@", "a\nb", "x" * 600, None, 5, ["svc"]],
+)  # fmt: skip
+def test_anything_else_is_refused(text: object) -> None:
+    with pytest.raises(InvalidRequest):
+        ServiceQuery.parse(text, "w")
+
+
+@given(st.text(max_size=40))
+def test_no_text_crashes_the_parser(text: str) -> None:
+    try:
+        ServiceQuery.parse(text, "w")
+    except InvalidRequest:
+        pass
+
+
+def test_a_registration_names_its_own_workspace_and_client() -> None:
+    assert parse_registration_id("w/c:s", "w", "c") == ServiceId("w", "c", "s")
+    assert parse_registration_id("c:s", "w", "c") == ServiceId("w", "c", "s")
+    for text in ("v/c:s", "w/d:s", "s", "w/c:", "w/c:a:b", "w/c:a@b", None):
+        with pytest.raises(InvalidRequest):
+            parse_registration_id(text, "w", "c")
+
+
+@pytest.mark.parametrize("bad", ["", "a/b", "a:b", "a@b", "a*", "a b", "a\n", None, 5, "x" * 200])
+def test_a_client_id_has_no_separators(bad: object) -> None:
+    with pytest.raises(InvalidRequest):
+        check_client_id(bad)
+    assert check_client_id("Ab_9-rtc__rlb") == "Ab_9-rtc__rlb"

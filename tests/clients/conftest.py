@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import shutil
+import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any, Protocol
 
 import httpx
@@ -16,6 +19,7 @@ from hypha_rpc import connect_to_server
 from tests.clients.gateways import Gateway, started
 
 TEST_SECONDS = 25.0
+NODE = Path(__file__).parent / "node"
 
 
 class Connect(Protocol):
@@ -57,6 +61,19 @@ async def connect(gateway: Gateway) -> AsyncIterator[Connect]:
 async def http(gateway: Gateway) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(base_url=gateway.url, timeout=TEST_SECONDS) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def node() -> tuple[str | Path, ...]:
+    """The command that runs a script as a page runs it that has loaded the JavaScript client."""
+    for program in ("node", "npm"):
+        if shutil.which(program) is None:
+            pytest.skip(f"The JavaScript client needs Node.js 20 with npm: there is no {program}")
+    if not (NODE / "node_modules" / "hypha-rpc").exists():
+        install = ["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"]
+        done = subprocess.run(install, cwd=NODE, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return "node", "--import", NODE / "setup.mjs"
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -54,7 +54,9 @@ class Program:
         self._process.terminate()
 
     async def end(self, number: signal.Signals | None = None) -> int:
-        """Send a signal if one is given, and return the exit code."""
+        """End its input, send a signal if one is given, and return the exit code."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
         if number is not None and self._process.returncode is None:
             self._process.send_signal(number)
         async with asyncio.timeout(END_SECONDS):

@@ -1,0 +1,6 @@
+// What a web page with the client has, and Node.js 20 has not: load with `node --import`.
+import { hyphaWebsocketClient } from "hypha-rpc";
+import { WebSocket } from "ws";
+
+globalThis.WebSocket ??= WebSocket;
+globalThis.hyphaWebsocketClient = hyphaWebsocketClient;

@@ -1,0 +1,31 @@
+"""The MCP door: every service is an MCP server at ``/{workspace}/mcp/{service}/mcp``.
+
+An extension of the gateway (``create``). It is a stateless dispatcher of its own for all
+published revisions of MCP over Streamable HTTP, and reaches services only through
+``gateway.api.Gateway``. It keeps no sessions, opens no streams of its own accord, and knows
+nothing of how services are connected.
+
+A request passes, in this order:
+
+- ``routes``: addresses; ``guard``: host and origin; ``endpoint``: the HTTP side, raw ASGI
+- ``ladder``: message and headers to a request of a known revision, with ``headers``
+- ``offer``: who asks, which service; ``methods``: which method
+- ``catalogue``: what is the same for every request, as bytes, from ``tools``, ``names``,
+  ``schemas``
+- ``calls``: calling a tool, with ``arguments``, ``param_headers``, ``content``
+- ``exchange``: JSON or server-sent events, progress, cancellation; ``revisions``: what the
+  client's revision can read; ``errors``: what a failure looks like
+"""
+
+from __future__ import annotations
+
+from starlette.routing import BaseRoute
+
+from gateway.extensions import ExtensionContext
+from mcp_bridge.exchange import Timing
+from mcp_bridge.routes import mcp_routes
+
+
+def create(context: ExtensionContext) -> list[BaseRoute]:
+    """The routes of this extension (``gateway.extensions.Create``)."""
+    return mcp_routes(context, Timing())

@@ -1,0 +1,138 @@
+"""``tools/call``: from a request to a tool result.
+
+The order of the steps matters to clients: a wrong tool name or a wrong shape of the request is a
+protocol error, while everything a model could repair or should read (arguments that do not fit,
+an exception of the function, a provider that left) is a result with ``isError``. Sources:
+revision 2025-11-25, tools, error handling; revision 2026-07-28, Streamable HTTP.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+
+from gateway.api import DEFAULT_OPTIONS, CallOptions, ValueStream
+from mcp_bridge import content, param_headers
+from mcp_bridge.content import ToolResult
+from mcp_bridge.errors import INVALID_PARAMS, RpcError
+from mcp_bridge.exchange import Exchange
+from mcp_bridge.ladder import Request
+from mcp_bridge.offer import Offer
+from mcp_bridge.revisions import carries_structured, finish_result, shape_blocks
+from mcp_bridge.tools import Tool
+from schema.errors import GatewayError, InternalError
+
+logger = logging.getLogger(__name__)
+
+MAX_ITEMS: Final = 10_000
+MAX_ITEM_BYTES: Final = 16 * 1024 * 1024
+"""A tool result is one message, so a generator without end must be stopped somewhere."""
+
+_TRACE_KEYS: Final = ("traceparent", "tracestate", "baggage")
+"""Revision 2026-07-28, trace context in ``_meta``."""
+
+
+async def call_tool(offer: Offer, request: Request, exchange: Exchange) -> bytes:
+    """The result of ``tools/call``. Raises RpcError."""
+    tool = _tool(offer, request.params.get("name"))
+    arguments = _arguments(request.params)
+    if request.revision.is_modern:
+        failure = param_headers.check(tool.mirrored, arguments, request.headers)
+        if failure is not None:
+            raise RpcError(failure.code, failure.message)
+    problems = tool.arguments.problems(arguments, request.size)
+    if problems:
+        lines = "\n".join(f"- {problem}" for problem in problems)
+        result = content.from_error(
+            f"Invalid arguments for tool {tool.name}:\n{lines}\nExpected: {tool.arguments.expected}"
+        )
+    else:
+        result = await _run(offer, request, tool, arguments, exchange)
+    return _encode(offer, request, result)
+
+
+def _tool(offer: Offer, name: object) -> Tool:
+    tools = offer.catalogue.tools
+    if not isinstance(name, str):
+        raise RpcError(INVALID_PARAMS, "params.name must be a string")
+    tool = tools.get(name)
+    if tool is None:
+        nearest = difflib.get_close_matches(name[:64], list(tools)[:1_000], n=3)
+        raise RpcError(INVALID_PARAMS, f"Unknown tool: {name[:200]}", {"nearest": nearest})
+    return tool
+
+
+def _arguments(params: Mapping[str, Any]) -> dict[str, Any]:
+    arguments = params.get("arguments")
+    if arguments is None:
+        return {}
+    if not isinstance(arguments, dict):
+        raise RpcError(INVALID_PARAMS, "params.arguments must be an object")
+    return arguments
+
+
+async def _run(
+    offer: Offer, request: Request, tool: Tool, arguments: dict[str, Any], exchange: Exchange
+) -> ToolResult:
+    try:
+        value = await offer.call(tool, arguments, _options(request))
+        if hasattr(value, "__anext__"):
+            return await _collect(value, exchange)
+    except InternalError:
+        raise
+    except GatewayError as error:
+        return content.from_error(error.wire_text())
+    return content.from_value(value)
+
+
+def _options(request: Request) -> CallOptions:
+    trace = {
+        key: request.meta[key] for key in _TRACE_KEYS if isinstance(request.meta.get(key), str)
+    }
+    if not trace and b"traceparent" in request.headers:
+        raw = {key: request.headers.get(key.encode()) for key in _TRACE_KEYS}
+        trace = {key: value.decode("latin-1") for key, value in raw.items() if value is not None}
+    return CallOptions(context=trace) if trace else DEFAULT_OPTIONS
+
+
+async def _collect(stream: ValueStream, exchange: Exchange) -> ToolResult:
+    """All items of a generator; the client sees each as progress while it is made."""
+    items: list[ToolResult] = []
+    room = MAX_ITEM_BYTES
+    note = ""
+    try:
+        async for value in stream:
+            item = content.from_value(value)
+            items.append(item)
+            room -= content.size(item)
+            if exchange.wants_progress:
+                await exchange.progress(len(items), content.summary(item))
+            if len(items) >= MAX_ITEMS or room < 0:
+                note = f"Stopped after {len(items)} items; the generator had not ended."
+                break
+    except GatewayError as error:
+        if isinstance(error, InternalError) or not items:
+            raise
+        failed = content.from_error(f"{error.wire_text()} (after {len(items)} items)")
+        partial = content.from_items(items)
+        return ToolResult([*partial.content, *failed.content], is_error=True)
+    finally:
+        # Also when the client left: the provider's generator must not wait for a reader.
+        await stream.aclose()
+    return content.from_items(items, note)
+
+
+def _encode(offer: Offer, request: Request, outcome: ToolResult) -> bytes:
+    revision = request.revision
+    result: dict[str, Any] = {"content": shape_blocks(outcome.content, revision)}
+    if outcome.has_structured and carries_structured(revision, outcome.is_object):
+        result["structuredContent"] = orjson.Fragment(outcome.encoded or b"")
+    if outcome.is_error:
+        result["isError"] = True
+    if outcome.meta:
+        result["_meta"] = outcome.meta
+    return orjson.dumps(finish_result(result, revision, offer.catalogue.server_info))

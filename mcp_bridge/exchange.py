@@ -1,0 +1,210 @@
+"""The response to a call that may take long: plain JSON if it ends soon and quietly, else events.
+
+The work runs in the task of the request. What only a long call needs (seeing that the client
+left, keep-alives, heartbeats) starts after a moment, so that a short call costs one timer.
+It knows HTTP and notifications but no methods; ``methods`` tells it what to run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+from starlette.types import Receive, Send
+
+from mcp_bridge import sse
+from mcp_bridge.guard import RawHeaders
+from mcp_bridge.headers import Accepts
+
+_JSON: Final = (b"content-type", b"application/json")
+_HEARTBEAT: Final = 0.001
+"""What a heartbeat adds to the progress, which must grow with every notification but otherwise
+counts items."""
+_MAX_HELD_BACK: Final = 4_000
+"""Characters of progress messages that wait to be sent together; the oldest go first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """When a call counts as long, and how often its client hears something."""
+
+    settle_seconds: float = 0.02
+    """After this a leaving client is noticed, and its call cancelled."""
+    commit_seconds: float = 10.0
+    """A silent call's response becomes an event stream, so that keep-alives are possible."""
+    keep_alive_seconds: float = 15.0
+    """Idle timeouts on the way are commonly 30 s or more; TypeScript clients give up after 60 s
+    without progress."""
+    progress_seconds: float = 0.1
+    """Least time between two progress notifications."""
+
+
+@dataclass(slots=True)
+class Reply:
+    """A finished response."""
+
+    body: bytes
+    status: int = 200
+    headers: RawHeaders = ()
+
+
+class ClientGone(Exception):
+    """The client closed the connection before its answer was complete."""
+
+
+class Exchange:
+    """One request and its response."""
+
+    def __init__(
+        self,
+        receive: Receive,
+        send: Send,
+        accepts: Accepts,
+        *,
+        headers: RawHeaders = (),
+        progress_token: str | int | None = None,
+        timing: Timing,
+    ) -> None:
+        self._receive = receive
+        self._send = send
+        self._accepts = accepts
+        self._headers = headers
+        self._token = progress_token
+        self._timing = timing
+        self._group: asyncio.TaskGroup | None = None
+        self._attendants: list[asyncio.Task[None]] = []
+        self._is_committed = False
+        # One writer at a time on this response, which nobody else shares.
+        self._writing = asyncio.Lock()
+        self._held_back: list[str] = []
+        self._something_held = asyncio.Event()
+        self._count = 0
+        self._progress = 0.0
+        self._now = asyncio.get_running_loop().time
+        self._started = self._last_sent = self._now()
+        self._last_progress = self._started - timing.progress_seconds
+
+    @property
+    def wants_progress(self) -> bool:
+        """True if notifications about this request can reach its client."""
+        return self._token is not None and self._accepts.events
+
+    async def serve(self, work: Callable[[Exchange], Awaitable[Reply]]) -> None:
+        """Run the work and send its reply. If the client leaves, the work is cancelled."""
+        reply: Reply | None = None
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                settle = self._timing.settle_seconds
+                timer = asyncio.get_running_loop().call_later(settle, self._attend)
+                try:
+                    reply = await work(self)
+                finally:
+                    timer.cancel()
+                    for attendant in self._attendants:
+                        attendant.cancel()
+        except* ClientGone:
+            reply = None
+        if reply is not None:
+            await self._finish(reply)
+
+    async def progress(self, count: int, message: str) -> None:
+        """Tell the client of ``count`` items so far. Sent at once, or together with the next ones
+        if the last was sent a moment ago. Waits for a client that reads slowly."""
+        if not self.wants_progress:
+            return
+        self._count = count
+        self._held_back.append(message)
+        if self._now() - self._last_progress >= self._timing.progress_seconds:
+            await self._send_progress()
+        else:
+            self._attend()
+            self._something_held.set()
+
+    def _attend(self) -> None:
+        """Start what a long call needs beside it."""
+        if self._attendants or self._group is None:
+            return
+        self._attendants.append(self._group.create_task(self._watch()))
+        if self._accepts.events:
+            self._attendants.append(self._group.create_task(self._tend()))
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        raise ClientGone
+
+    async def _tend(self) -> None:
+        """Send held-back progress when it is due, and break long silences."""
+        while True:
+            if self._held_back:
+                due = self._last_progress + self._timing.progress_seconds
+                await asyncio.sleep(max(0.0, due - self._now()))
+                if self._held_back:
+                    await self._send_progress()
+                continue
+            try:
+                async with asyncio.timeout_at(self._silence_ends()):
+                    await self._something_held.wait()
+            except TimeoutError:
+                await self._break_silence()
+
+    def _silence_ends(self) -> float:
+        if self._is_committed:
+            return self._last_sent + self._timing.keep_alive_seconds
+        return self._started + self._timing.commit_seconds
+
+    async def _break_silence(self) -> None:
+        if self.wants_progress:
+            elapsed = self._now() - self._started
+            await self._notify(self._progress + _HEARTBEAT, f"still running, {elapsed:.0f} s")
+        else:
+            await self._write(sse.KEEP_ALIVE)
+
+    async def _send_progress(self) -> None:
+        message = "\n".join(self._held_back)[-_MAX_HELD_BACK:]
+        self._held_back.clear()
+        self._something_held.clear()
+        await self._notify(max(self._count, self._progress + _HEARTBEAT), message)
+
+    async def _notify(self, progress: float, message: str) -> None:
+        self._progress = progress
+        self._last_progress = self._now()
+        params = {"progressToken": self._token, "progress": progress, "message": message}
+        notification = {"jsonrpc": "2.0", "method": "notifications/progress", "params": params}
+        await self._write(sse.frame(orjson.dumps(notification)))
+
+    async def _write(self, data: bytes) -> None:
+        async with self._writing:
+            if not self._is_committed:
+                self._is_committed = True
+                await self._start_events()
+            await self._send({"type": "http.response.body", "body": data, "more_body": True})
+            self._last_sent = self._now()
+
+    async def _start_events(self) -> None:
+        headers = [*sse.HEADERS, *self._headers]
+        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+
+    async def _finish(self, reply: Reply) -> None:
+        """The last message; nothing may follow it."""
+        if self._held_back:
+            await self._send_progress()
+        if not self._is_committed and (self._accepts.json or reply.status != 200):
+            await send_reply(self._send, reply, self._headers)
+            return
+        if not self._is_committed:
+            await self._start_events()
+        await self._send({"type": "http.response.body", "body": sse.frame(reply.body)})
+
+
+async def send_reply(send: Send, reply: Reply, headers: RawHeaders = ()) -> None:
+    """Send a finished response as JSON, or without content if its body is empty."""
+    length = (b"content-length", b"%d" % len(reply.body))
+    kind = (_JSON,) if reply.body else ()
+    start = [*kind, length, *reply.headers, *headers]
+    await send({"type": "http.response.start", "status": reply.status, "headers": start})
+    await send({"type": "http.response.body", "body": reply.body})

@@ -1,0 +1,107 @@
+"""The methods that are served, each with the eras it exists in.
+
+A method either has its answer at hand, as cached bytes, or has to work for it. One that is not in
+the table is not served and not advertised either; adding one means a row here and its capability
+in ``catalogue``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from mcp_bridge.calls import call_tool
+from mcp_bridge.errors import INVALID_PARAMS, METHOD_NOT_FOUND, RpcError
+from mcp_bridge.exchange import Exchange
+from mcp_bridge.ladder import Request
+from mcp_bridge.offer import Offer
+from mcp_bridge.revisions import MODERN, negotiate
+
+Answer = Callable[[Offer, Request], bytes]
+Work = Callable[[Offer, Request, Exchange], Awaitable[bytes]]
+
+_LOG_LEVELS: Final = frozenset(
+    {"debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method:
+    """In which eras a method exists."""
+
+    is_modern: bool = True
+    is_legacy: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Immediate(Method):
+    """A method whose result is at hand."""
+
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Working(Method):
+    """A method that may take long and may notify its client meanwhile."""
+
+    work: Work
+
+
+def find(request: Request) -> Immediate | Working:
+    """The method a request asks for. Raises RpcError if its era has none of that name."""
+    method = METHODS.get(request.method)
+    if method is not None and (
+        method.is_modern if request.revision.is_modern else method.is_legacy
+    ):
+        return method
+    data = {"supported": list(MODERN)} if request.method == "initialize" else None
+    raise RpcError(METHOD_NOT_FOUND, f"Method not found: {request.method[:200]}", data)
+
+
+def _discover(offer: Offer, request: Request) -> bytes:
+    return offer.catalogue.discovery(request.revision)
+
+
+def _initialize(offer: Offer, request: Request) -> bytes:
+    version = request.params.get("protocolVersion")
+    client = request.params.get("clientInfo")
+    if not isinstance(version, str):
+        raise RpcError(INVALID_PARAMS, "params.protocolVersion must be a string")
+    if not isinstance(request.params.get("capabilities"), dict):
+        raise RpcError(INVALID_PARAMS, "params.capabilities must be an object")
+    if not isinstance(client, dict) or not (
+        isinstance(client.get("name"), str) and isinstance(client.get("version"), str)
+    ):
+        raise RpcError(INVALID_PARAMS, "params.clientInfo must have a name and a version")
+    return offer.catalogue.handshake(negotiate(version))
+
+
+def _ping(_offer: Offer, _request: Request) -> bytes:
+    return b"{}"
+
+
+def _set_log_level(_offer: Offer, request: Request) -> bytes:
+    """Accepted from clients that always send it. No log messages are sent, whatever the level."""
+    if request.params.get("level") not in _LOG_LEVELS:
+        raise RpcError(INVALID_PARAMS, f"params.level must be one of {sorted(_LOG_LEVELS)}")
+    return b"{}"
+
+
+def _list_tools(offer: Offer, request: Request) -> bytes:
+    cursor = request.params.get("cursor")
+    if cursor is None or isinstance(cursor, str):
+        page = offer.catalogue.tools_page(request.revision, cursor)
+        if page is not None:
+            return page
+    raise RpcError(INVALID_PARAMS, "Invalid cursor: list again from the start")
+
+
+METHODS: Final[Mapping[str, Immediate | Working]] = {
+    "server/discover": Immediate(_discover, is_legacy=False),
+    "initialize": Immediate(_initialize, is_modern=False),
+    "ping": Immediate(_ping, is_modern=False),
+    "logging/setLevel": Immediate(_set_log_level, is_modern=False),
+    "tools/list": Immediate(_list_tools),
+    "tools/call": Working(call_tool),
+}

@@ -1,0 +1,55 @@
+"""Tool names: from dotted function paths to names that every client and model provider takes. Pure.
+
+Dots and slashes are legal in MCP, but several model providers refuse a whole request over one
+tool name outside ``[A-Za-z0-9_-]{1,64}``. A name is only ever looked up in the table made here,
+never taken apart again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterable
+from typing import Final
+
+MAX_NAME: Final = 64
+"""Limit of the strictest model providers."""
+
+_LEGAL = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_ILLEGAL = re.compile(r"[^A-Za-z0-9_-]")
+
+
+def wire_names(paths: Iterable[str]) -> dict[str, str]:
+    """Tool name by function path; no two paths share one. A path without an entry found its name
+    taken and must be left out.
+
+    A legal path is its own name. Another has its dots turned into ``_`` if nothing else in the
+    service is called so; else it ends in a hash of the whole path, so that it is the same name
+    on every run and in whatever order functions were registered.
+    """
+    distinct = list(dict.fromkeys(paths))
+    names = {path: path for path in distinct if _LEGAL.fullmatch(path)}
+    others = [path for path in distinct if path not in names]
+    wanted = Counter(_plain(path) for path in others)
+    taken = set(names)
+    for path in others:
+        plain = _plain(path)
+        if _LEGAL.fullmatch(plain) and wanted[plain] == 1 and plain not in names:
+            names[path] = plain
+            taken.add(plain)
+    for path in others:
+        if path not in names and (hashed := _hashed(path)) not in taken:
+            names[path] = hashed
+            taken.add(hashed)
+    return {path: names[path] for path in distinct if path in names}
+
+
+def _plain(path: str) -> str:
+    return path.replace(".", "_")
+
+
+def _hashed(path: str) -> str:
+    digest = hashlib.sha256(path.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    head = _ILLEGAL.sub("_", path)[: MAX_NAME - len(digest) - 1]
+    return f"{head}_{digest}"

@@ -1,0 +1,61 @@
+"""What one endpoint offers to one caller: the tools it lists and the way to call them.
+
+The methods see services only through this. An endpoint over several services is another object
+with the same two members.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from gateway.api import CallOptions, Credentials, Gateway
+from mcp_bridge.catalogue import Catalogue, Catalogues
+from mcp_bridge.headers import bearer_token
+from mcp_bridge.tools import Tool
+from schema.errors import NotFound, PermissionDenied, ServiceNotFound
+from schema.identity import Caller
+from schema.services import ServiceInfo
+
+_ANONYMOUS: Final = Credentials()
+
+
+@dataclass(slots=True)
+class Offer:
+    """One service, as one caller may use it."""
+
+    gateway: Gateway
+    caller: Caller
+    service: ServiceInfo
+    catalogue: Catalogue
+
+    async def call(self, tool: Tool, arguments: Mapping[str, Any], options: CallOptions) -> Any:
+        """Call the function of a tool; value, ValueStream and errors are those of the gateway."""
+        return await self.gateway.call(
+            self.caller, self.service, tool.function, (), arguments, options
+        )
+
+
+class Opener:
+    """Turns the path and the credential of a request into an offer."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._catalogues = Catalogues()
+
+    async def open(self, path: Mapping[str, str], headers: Mapping[bytes, bytes]) -> Offer:
+        """Raises GatewayError. A service that does not exist and one that the caller may not see
+        give the same error."""
+        token = bearer_token(headers.get(b"authorization"))
+        credentials = _ANONYMOUS if token is None else Credentials(token)
+        name, workspace = path["service"], path["workspace"]
+        try:
+            caller = await self._gateway.authenticate(credentials, workspace)
+            service = await self._gateway.find_service(caller, workspace, name)
+        except (NotFound, PermissionDenied):
+            raise ServiceNotFound(
+                f"No service {name!r} that you may use. If it is a protected one, send a token "
+                "for its workspace in an Authorization header."
+            ) from None
+        return Offer(self._gateway, caller, service, self._catalogues.of(service))

@@ -1,0 +1,85 @@
+"""The addresses of the MCP door, and what is checked for all of them.
+
+Each address is routed with and without a trailing slash: clients lose the body or the credential
+when they are redirected.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway.extensions import ExtensionContext
+from mcp_bridge.endpoint import McpEndpoint
+from mcp_bridge.errors import INVALID_REQUEST, Failure
+from mcp_bridge.exchange import Reply, Timing, send_reply
+from mcp_bridge.guard import Guard, preflight_headers
+from mcp_bridge.offer import Opener
+from mcp_bridge.page import ServicePage
+
+_DISCOVERY: Final = (
+    "/.well-known/oauth-protected-resource",
+    "/.well-known/oauth-authorization-server",
+    "/.well-known/openid-configuration",
+)
+"""Where clients look for an authorization server (RFC 9728, RFC 8414, OpenID Connect Discovery),
+also with the path of the endpoint behind. There is none, and anything but 404 makes some clients
+start a login and drop the header their user configured."""
+
+_NO_AUTHORIZATION_SERVER: Final = Failure(
+    INVALID_REQUEST, "This server does not use OAuth", status=404
+)
+
+
+def mcp_routes(context: ExtensionContext, timing: Timing) -> list[BaseRoute]:
+    """All routes, the most frequent first."""
+    settings = context.settings
+    guard = Guard(settings)
+    opener = Opener(context.gateway)
+    endpoint = Guarded(McpEndpoint(opener, settings.max_mcp_body_bytes, timing), guard, "POST")
+    page = Guarded(ServicePage(opener, settings.base_url), guard, "GET, HEAD")
+    nothing = Guarded(_NotFound(), guard, "GET, HEAD")
+    return [
+        Route("/{workspace}/mcp/{service}/mcp", endpoint, name="mcp"),
+        Route("/{workspace}/mcp/{service}/mcp/", endpoint, name="mcp-slash"),
+        Route("/{workspace}/mcp/{service}", page, name="mcp-page"),
+        Route("/{workspace}/mcp/{service}/", page, name="mcp-page-slash"),
+        *(Route(path, nothing) for path in _DISCOVERY),
+        *(Route(path + "/{resource:path}", nothing) for path in _DISCOVERY),
+    ]
+
+
+class Guarded:
+    """An application behind the checks of host, origin and method. Answers preflights."""
+
+    def __init__(self, app: ASGIApp, guard: Guard, methods: str) -> None:
+        self._app = app
+        self._guard = guard
+        self._methods = methods
+        self._allowed = frozenset(methods.split(", "))
+        allow = ((b"allow", methods.encode()),)
+        self._preflight = allow
+        self._not_allowed = Failure(
+            INVALID_REQUEST, f"Only {methods} is possible here", status=405, headers=allow
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = self._guard.refusal(dict(scope["headers"]))
+        if refusal is None and scope["method"] in self._allowed:
+            await self._app(scope, receive, send)
+            return
+        if refusal is None and scope["method"] == "OPTIONS":
+            headers = (*self._preflight, *preflight_headers(dict(scope["headers"]), self._methods))
+            await send_reply(send, Reply(b"", 204, headers))
+            return
+        failure = refusal or self._not_allowed
+        body = b"" if scope["method"] == "HEAD" else failure.body(None)
+        await send_reply(send, Reply(body, failure.http_status(is_modern=False), failure.headers))
+
+
+class _NotFound:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        failure = _NO_AUTHORIZATION_SERVER
+        await send_reply(send, Reply(failure.body(None), failure.http_status(is_modern=False)))

@@ -1,0 +1,280 @@
+"""Input schemas: what providers write, made into what clients and the validator can rely on. Pure.
+
+``normalise`` gives the schema that ``tools/list`` shows: a plain JSON copy whose root is an
+object, lossless but for the habits of hypha-rpc listed below. ``measure`` bounds what validating
+against it may cost, since anyone may register a schema and anyone may call with arguments made
+for it. Nothing here fetches anything; references may only point into the same schema.
+
+The validator itself is ``arguments``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import unquote
+
+import orjson
+
+MAX_DEPTH: Final = 64
+MAX_SUBSCHEMAS: Final = 2_000
+MAX_BYTES: Final = 256 * 1024
+MAX_PATTERN: Final = 512
+MAX_EXPANDED: Final = 10_000
+"""Subschemas after following every reference. Thirty definitions that each refer twice to the
+next one are small to send and take a billion steps to validate."""
+
+DIALECTS: Final = (
+    "json-schema.org/draft-04/schema",
+    "json-schema.org/draft-06/schema",
+    "json-schema.org/draft-07/schema",
+    "json-schema.org/draft/2019-09/schema",
+    "json-schema.org/draft/2020-12/schema",
+)
+
+_ONE = frozenset(
+    {
+        "additionalItems",
+        "additionalProperties",
+        "contains",
+        "contentSchema",
+        "else",
+        "if",
+        "items",
+        "not",
+        "propertyNames",
+        "then",
+        "unevaluatedItems",
+        "unevaluatedProperties",
+    }
+)
+_MANY = frozenset({"allOf", "anyOf", "oneOf", "prefixItems", "items"})
+_NAMED = frozenset(
+    {"$defs", "definitions", "dependencies", "dependentSchemas", "patternProperties"}
+)
+_REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
+_PYTHON_TYPES: Final = {
+    "str": "string",
+    "int": "integer",
+    "float": "number",
+    "bool": "boolean",
+    "list": "array",
+    "dict": "object",
+}
+
+Schema = dict[str, Any]
+Path = tuple[str, ...]
+
+
+class Refused(Exception):
+    """A schema that cannot be offered; the text tells the operator why."""
+
+
+def normalise(parameters: Mapping[str, Any] | None) -> tuple[Schema, int]:
+    """The input schema of a tool, and the bytes it took. Raises Refused."""
+    schema, size = _copy(parameters or {})
+    _check_dialect(schema)
+    if schema.get("type", "object") != "object":
+        if not isinstance(schema["type"], list) or "object" not in schema["type"]:
+            raise Refused("the root must be an object, since arguments are passed by name")
+        schema["type"] = "object"
+    schema = {"type": "object", **schema}
+    if not isinstance(schema.setdefault("properties", {}), dict):
+        raise Refused("'properties' must be an object")
+    _mend_habits(schema)
+    return schema, size
+
+
+def _copy(parameters: Mapping[str, Any]) -> tuple[Schema, int]:
+    try:
+        data = orjson.dumps(parameters, default=dict)
+    except (TypeError, ValueError) as error:
+        raise Refused(f"not JSON: {error}") from None
+    if len(data) > MAX_BYTES:
+        raise Refused(f"larger than {MAX_BYTES} bytes")
+    return orjson.loads(data), len(data)
+
+
+def _check_dialect(schema: Schema) -> None:
+    dialect = schema.get("$schema")
+    if dialect is None:
+        return
+    if not isinstance(dialect, str) or not dialect.rstrip("#").endswith(DIALECTS):
+        raise Refused(f"unknown dialect {dialect!r}")
+
+
+def _mend_habits(schema: Schema) -> None:
+    """Undo what hypha-rpc writes that is not what its user meant.
+
+    - For a parameter without annotation it writes ``string`` with an empty description. A model
+      that believes it sends "2" and gets "2" + "3"; untyped, it sends 2.
+    - An undecorated ``*args`` or ``**kwargs`` becomes a required parameter of that name.
+    - It takes ``context`` out of the properties but leaves it required; the gateway supplies it.
+    - Without pydantic it writes Python's names of types.
+    """
+    properties: Schema = schema["properties"]
+    for name, declared in list(properties.items()):
+        if not isinstance(declared, dict):
+            continue
+        if declared == {"type": "string", "description": ""}:
+            if name in ("args", "kwargs"):
+                del properties[name]
+            else:
+                properties[name] = {}
+        elif isinstance(declared.get("type"), str) and declared["type"] in _PYTHON_TYPES:
+            declared["type"] = _PYTHON_TYPES[declared["type"]]
+    required = schema.get("required")
+    if isinstance(required, list):
+        supplied = {"context", "args", "kwargs"} - properties.keys()
+        schema["required"] = [name for name in required if name not in supplied]
+
+
+def schema_positions(root: Any) -> Iterator[tuple[Path | None, Schema]]:
+    """Every subschema with its chain of property names; the chain is None where anything but
+    ``properties`` was crossed on the way. Data (``enum``, ``default``, ...) is not entered."""
+    pending: list[tuple[Path | None, Any]] = [((), root)]
+    while pending:
+        path, node = pending.pop()
+        if not isinstance(node, dict):
+            continue
+        yield path, node
+        for name, child in _properties(node):
+            pending.append(((*path, name) if path is not None else None, child))
+        pending.extend((None, child) for child in _applied(node))
+
+
+def _properties(node: Schema) -> Iterator[tuple[str, Any]]:
+    properties = node.get("properties")
+    if isinstance(properties, dict):
+        yield from properties.items()
+
+
+def _applied(node: Schema) -> Iterator[Any]:
+    """Subschemas under every keyword but ``properties``."""
+    for keyword, value in node.items():
+        if isinstance(value, dict):
+            if keyword in _ONE:
+                yield value
+            elif keyword in _NAMED:
+                yield from value.values()
+        elif isinstance(value, list) and keyword in _MANY:
+            yield from value
+
+
+@dataclass(slots=True)
+class Cost:
+    """What validating one instance may take."""
+
+    expanded: int = 0
+    """Subschemas, with each reference counted as what it refers to."""
+    is_recursive: bool = False
+    """A reference leads back to where it stands: the cost also grows with the instance's depth."""
+
+
+@dataclass(slots=True)
+class _Measuring:
+    root: Schema
+    anchors: dict[str, Schema] = field(default_factory=dict)
+    sizes: dict[int, int] = field(default_factory=dict)
+    open: set[int] = field(default_factory=set)
+    is_recursive: bool = False
+
+    def size(self, node: Any, depth: int) -> int:
+        """Expanded size; 0 for a schema that is being counted further up."""
+        if not isinstance(node, dict):
+            return 1
+        if depth > 2 * MAX_DEPTH:
+            raise Refused("references are chained too deeply")
+        key = id(node)
+        if key in self.open:
+            self.is_recursive = True
+            return 0
+        if key not in self.sizes:
+            self.open.add(key)
+            children = [*self._direct(node), *(t for t in self._targets(node) if t is not None)]
+            below = sum(self.size(child, depth + 1) for child in children)
+            self.sizes[key] = 1 + below + _slow_choices(node)
+            self.open.discard(key)
+        return self.sizes[key]
+
+    def _direct(self, node: Schema) -> Iterator[Any]:
+        """Subschemas that are applied; definitions count where they are referred to."""
+        for _, child in _properties(node):
+            yield child
+        yield from _applied({k: v for k, v in node.items() if k not in ("$defs", "definitions")})
+
+    def _targets(self, node: Schema) -> Iterator[Any]:
+        for keyword in _REFERENCES:
+            if isinstance(reference := node.get(keyword), str):
+                yield self._resolve(reference)
+
+    def _resolve(self, reference: str) -> Any:
+        if not reference.startswith("#"):
+            raise Refused(f"reference {reference!r} leaves the schema")
+        pointer = reference[1:]
+        if pointer and not pointer.startswith("/"):
+            if pointer not in self.anchors:
+                raise Refused(f"reference {reference!r} points nowhere")
+            return self.anchors[pointer]
+        target: Any = self.root
+        for part in unquote(pointer).split("/")[1:]:
+            step = part.replace("~1", "/").replace("~0", "~")
+            try:
+                target = target[int(step)] if isinstance(target, list) else target[step]
+            except (KeyError, IndexError, TypeError, ValueError):
+                raise Refused(f"reference {reference!r} points nowhere") from None
+        return target
+
+
+def measure(schema: Schema) -> Cost:
+    """The cost of validating against a normalised schema. Raises Refused above the bounds."""
+    if _depth(schema) > MAX_DEPTH:
+        raise Refused(f"nested more than {MAX_DEPTH} deep")
+    measuring = _Measuring(schema)
+    identifier = "id" if "draft-04" in str(schema.get("$schema")) else "$id"
+    for count, (path, node) in enumerate(schema_positions(schema)):
+        if count >= MAX_SUBSCHEMAS:
+            raise Refused(f"more than {MAX_SUBSCHEMAS} subschemas")
+        if path != () and isinstance(node.get(identifier), str):
+            # It would change what "#/..." means below it, and the validator would follow another
+            # schema than the one counted here.
+            raise Refused("a subschema with an identifier of its own")
+        _check_patterns(node)
+        for keyword in ("$anchor", "$dynamicAnchor"):
+            if isinstance(anchor := node.get(keyword), str):
+                measuring.anchors[anchor] = node
+    expanded = measuring.size(schema, 0)
+    if expanded > MAX_EXPANDED:
+        raise Refused(f"more than {MAX_EXPANDED} subschemas after following references")
+    return Cost(expanded, measuring.is_recursive)
+
+
+def _check_patterns(node: Schema) -> None:
+    patterns = [node["pattern"]] if "pattern" in node else []
+    if isinstance(node.get("patternProperties"), dict):
+        patterns.extend(node["patternProperties"])
+    if any(len(str(pattern)) > MAX_PATTERN for pattern in patterns):
+        raise Refused(f"a pattern longer than {MAX_PATTERN} characters")
+
+
+def _slow_choices(node: Schema) -> int:
+    """Values of an ``enum`` that are compared one by one; those of strings are hashed."""
+    choices = node.get("enum")
+    if not isinstance(choices, list) or all(isinstance(choice, str) for choice in choices):
+        return 0
+    return len(choices)
+
+
+def _depth(schema: Schema) -> int:
+    depth = 0
+    level: list[Any] = [schema]
+    while level and depth <= MAX_DEPTH:
+        depth += 1
+        level = [
+            child
+            for node in level
+            for child in (node.values() if isinstance(node, dict) else node)
+            if isinstance(child, dict | list)
+        ]
+    return depth

@@ -76,7 +76,9 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         base_url=settings.base_url,
         fetch_seconds=settings.fetch_timeout_seconds,
     )
-    hub = Hub(settings, doorkeeper, router, endpoint, registry, workspaces, __version__)
+    hub = Hub(
+        settings, doorkeeper, router, endpoint, registry, directory, workspaces, __version__
+    )
     manager_parts: list[Part] = [
         ServiceFunctions(registry, directory, router),
         WorkspaceFunctions(workspaces, registry, router),

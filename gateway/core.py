@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from gateway.admission import Doorkeeper
 from gateway.api import DEFAULT_OPTIONS, CallOptions, Credentials
@@ -19,12 +19,15 @@ from schema.errors import (
     FunctionNotFound,
     GatewayError,
     InternalError,
-    ServiceNotFound,
+    ProviderGone,
     WorkspaceNotFound,
 )
 from schema.identity import Caller, anonymous_http_caller
-from schema.ids import ServiceQuery
+from schema.ids import ANY, ServiceQuery
 from schema.services import ServiceInfo
+
+MAX_ATTEMPTS: Final = 3
+"""How often a call is made at most, if its provider goes and making it again does no harm."""
 
 
 class GatewayCore:
@@ -84,8 +87,26 @@ class GatewayCore:
         decide(caller, ServiceAction.USE, service).require()
         if self._directory.is_local(service):
             return await self._call_local(caller, service, function, args, kwargs or {})
-        if self._registry.get(service.id) is None:
-            raise ServiceNotFound(f"Service not found: {service.id}")
+        for _ in range(MAX_ATTEMPTS - 1):
+            if self._registry.get(service.id) is not None:
+                try:
+                    return await self._call_remote(caller, service, function, args, kwargs, options)
+                except ProviderGone as gone:
+                    if gone.delivered and not service.is_idempotent(function):
+                        raise
+            # It did not run, or may run twice: the provider may come back, or there is another.
+            service = await self._substitute(caller, service, function)
+        return await self._call_remote(caller, service, function, args, kwargs, options)
+
+    async def _call_remote(
+        self,
+        caller: Caller,
+        service: ServiceInfo,
+        function: str,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any] | None,
+        options: CallOptions,
+    ) -> Any:
         return await self._endpoint.call(
             self._endpoint.identity_of(caller),
             service.id.provider,
@@ -94,6 +115,19 @@ class GatewayCore:
             kwargs,
             silence_seconds=options.silence_timeout_seconds,
         )
+
+    async def _substitute(
+        self, caller: Caller, service: ServiceInfo, function: str
+    ) -> ServiceInfo:
+        """The same service by a provider that is there. One that was chosen as any of several may
+        be replaced by another; with a function that is not idempotent only by itself.
+
+        Raises ServiceNotFound if nobody comes.
+        """
+        sid = service.id
+        client = ANY if service.is_idempotent(function) else sid.client_id
+        query = ServiceQuery(sid.workspace, sid.service_id, client, service.app_id)
+        return await self._directory.find(caller, query, "random")
 
     async def read(self, caller: Caller, service: ServiceInfo, path: str = "") -> Any:
         decide(caller, ServiceAction.USE, service).require()

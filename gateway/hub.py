@@ -8,10 +8,12 @@ the order that clients rely on.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
 from gateway.admission import Admission, Doorkeeper, Hello
+from gateway.registry.directory import Directory
 from gateway.registry.registry import Registry
 from gateway.routing.outbox import Outbox, Send
 from gateway.routing.router import Router
@@ -25,7 +27,7 @@ INCUMBENT_SECONDS: Final = 5.0
 """How long a connected client may take to show that it lives when its id is asked for again."""
 
 EMPTY_WORKSPACE_SECONDS: Final = 60.0
-"""How long an anonymous workspace without clients is kept, for a client that comes back."""
+"""How long what an anonymous workspace holds is kept without clients."""
 
 Close = Callable[[int, str], None]
 
@@ -40,6 +42,7 @@ class Hub:
         router: Router,
         endpoint: Endpoint,
         registry: Registry,
+        directory: Directory,
         workspaces: Workspaces,
         version: str,
     ) -> None:
@@ -48,6 +51,7 @@ class Hub:
         self._router = router
         self._endpoint = endpoint
         self._registry = registry
+        self._directory = directory
         self._workspaces = workspaces
         self._version = version
         self._admissions: dict[ClientSession, Admission] = {}
@@ -62,8 +66,8 @@ class Hub:
     def connections(self) -> int:
         return len(self._admissions)
 
-    async def open(self, hello: Hello, *, send: Send, close: Close) -> ClientSession:
-        """Admit a client and make it reachable.
+    async def open(self, hello: Hello, *, close: Close) -> ClientSession:
+        """Admit a client. Messages to it are kept until ``ready``.
 
         Raises what ``Doorkeeper.admit`` raises, Conflict (the id is in use by a live client) and
         Unavailable (the gateway is stopping).
@@ -77,13 +81,16 @@ class Hub:
         incumbent = self._router.get(address)
         if incumbent is not None and not admission.resumes and await self._is_alive(incumbent):
             raise Conflict(f"Client already exists and is active: {address}")
-        session = self._session(admission, send, close)
+        session = self._session(admission, close)
         replaced = self._router.attach(session)
-        if replaced is not None:
-            session.subscriptions |= replaced.subscriptions
-            self._end(replaced, CLOSE_GOING_AWAY, "Another connection of this client took over")
         self._admissions[session] = admission
+        if replaced is not None:
+            self._take_over(replaced, session, same_client=admission.resumes)
         return session
+
+    def ready(self, session: ClientSession, send: Send) -> None:
+        """The client has had its first message: send what was kept, and what comes."""
+        session.outbox.uncork(send)
 
     def connection_info(self, session: ClientSession) -> dict[str, Any]:
         """The first message to an admitted client."""
@@ -106,18 +113,75 @@ class Hub:
         life = self._settings.reconnection_token_life_seconds
         return self._doorkeeper.reconnection_token(self._admissions[session], life)
 
-    def closed(self, session: ClientSession) -> None:
-        """The connection has ended, from whichever side."""
+    def closed(self, session: ClientSession, *, may_return: bool = False) -> None:
+        """The connection has ended, from whichever side. ``may_return`` if it broke without a
+        goodbye: the client, if it still lives, is then about to reconnect."""
+        if self._router.get(session.address) is not session or session.away_since is not None:
+            # Another connection of the same client has taken over: nothing of it may go.
+            session.outbox.close()
+            self._admissions.pop(session, None)
+            return
+        if may_return and not self._draining and self._settings.reconnect_gap_seconds:
+            self._hold(session)
+        else:
+            self._depart(session)
+
+    def _hold(self, session: ClientSession) -> None:
+        """Keep the place of a client whose connection broke, in two steps: first nobody notices,
+        then it counts as gone, but calls made in the meantime still wait for it."""
+        unsent, session.outbox = session.outbox, self._outbox(lambda: session)
+        session.outbox.adopt(unsent)
+        session.away_since = time.monotonic()
+        loop = asyncio.get_running_loop()
+        loop.call_later(self._settings.reconnect_grace_seconds, self._retire, session)
+        loop.call_later(self._settings.reconnect_gap_seconds, self._give_up, session)
+
+    def _retire(self, session: ClientSession) -> None:
+        if self._router.get(session.address) is not session:
+            return
+        services = self._registry.remove_client(session.address)
+        self._directory.expect(services, self._settings.reconnect_gap_seconds)
+        self._endpoint.peer_gone(session.address, calls_before=session.away_since)
+        waiting = frozenset(address for address, _ in session.held_calls)
+        self._router.announce_departure(session, but_not=waiting)
+
+    def _give_up(self, session: ClientSession) -> None:
+        if self._router.get(session.address) is session:
+            self._depart(session)
+
+    def _depart(self, session: ClientSession) -> None:
         session.outbox.close()
         self._admissions.pop(session, None)
-        if not self._router.detach(session):
-            return  # another connection of the same client has taken over: nothing of it may go
+        self._router.detach(session)
         self._registry.remove_client(session.address)
+        self._endpoint.peer_gone(session.address)
+        self._router.reject_held_calls(session)
         self._router.announce_departure(session)
-        if session.user.is_anonymous and not self._router.sessions_in(session.workspace):
-            asyncio.get_running_loop().call_later(
-                EMPTY_WORKSPACE_SECONDS, self._unload, session.workspace
-            )
+        if session.user.is_anonymous and self._router.is_deserted(session.workspace):
+            if self._workspaces.is_blank(session.workspace):
+                self._unload(session.workspace)  # made again, the same, if the user comes back
+            else:
+                asyncio.get_running_loop().call_later(
+                    EMPTY_WORKSPACE_SECONDS, self._unload, session.workspace
+                )
+
+    def _take_over(
+        self, replaced: ClientSession, session: ClientSession, *, same_client: bool
+    ) -> None:
+        """A new connection takes the place of an old one of the same id."""
+        self._admissions.pop(replaced, None)
+        if same_client:
+            session.subscriptions |= replaced.subscriptions
+            session.foreign_callers = replaced.foreign_callers
+            session.outbox.adopt(replaced.outbox)
+        else:
+            self._registry.remove_client(replaced.address)
+            self._endpoint.peer_gone(replaced.address)
+            self._router.reject_held_calls(replaced)
+            self._router.announce_departure(replaced)
+        if replaced.away_since is None:
+            replaced.outbox.close()
+            replaced.close(CLOSE_GOING_AWAY, "Another connection of this client took over")
 
     async def drain(self) -> None:
         """Let calls in flight finish, then close every connection with "going away"."""
@@ -130,6 +194,8 @@ class Hub:
         self._router.close_all(sessions, CLOSE_GOING_AWAY, "The server is stopping")
 
     async def _is_alive(self, session: ClientSession) -> bool:
+        if session.away_since is not None:
+            return False
         try:
             await self._endpoint.call(
                 self._endpoint.manager_identity(session.workspace),
@@ -142,27 +208,29 @@ class Hub:
             return False
         return True
 
-    def _session(self, admission: Admission, send: Send, close: Close) -> ClientSession:
-        outbox = Outbox(
-            send,
-            max_bytes=self._settings.max_outbox_bytes,
-            stall_seconds=self._settings.stalled_client_seconds,
-            on_failure=lambda reason: self._end(session, CLOSE_POLICY, reason),
-        )
+    def _session(self, admission: Admission, close: Close) -> ClientSession:
         session = ClientSession(
             user=admission.user,
             workspace=admission.workspace,
             client_id=admission.client_id,
-            outbox=outbox,
+            outbox=self._outbox(lambda: session),
             close=close,
         )
         return session
 
-    def _end(self, session: ClientSession, code: int, reason: str) -> None:
-        session.close(code, reason)
-        self.closed(session)
+    def _outbox(self, session: Callable[[], ClientSession]) -> Outbox:
+        return Outbox(
+            max_bytes=self._settings.max_outbox_bytes,
+            stall_seconds=self._settings.stalled_client_seconds,
+            on_failure=lambda reason: self._drop(session(), reason),
+        )
+
+    def _drop(self, session: ClientSession, reason: str) -> None:
+        session.close(CLOSE_POLICY, reason)
+        if self._router.get(session.address) is session:
+            self._depart(session)
 
     def _unload(self, workspace: str) -> None:
-        if not self._router.sessions_in(workspace):
+        if self._router.is_deserted(workspace):
             self._registry.forget_workspace(workspace)
             self._workspaces.forget(workspace)

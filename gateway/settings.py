@@ -131,6 +131,32 @@ class Settings(BaseSettings):
         validation_alias=_named("max_mcp_body_bytes"),
         description="Largest MCP request body.",
     )
+    reconnect_grace_seconds: float = Field(
+        0.7,
+        ge=0,
+        validation_alias=_named("reconnect_grace_seconds"),
+        description="After a connection breaks, how long nobody is told and calls in flight wait.",
+    )
+    reconnect_gap_seconds: float = Field(
+        5.0,
+        ge=0,
+        validation_alias=_named("reconnect_gap_seconds"),
+        description="After a connection breaks, how long new calls wait for the client's return.",
+    )
+    max_messages_per_second: float = Field(
+        12_000.0,
+        gt=0,
+        validation_alias=AliasChoices(
+            "POLYPORT_MAX_MESSAGES_PER_SECOND", "HYPHA_WS_MSG_RATE_LIMIT"
+        ),
+        description="Messages that one connection may send per second, on average.",
+    )
+    max_message_burst: float = Field(
+        20_000.0,
+        gt=0,
+        validation_alias=AliasChoices("POLYPORT_MAX_MESSAGE_BURST", "HYPHA_WS_MSG_BURST_LIMIT"),
+        description="Messages that one connection may send at once.",
+    )
     drain_seconds: float = Field(
         5.0,
         ge=0,

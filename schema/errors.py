@@ -141,8 +141,15 @@ class ServiceError(GatewayError):
 
 
 class ProviderGone(GatewayError):
+    """``delivered`` is False if the call certainly never reached the provider, so that making it
+    again cannot run the function twice."""
+
     code = "provider_gone"
     wire_type = "ConnectionError"
+
+    def __init__(self, message: str, *, delivered: bool = True) -> None:
+        super().__init__(message)
+        self.delivered = delivered
 
 
 class CallTimeout(GatewayError):

@@ -57,6 +57,17 @@ class ServiceInfo:
         listed = self.config.get("authorized_workspaces") or ()
         return frozenset(w for w in listed if isinstance(w, str))
 
+    def is_idempotent(self, function: str) -> bool:
+        """Whether running the function twice does no harm, as its provider declares: by
+        ``config.idempotent`` (true, or a list of functions) or by the tool annotation
+        ``idempotentHint`` in the function's schema."""
+        declared = self.config.get("idempotent")
+        if declared is True or (isinstance(declared, list) and function in declared):
+            return True
+        info = self.functions.get(function)
+        annotations = info.declared.get("annotations") if info is not None else None
+        return isinstance(annotations, Mapping) and annotations.get("idempotentHint") is True
+
     @property
     def is_singleton(self) -> bool:
         return bool(self.config.get("singleton"))

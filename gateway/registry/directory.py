@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from gateway.auth.access import ServiceAction, decide
-from gateway.registry.registry import Registry
+from gateway.registry.registry import ADDED, Registry
 from gateway.registry.selection import choose
 from gateway.rpc.endpoint import Endpoint
 from gateway.rpc.local import LocalServices
@@ -21,6 +21,14 @@ from schema.services import ServiceInfo
 SELECT_PREFIX: Final = "select:"
 SELECT_CRITERIA: Final = ("min", "max", "first_success")
 DEFAULT_SELECT_SECONDS: Final = 2.0
+
+
+class _Expected:
+    """A service whose provider may come back."""
+
+    def __init__(self) -> None:
+        self.until = 0.0
+        self.changed = asyncio.Event()
 
 
 class Directory:
@@ -46,6 +54,8 @@ class Directory:
         self._load = load
         self._base_url = base_url
         self._fetch_seconds = fetch_seconds
+        self._expected: dict[tuple[str, str], _Expected] = {}
+        registry.subscribe(self._on_change)
 
     def is_local(self, service: ServiceInfo) -> bool:
         """Whether the gateway itself offers the service."""
@@ -66,7 +76,7 @@ class Directory:
         """
         if query.is_manager:
             return self._manager()
-        found = self._registry.matching(query)
+        found = self._registry.matching(query) or await self._returning(query)
         if not found:
             raise ServiceNotFound(f"Service not found: {query}")
         usable = [s for s in found if decide(caller, ServiceAction.USE, s).allowed]
@@ -81,6 +91,38 @@ class Directory:
             pick=random.choice,
             load=lambda service: self._load(service.id.provider),
         )
+
+    def expect(self, services: Sequence[ServiceInfo], seconds: float) -> None:
+        """Their client may come back within ``seconds``: whoever asks for them waits so long."""
+        until = asyncio.get_running_loop().time() + seconds
+        for service in services:
+            key = (service.id.workspace, service.id.service_id)
+            expected = self._expected.get(key)
+            if expected is None:
+                self._expected[key] = expected = _Expected()
+            expected.until = max(expected.until, until)
+            asyncio.get_running_loop().call_at(until, self._lapse, key)
+
+    async def _returning(self, query: ServiceQuery) -> list[ServiceInfo]:
+        """What matches once an absent provider is back; nothing if it does not come."""
+        while (expected := self._expected.get((query.workspace, query.service_id))) is not None:
+            await expected.changed.wait()
+            found = self._registry.matching(query)
+            if found:
+                return found
+        return []
+
+    def _on_change(self, kind: str, service: ServiceInfo) -> None:
+        if kind == ADDED:
+            expected = self._expected.pop((service.id.workspace, service.id.service_id), None)
+            if expected is not None:
+                expected.changed.set()
+
+    def _lapse(self, key: tuple[str, str]) -> None:
+        expected = self._expected.get(key)
+        if expected is not None and expected.until <= asyncio.get_running_loop().time():
+            del self._expected[key]
+            expected.changed.set()
 
     async def fetch(self, service: ServiceInfo, *, timeout_seconds: float | None = None) -> Any:
         """The service object as its provider shows it, usable from any workspace.

@@ -16,6 +16,9 @@ Send = Callable[[bytes], Coroutine[Any, Any, None]]
 class Outbox:
     """Frames for one connection, in order.
 
+    A new outbox is corked: it keeps frames until ``uncork`` names where to send them, so that
+    nothing overtakes the first message of a connection and nothing is lost between two.
+
     ``send`` writes one frame and suspends only while the connection is full. ``on_failure`` is
     called once with a reason when the peer must be given up: it reads too slowly (more than
     ``max_bytes`` waiting, or nothing taken for ``stall_seconds``) or its connection broke.
@@ -33,14 +36,9 @@ class Outbox:
     )
 
     def __init__(
-        self,
-        send: Send,
-        *,
-        max_bytes: int,
-        stall_seconds: float,
-        on_failure: Callable[[str], None],
+        self, *, max_bytes: int, stall_seconds: float, on_failure: Callable[[str], None]
     ) -> None:
-        self._send = send
+        self._send: Send | None = None
         self._max_bytes = max_bytes
         self._stall_seconds = stall_seconds
         self._on_failure = on_failure
@@ -53,12 +51,29 @@ class Outbox:
         """Take a frame to send. Never blocks and never raises."""
         if self._closed:
             return
-        if self._writer is not None:
+        if self._send is None or self._writer is not None:
             self._enqueue(frame)
             return
+        self._start(self._send, frame)
+
+    def uncork(self, send: Send) -> None:
+        """Send what has been kept, and from now on what comes."""
+        self._send = send
+        kept, self._queue, self._queued_bytes = self._queue, None, 0
+        for frame in kept or ():
+            self.put(frame)
+
+    def adopt(self, other: Outbox) -> None:
+        """Take over what another outbox, of the same client, has not sent."""
+        kept = other._queue
+        other.close()
+        for frame in kept or ():
+            self.put(frame)
+
+    def _start(self, send: Send, frame: bytes) -> None:
         # Nearly always the connection has room and the write finishes without suspending, so the
         # first step is run here; a task is only made for a write that has to wait.
-        writing = self._send(frame)
+        writing = send(frame)
         try:
             waits_for = writing.send(None)
         except StopIteration:
@@ -66,9 +81,9 @@ class Outbox:
         except Exception:
             self._fail("connection lost")
             return
-        self._queued_bytes = len(frame)
+        self._queued_bytes += len(frame)
         self._writer = asyncio.get_running_loop().create_task(
-            self._drain(_resume(writing, waits_for), len(frame))
+            self._drain(send, _resume(writing, waits_for), len(frame))
         )
 
     def close(self) -> None:
@@ -99,7 +114,7 @@ class Outbox:
             self._queue = deque()
         self._queue.append(frame)
 
-    async def _drain(self, first: Awaitable[None], size: int) -> None:
+    async def _drain(self, send: Send, first: Awaitable[None], size: int) -> None:
         try:
             async with asyncio.timeout(self._stall_seconds):
                 await first
@@ -107,7 +122,7 @@ class Outbox:
             while self._queue:
                 frame = self._queue.popleft()
                 async with asyncio.timeout(self._stall_seconds):
-                    await self._send(frame)
+                    await send(frame)
                 self._queued_bytes -= len(frame)
         except TimeoutError:
             self._writer = None

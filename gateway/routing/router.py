@@ -48,8 +48,8 @@ class LocalEndpoint(Protocol):
         """Take a message that a client sent to ``addressed_as``. Must not block or raise."""
         ...
 
-    def peer_gone(self, address: str) -> None:
-        """A client has left: calls to it will not be answered."""
+    def peer_gone(self, address: str, *, calls_before: float | None = None) -> None:
+        """A client has left: calls to it (made before a monotonic time) will not be answered."""
         ...
 
 
@@ -72,10 +72,16 @@ class Router:
 
     def sessions(self) -> list[ClientSession]:
         """All connected clients."""
-        return list(self._sessions.values())
+        return [s for s in self._sessions.values() if s.away_since is None]
 
     def sessions_in(self, workspace: str) -> list[ClientSession]:
-        return list(self._workspaces.get(workspace, {}).values())
+        """The connected clients of a workspace."""
+        members = self._workspaces.get(workspace, {})
+        return [s for s in members.values() if s.away_since is None]
+
+    def is_deserted(self, workspace: str) -> bool:
+        """No client is connected to the workspace or may come back to it."""
+        return workspace not in self._workspaces
 
     def attach(self, session: ClientSession) -> ClientSession | None:
         """Make a client reachable; returns the session it replaces, which is no longer routed."""
@@ -95,17 +101,30 @@ class Router:
             del self._workspaces[session.workspace]
         return True
 
-    def announce_departure(self, session: ClientSession) -> None:
-        """Tell those who may wait for a client that it has gone; they fail their calls at once."""
-        if self.endpoint is not None:
-            self.endpoint.peer_gone(session.address)
+    def announce_departure(
+        self, session: ClientSession, *, but_not: frozenset[str] = frozenset()
+    ) -> None:
+        """Tell those who may wait for a client that it has gone; they fail their calls at once.
+
+        ``but_not`` are addresses whose calls are kept for the client's return.
+        """
         data = {"id": session.client_id, "workspace": session.workspace}
         frame = pack({"type": "client_disconnected", "to": BROADCAST, "data": data})
-        self._deliver_event(session.workspace, "client_disconnected", frame)
-        for address in session.foreign_callers or ():
+        for member in list(self._workspaces.get(session.workspace, {}).values()):
+            if "client_disconnected" in member.subscriptions and member.address not in but_not:
+                member.outbox.put(frame)
+        for address in (session.foreign_callers or set()) - but_not:
             caller = self._sessions.get(address)
             if caller is not None:
                 caller.outbox.put(frame)
+
+    def reject_held_calls(self, session: ClientSession) -> None:
+        """Answer the calls that were kept for a client which has not come back."""
+        held, session.held_calls = session.held_calls, []
+        for address, call in held:
+            caller = self._sessions.get(address)
+            if caller is not None:
+                self._peer_not_found(caller, call, session.address)
 
     # Messages
 
@@ -153,12 +172,16 @@ class Router:
             return
         target = self._sessions.get(to)
         if target is None:
-            self._peer_not_found(sender, header, to)
+            if "session" in outgoing:  # an answer to a reply would start a storm of errors
+                self._peer_not_found(sender, outgoing["session"], to)
             return
-        if target.workspace != sender.workspace and "session" in header:
-            if target.foreign_callers is None:
-                target.foreign_callers = set()
-            target.foreign_callers.add(sender.address)
+        if "session" in outgoing:
+            if target.workspace != sender.workspace:
+                if target.foreign_callers is None:
+                    target.foreign_callers = set()
+                target.foreign_callers.add(sender.address)
+            if target.away_since is not None:
+                target.held_calls.append((sender.address, outgoing["session"]))
         self._relay(target, outgoing, sender.identity, body)
 
     def _relay(
@@ -226,10 +249,7 @@ class Router:
         }
         sender.outbox.put(pack(answer) + pack({"args": [failure]}))
 
-    def _peer_not_found(self, sender: ClientSession, header: dict[str, Any], to: str) -> None:
-        session = header.get("session")
-        if type(session) is not str:
-            return
+    def _peer_not_found(self, sender: ClientSession, session: str, to: str) -> None:
         sender.outbox.put(
             pack(
                 {

@@ -18,10 +18,12 @@ class ClientSession:
 
     __slots__ = (
         "address",
+        "away_since",
         "caller",
         "client_id",
         "close",
         "foreign_callers",
+        "held_calls",
         "identity",
         "may_broadcast",
         "outbox",
@@ -51,6 +53,10 @@ class ClientSession:
         permission = user.scope.permission_on(workspace)
         self.may_broadcast = permission is not None and permission.covers(Permission.READ_WRITE)
         self.subscriptions: set[str] = set()
+        self.away_since: float | None = None
+        """Monotonic time at which the connection broke; the client may come back."""
+        self.held_calls: list[tuple[str, str]] = []
+        """Calls that wait in the outbox of an absent client: address and session of the caller."""
         self.foreign_callers: set[str] | None = None
         """Addresses in other workspaces that have called this client: they get no workspace
         events, yet must learn when it goes."""

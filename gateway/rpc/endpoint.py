@@ -49,7 +49,8 @@ class _PendingCall:
     description: str
     future: asyncio.Future[Any]
     silence_seconds: float
-    heard_at: float = field(default_factory=time.monotonic)
+    made_at: float = field(default_factory=time.monotonic)
+    heard_at: float = 0.0
     timer: asyncio.TimerHandle | None = None
 
 
@@ -126,7 +127,7 @@ class Endpoint:
                 header["to"] = target
                 await send_in_chunks(self, identity, target, join(header, identity, body), None)
             elif not self._router.send(target, header, identity, body):
-                raise ProviderGone(f"The provider {target} is not connected")
+                raise ProviderGone(f"The provider {target} is not connected", delivered=False)
             value = await call.future
         finally:
             self._close(session, call)
@@ -157,7 +158,7 @@ class Endpoint:
     def _check_silence(self, call: _PendingCall) -> None:
         if call.future.done():
             return
-        left = call.heard_at + call.silence_seconds - time.monotonic()
+        left = max(call.heard_at, call.made_at) + call.silence_seconds - time.monotonic()
         if left <= 0:
             call.future.set_exception(
                 CallTimeout(
@@ -168,12 +169,17 @@ class Endpoint:
             return
         call.timer = asyncio.get_running_loop().call_later(left, self._check_silence, call)
 
-    def peer_gone(self, address: str) -> None:
-        """Fail everything that waits for a client, and drop what it left behind."""
+    def peer_gone(self, address: str, *, calls_before: float | None = None) -> None:
+        """Fail what waits for a client: all of it, or the calls made before a monotonic time (the
+        later ones are kept for its return)."""
         for session in list(self._pending_by_target.get(address, ())):
-            future = self._pending[session].future
-            if not future.done():
-                future.set_exception(ProviderGone(f"The provider {address} has disconnected"))
+            call = self._pending[session]
+            if calls_before is not None and call.made_at >= calls_before:
+                continue
+            if not call.future.done():
+                call.future.set_exception(
+                    ProviderGone(f"The provider {address} has disconnected")
+                )
         self.chunks.drop_sender(address)
         self._streams.drop_reader(address)
 

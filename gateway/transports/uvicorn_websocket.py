@@ -34,15 +34,17 @@ class RelayWebSocketProtocol(WebSocketsSansIOProtocol):
             extensions[DIRECT_FRAMES] = self._set_sink
 
     def handle_bytes(self, event: Frame) -> None:
-        if self._sink is not None and event.fin and not self.close_sent:
+        # What came before and still waits for the application must not be overtaken.
+        if self._sink is not None and event.fin and not self.close_sent and self.queue.empty():
             self._sink(bytes(event.data))
         else:
             super().handle_bytes(event)
 
     def send_receive_event_to_app(self) -> None:
-        if self._sink is not None and self.curr_msg_data_type == "bytes" and not self.close_sent:
+        direct = self._sink if self.curr_msg_data_type == "bytes" else None
+        if direct is not None and not self.close_sent and self.queue.empty():
             data, self.frames = b"".join(self.frames), []
-            self._sink(data)
+            direct(data)
         else:
             super().send_receive_event_to_app()
 

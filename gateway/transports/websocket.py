@@ -25,6 +25,10 @@ from schema.errors import GatewayError, Unavailable
 
 logger = logging.getLogger(__name__)
 
+GOODBYES: Final = (1000, 1001)
+"""Codes with which a client leaves for good: it disconnects, or its page is closed. After any
+other end it comes back by itself."""
+
 CLOSE_UNSUPPORTED: Final = 1003
 CLOSE_INTERNAL: Final = 1011
 MAX_CONTROL_CHARACTERS: Final = 1000
@@ -68,13 +72,14 @@ class WebSocketDoor:
             return
         try:
             await connection.send_json(self._hub.connection_info(session))
+            self._hub.ready(session, connection.send_frame)
             await self._serve(connection, session, scope)
         except asyncio.CancelledError:
             if not connection.given_up:
                 raise
         finally:
             connection.ended = True
-            self._hub.closed(session)
+            self._hub.closed(session, may_return=connection.broke)
 
     async def _handshake(self, connection: _Connection) -> ClientSession | None:
         try:
@@ -95,9 +100,7 @@ class WebSocketDoor:
             )
             return None
         try:
-            session = await self._hub.open(
-                Hello.read(message), send=connection.send_frame, close=connection.request_close
-            )
+            session = await self._hub.open(Hello.read(message), close=connection.request_close)
         except Unavailable:
             await connection.close(CLOSE_GOING_AWAY, "The server is stopping")
             return None
@@ -110,7 +113,14 @@ class WebSocketDoor:
     async def _serve(self, connection: _Connection, session: ClientSession, scope: Any) -> None:
         loop = asyncio.get_running_loop()
         idle_seconds = self._settings.idle_timeout_seconds
-        intake = _Intake(session, self._router.route, connection, loop.time)
+        intake = _Intake(
+            session,
+            self._router.route,
+            connection,
+            loop.time,
+            per_second=self._settings.max_messages_per_second,
+            burst=self._settings.max_message_burst,
+        )
         timer: asyncio.TimerHandle
 
         def check_idle() -> None:
@@ -129,6 +139,7 @@ class WebSocketDoor:
             while True:
                 message = await connection.receive()
                 if message["type"] != "websocket.receive":
+                    connection.broke = message.get("code") not in GOODBYES and not connection.closing
                     return
                 frame = message.get("bytes")
                 if frame is None:
@@ -159,7 +170,17 @@ class WebSocketDoor:
 class _Intake:
     """Binary messages of one client, on their way to the router."""
 
-    __slots__ = ("_bad_frames", "_clock", "_connection", "_route", "_session", "heard_at")
+    __slots__ = (
+        "_allowance",
+        "_bad_frames",
+        "_burst",
+        "_clock",
+        "_connection",
+        "_per_second",
+        "_route",
+        "_session",
+        "heard_at",
+    )
 
     def __init__(
         self,
@@ -167,17 +188,34 @@ class _Intake:
         route: Callable[[ClientSession, bytes], None],
         connection: _Connection,
         clock: Callable[[], float],
+        *,
+        per_second: float,
+        burst: float,
     ) -> None:
         self._session = session
         self._route = route
         self._connection = connection
         self._clock = clock
         self._bad_frames = 0
+        self._per_second = per_second
+        self._burst = burst
+        self._allowance = burst
         self.heard_at = clock()
 
     def take(self, frame: bytes) -> None:
         """Route one message; a bad one is answered, too many end the connection. Never raises."""
-        self.heard_at = self._clock()
+        now = self._clock()
+        # A token bucket: messages are paid for from an allowance that fills with time.
+        self._allowance = min(
+            self._burst, self._allowance + (now - self.heard_at) * self._per_second
+        )
+        self.heard_at = now
+        if self._allowance < 1:
+            self._connection.request_close(
+                CLOSE_POLICY, f"Rate limit exceeded: {self._per_second:g} messages per second"
+            )
+            return
+        self._allowance -= 1
         try:
             self._route(self._session, frame)
         except GatewayError as error:
@@ -194,7 +232,7 @@ class _Intake:
 class _Connection:
     """One websocket, as ASGI shows it."""
 
-    __slots__ = ("_closing", "_reports", "_send", "_task", "ended", "given_up", "receive")
+    __slots__ = ("_closing", "_reports", "_send", "_task", "broke", "ended", "given_up", "receive")
 
     def __init__(self, receive: Any, send: Any) -> None:
         self.receive = receive
@@ -203,8 +241,15 @@ class _Connection:
         self._closing: asyncio.Task[None] | None = None
         self._reports: set[asyncio.Task[None]] = set()
         self.ended = False
+        self.broke = False
+        """The connection ended without a goodbye, and not because it was closed from here."""
         self.given_up = False
         """The peer did not even take the close frame; its reader was cancelled."""
+
+    @property
+    def closing(self) -> bool:
+        """The server has asked for the end."""
+        return self._closing is not None
 
     async def receive_text_or_bytes(self) -> str | bytes | None:
         """The next message, or None if the client has gone."""

@@ -121,6 +121,13 @@ class Workspaces:
         del self._records[workspace]
         return record
 
+    def is_blank(self, workspace: str) -> bool:
+        """Nothing would be lost with the record."""
+        record = self._records.get(workspace)
+        return record is None or not (
+            record.environment or record.service_types or record.bookmarks or record.events
+        )
+
     def forget(self, workspace: str) -> None:
         """Drop the record of a workspace that was never meant to last."""
         self._records.pop(workspace, None)

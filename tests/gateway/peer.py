@@ -40,10 +40,9 @@ class Peer:
     async def join(cls, parts: Parts, client_id: str | None = None, **hello: Any) -> Peer:
         peer = cls(parts)
         peer.session = await parts.hub.open(
-            Hello(client_id or secrets.token_hex(6), **hello),
-            send=peer._receive,
-            close=peer._closed,
+            Hello(client_id or secrets.token_hex(6), **hello), close=peer._closed
         )
+        parts.hub.ready(peer.session, peer._receive)
         peer.functions["services.built-in.ping"] = lambda msg: "pong"
         return peer
 
@@ -56,7 +55,12 @@ class Peer:
         return self.session.workspace
 
     def leave(self) -> None:
+        """Say goodbye."""
         self.parts.hub.closed(self.session)
+
+    def break_off(self) -> None:
+        """Lose the connection."""
+        self.parts.hub.closed(self.session, may_return=True)
 
     def send(self, header: Message, body: Message | None = None) -> None:
         packed = msgpack.packb(body) if body is not None else b""

@@ -38,7 +38,9 @@ def failures() -> Failures:
 
 
 def outbox(wire: Wire, failures: Failures, max_bytes: int = 100, stall: float = 5.0) -> Outbox:
-    return Outbox(wire.send, max_bytes=max_bytes, stall_seconds=stall, on_failure=failures.append)
+    box = Outbox(max_bytes=max_bytes, stall_seconds=stall, on_failure=failures.append)
+    box.uncork(wire.send)
+    return box
 
 
 async def test_a_frame_is_written_at_once_while_there_is_room(
@@ -123,4 +125,32 @@ async def test_a_closed_outbox_drops_what_waits(wire: Wire, failures: Failures) 
     async with asyncio.timeout(5):
         await box.flushed()
     assert wire.written == []
+    assert failures == []
+
+
+async def test_a_corked_outbox_keeps_frames_until_it_is_told_where_to_send_them(
+    wire: Wire, failures: Failures
+) -> None:
+    box = Outbox(max_bytes=100, stall_seconds=5, on_failure=failures.append)
+    box.put(b"a")
+    box.put(b"b")
+    assert box.waiting_bytes == 2
+    box.uncork(wire.send)
+    box.put(b"c")
+    assert wire.written == [b"a", b"b", b"c"]
+    assert box.waiting_bytes == 0
+
+
+async def test_what_a_broken_connection_did_not_send_goes_over_the_next_one(
+    wire: Wire, failures: Failures
+) -> None:
+    broken = outbox(wire, failures)
+    wire.room.clear()
+    for frame in (b"lost in the socket", b"b", b"c"):
+        broken.put(frame)
+    fresh = Outbox(max_bytes=100, stall_seconds=5, on_failure=failures.append)
+    fresh.adopt(broken)
+    wire.room.set()
+    fresh.uncork(wire.send)
+    assert wire.written == [b"b", b"c"]
     assert failures == []

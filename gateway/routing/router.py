@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final, Protocol
 
+from gateway.routing.long_messages import PREFIX as LONG_MESSAGE_PREFIX
+from gateway.routing.long_messages import LongMessages
 from gateway.routing.session import ClientSession
 from gateway.wire.codec import IDENTITY_KEYS, Identity, Splitter, join, pack
 from schema.errors import GatewayError, InvalidMessage, PayloadTooLarge, PermissionDenied
@@ -64,6 +66,7 @@ class Router:
         self._sessions: dict[str, ClientSession] = {}
         self._workspaces: dict[str, dict[str, ClientSession]] = {}
         self._split = Splitter().split
+        self._long_messages = LongMessages()
 
     # The table
 
@@ -95,6 +98,7 @@ class Router:
         if self._sessions.get(session.address) is not session:
             return False
         del self._sessions[session.address]
+        self._long_messages.forget(session.address)
         members = self._workspaces[session.workspace]
         del members[session.client_id]
         if not members:
@@ -171,6 +175,8 @@ class Router:
             self._broadcast(sender, workspace, message_type, outgoing, body)
             return
         target = self._sessions.get(to)
+        if message_type == METHOD and outgoing["method"].startswith(LONG_MESSAGE_PREFIX):
+            self._long_messages.pass_on(sender.address, to, outgoing["method"], body)
         if target is None:
             if "session" in outgoing:  # an answer to a reply would start a storm of errors
                 self._peer_not_found(sender, outgoing["session"], to)

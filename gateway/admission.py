@@ -57,9 +57,7 @@ class Hello:
                 raise InvalidRequest(f"The key {key!r} must be text")
             values[key] = value or None
         if not message.get("client_id"):
-            raise InvalidRequest(
-                f"Failed to authenticate user to workspace: {values['workspace']}"
-            )
+            raise InvalidRequest(f"Failed to authenticate user to workspace: {values['workspace']}")
         return cls(client_id=check_client_id(message["client_id"]), **values)
 
 
@@ -129,9 +127,7 @@ class Doorkeeper:
         user = self._tokens.verify(token, purpose=RECONNECT)
         scope = user.scope
         if scope.client_id != hello.client_id:
-            raise PermissionDenied(
-                "Failed to authenticate user: Client id mismatch, disconnecting"
-            )
+            raise PermissionDenied("Failed to authenticate user: Client id mismatch, disconnecting")
         workspace = scope.current_workspace or ""
         if hello.workspace is not None and hello.workspace != workspace:
             raise PermissionDenied(
@@ -151,8 +147,7 @@ class Doorkeeper:
         bound = user.scope.client_id
         if bound is not None and bound != hello.client_id:
             raise PermissionDenied(
-                "Client id mismatch: this token is restricted to client with "
-                f"client_id='{bound}'"
+                f"Client id mismatch: this token is restricted to client with client_id='{bound}'"
             )
         if user.scope.is_specialised:
             raise PermissionDenied("This token serves one purpose only")

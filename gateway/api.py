@@ -45,7 +45,7 @@ class CallOptions:
     """Optional conditions of a call."""
 
     silence_timeout_seconds: float | None = None
-    """Give up when the provider has sent neither reply nor heartbeat for so long; None = setting."""
+    """Give up when the provider has sent neither reply nor heartbeat for so long; None: as set."""
     context: Mapping[str, Any] = field(default_factory=dict)
     """Extra keys for the ``context`` of the function (request id, trace)."""
 
@@ -56,9 +56,7 @@ DEFAULT_OPTIONS = CallOptions()
 class Gateway(Protocol):
     """The whole of waist 1."""
 
-    async def authenticate(
-        self, credentials: Credentials, workspace: str | None = None
-    ) -> Caller:
+    async def authenticate(self, credentials: Credentials, workspace: str | None = None) -> Caller:
         """Turn credentials into a caller acting in ``workspace`` if it may, else in its own.
 
         No credentials: the anonymous caller. Raises Unauthenticated for a bad credential (never a

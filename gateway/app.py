@@ -20,6 +20,7 @@ from gateway.extensions import ExtensionContext, load_routes
 from gateway.hub import Hub
 from gateway.observability import configure_logging
 from gateway.pages import Pages
+from gateway.registry.apps import NoApps
 from gateway.registry.directory import Directory
 from gateway.registry.registry import Registry
 from gateway.routing.router import Router
@@ -72,13 +73,12 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         local,
         manager=lambda: manager.info,
         manager_id=router.manager_id,
-        load=lambda address: 0.0,
+        load=router.load_of,
+        apps=NoApps(),
         base_url=settings.base_url,
         fetch_seconds=settings.fetch_timeout_seconds,
     )
-    hub = Hub(
-        settings, doorkeeper, router, endpoint, registry, directory, workspaces, __version__
-    )
+    hub = Hub(settings, doorkeeper, router, endpoint, registry, directory, workspaces, __version__)
     manager_parts: list[Part] = [
         ServiceFunctions(registry, directory, router),
         WorkspaceFunctions(workspaces, registry, router),
@@ -179,6 +179,4 @@ def _local_service(
         service_schema=describe_functions(functions),
         config=config,
     )
-    return LocalService(
-        info, functions, target=router.manager_address, base_url=settings.base_url
-    )
+    return LocalService(info, functions, target=router.manager_address, base_url=settings.base_url)

@@ -49,9 +49,7 @@ def serve(
     ephemeral: Annotated[
         bool | None, typer.Option("--ephemeral", help="Keep nothing on disk.")
     ] = None,
-    log_level: Annotated[
-        str | None, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")
-    ] = None,
+    log_level: Annotated[str | None, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = None,
 ) -> None:
     """Start the gateway."""
     given: dict[str, Any] = {

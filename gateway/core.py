@@ -116,9 +116,7 @@ class GatewayCore:
             silence_seconds=options.silence_timeout_seconds,
         )
 
-    async def _substitute(
-        self, caller: Caller, service: ServiceInfo, function: str
-    ) -> ServiceInfo:
+    async def _substitute(self, caller: Caller, service: ServiceInfo, function: str) -> ServiceInfo:
         """The same service by a provider that is there. One that was chosen as any of several may
         be replaced by another; with a function that is not idempotent only by itself.
 

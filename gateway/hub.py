@@ -26,6 +26,8 @@ from schema.errors import Conflict, GatewayError, Unavailable
 INCUMBENT_SECONDS: Final = 5.0
 """How long a connected client may take to show that it lives when its id is asked for again."""
 
+DRAIN_CHECK_SECONDS: Final = 0.02
+
 EMPTY_WORKSPACE_SECONDS: Final = 60.0
 """How long what an anonymous workspace holds is kept without clients."""
 
@@ -35,7 +37,7 @@ Close = Callable[[int, str], None]
 class Hub:
     """Opens and ends sessions."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the composition root calls it once, by name
         self,
         settings: Settings,
         doorkeeper: Doorkeeper,
@@ -187,11 +189,15 @@ class Hub:
         """Let calls in flight finish, then close every connection with "going away"."""
         self._draining = True
         deadline = asyncio.get_running_loop().time() + self._settings.drain_seconds
-        while self._endpoint.calls_in_flight and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(0.02)
+        # What is waited for is spread over all clients, and asked for once in a server's life.
+        while self._is_busy() and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(DRAIN_CHECK_SECONDS)
         sessions = self._router.sessions()
         await asyncio.gather(*(s.outbox.flushed() for s in sessions if s.outbox.waiting_bytes))
         self._router.close_all(sessions, CLOSE_GOING_AWAY, "The server is stopping")
+
+    def _is_busy(self) -> bool:
+        return bool(self._endpoint.calls_in_flight) or self._router.has_open_calls
 
     async def _is_alive(self, session: ClientSession) -> bool:
         if session.away_since is not None:

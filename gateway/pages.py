@@ -20,12 +20,13 @@ _PAGE = """<!doctype html>
 <title>Polyport {version}</title>
 <style>
 :root {{ color-scheme: light dark; --line: #8884; --soft: #8881; }}
-body {{ font: 16px/1.55 system-ui, sans-serif; max-width: 46rem; margin: 3rem auto; padding: 0 1.2rem; }}
+body {{ font: 16px/1.55 system-ui, sans-serif; max-width: 46rem; margin: 3rem auto;
+  padding: 0 1.2rem; }}
 h1 {{ margin: 0; font-size: 2rem; }} h2 {{ margin-top: 2rem; font-size: 1.1rem; }}
 .version {{ opacity: .7; }}
 code, pre {{ font: 14px/1.5 ui-monospace, monospace; }}
-pre {{ background: var(--soft); border: 1px solid var(--line); border-radius: 8px; padding: .8rem 1rem;
-  overflow-x: auto; }}
+pre {{ background: var(--soft); border: 1px solid var(--line); border-radius: 8px;
+  padding: .8rem 1rem; overflow-x: auto; }}
 table {{ border-collapse: collapse; width: 100%; }}
 td {{ border-top: 1px solid var(--line); padding: .45rem .6rem .45rem 0; vertical-align: top; }}
 </style>

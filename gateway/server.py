@@ -26,6 +26,6 @@ def __getattr__(name: str) -> Any:
 
 
 if __name__ == "__main__":
-    from gateway.cli import main  # noqa: PLC0415 - only as a command, or it would import itself
+    from gateway.cli import main
 
     sys.exit(main(["serve", *sys.argv[1:]]))

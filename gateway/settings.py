@@ -13,6 +13,7 @@ from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIB = 1024 * 1024
+ANY_ADDRESS = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not bound to
 
 
 def _named(name: str) -> AliasChoices:
@@ -38,17 +39,15 @@ class Settings(BaseSettings):
     data_dir: Path | None = Field(
         None,
         validation_alias=_named("data_dir"),
-        description="Directory for what must survive a restart; default: the user's data directory.",
+        description="Directory for what must survive a restart; default: in the user's home.",
     )
     ephemeral: bool = Field(
         False, validation_alias=_named("ephemeral"), description="Keep nothing on disk."
     )
     jwt_secret: SecretStr | None = Field(
         None,
-        validation_alias=AliasChoices(
-            "POLYPORT_JWT_SECRET", "HYPHA_JWT_SECRET", "JWT_SECRET"
-        ),
-        description="Key that signs tokens; default: made at first start and kept in the data directory.",
+        validation_alias=AliasChoices("POLYPORT_JWT_SECRET", "HYPHA_JWT_SECRET", "JWT_SECRET"),
+        description="Key that signs tokens; default: made once, in the data directory.",
     )
     extensions: tuple[str, ...] = Field(
         ("mcp_bridge", "http_proxy"),
@@ -69,9 +68,7 @@ class Settings(BaseSettings):
     idle_timeout_seconds: float = Field(
         600.0,
         ge=60,
-        validation_alias=AliasChoices(
-            "POLYPORT_IDLE_TIMEOUT_SECONDS", "HYPHA_WS_IDLE_TIMEOUT"
-        ),
+        validation_alias=AliasChoices("POLYPORT_IDLE_TIMEOUT_SECONDS", "HYPHA_WS_IDLE_TIMEOUT"),
         description="A websocket that sends nothing for so long is closed.",
     )
     silence_timeout_seconds: float = Field(
@@ -187,5 +184,5 @@ class Settings(BaseSettings):
     @property
     def local_base_url(self) -> str:
         """The URL that processes on this machine reach the server under."""
-        host = "127.0.0.1" if self.host in ("0.0.0.0", "::", "") else self.host
+        host = "127.0.0.1" if self.host in ANY_ADDRESS else self.host
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"

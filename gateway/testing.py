@@ -230,5 +230,3 @@ def _schema_of(node: Any) -> Any:
     if callable(node):
         return {"type": "function", "function": getattr(node, "__schema__", {})}
     return {}
-
-

@@ -21,7 +21,7 @@
     ├── ProviderGone              provider_gone        the provider left during the call
     ├── CallTimeout               timeout              the provider fell silent
     ├── Unavailable               unavailable          the gateway is starting, draining or full
-    └── InternalError             internal_error       a defect of the gateway; details only in the log
+    └── InternalError             internal_error       a defect of the gateway; see its log
 
 Bridges map ``code`` (never the text) to their protocol in one table each.
 """

@@ -21,7 +21,7 @@ class FunctionInfo:
     """Dotted path inside the service: ``add`` or ``math.add``."""
     description: str
     parameters: Mapping[str, Any] | None
-    """JSON Schema of the keyword arguments (root ``type: object``); None if the provider gave none."""
+    """JSON Schema of the arguments (root ``type: object``); None if the provider gave none."""
     declared: Mapping[str, Any]
     """The provider's whole ``function`` map: name, description, parameters and anything beyond."""
 

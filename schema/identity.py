@@ -133,7 +133,5 @@ def personal_workspace(user_id: str) -> str:
 def anonymous_http_caller() -> Caller:
     """The caller of a request without credentials over HTTP or MCP."""
     scope = Scope({ANONYMOUS_WORKSPACE: Permission.READ}, current_workspace=ANONYMOUS_WORKSPACE)
-    user = User(
-        id=f"{ANONYMOUS_PREFIX}http", roles=("anonymous",), is_anonymous=True, scope=scope
-    )
+    user = User(id=f"{ANONYMOUS_PREFIX}http", roles=("anonymous",), is_anonymous=True, scope=scope)
     return Caller(user, ANONYMOUS_WORKSPACE)

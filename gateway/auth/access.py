@@ -65,7 +65,7 @@ _YES = Verdict(True)
 
 
 def decide(caller: Caller, action: Action | ServiceAction, resource: str | ServiceInfo) -> Verdict:
-    """May ``caller`` do ``action`` on ``resource``, a workspace id or a service? Denies by default."""
+    """May ``caller`` do ``action`` on ``resource``, a workspace or a service? Denies by default."""
     if isinstance(action, ServiceAction):
         if isinstance(resource, ServiceInfo):
             return _decide_service(caller, action, resource)
@@ -93,9 +93,7 @@ def _decide_service(caller: Caller, action: ServiceAction, service: ServiceInfo)
         return _YES
     if caller.workspace in service.authorized_workspaces:
         return _YES
-    return Verdict(
-        False, f"Permission denied for non-public service in workspace {workspace}"
-    )
+    return Verdict(False, f"Permission denied for non-public service in workspace {workspace}")
 
 
 def is_inside(caller: Caller, workspace: str) -> bool:

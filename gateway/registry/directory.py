@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from gateway.auth.access import ServiceAction, decide
+from gateway.registry.apps import AppCatalogue, match_instances
 from gateway.registry.registry import ADDED, Registry
 from gateway.registry.selection import choose
 from gateway.rpc.endpoint import Endpoint
@@ -15,7 +16,7 @@ from gateway.rpc.local import LocalServices
 from gateway.rpc.values import make_targets_absolute
 from schema.errors import GatewayError, InvalidRequest, ServiceNotFound
 from schema.identity import Caller
-from schema.ids import ServiceQuery
+from schema.ids import ANY, ServiceQuery
 from schema.services import ServiceInfo
 
 SELECT_PREFIX: Final = "select:"
@@ -34,7 +35,7 @@ class _Expected:
 class Directory:
     """Resolves queries, and shows the service objects behind them."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the composition root calls it once, by name
         self,
         registry: Registry,
         endpoint: Endpoint,
@@ -43,6 +44,7 @@ class Directory:
         manager: Callable[[], ServiceInfo],
         manager_id: str,
         load: Callable[[str], float],
+        apps: AppCatalogue,
         base_url: str,
         fetch_seconds: float,
     ) -> None:
@@ -52,6 +54,7 @@ class Directory:
         self._manager = manager
         self._manager_id = manager_id
         self._load = load
+        self._apps = apps
         self._base_url = base_url
         self._fetch_seconds = fetch_seconds
         self._expected: dict[tuple[str, str], _Expected] = {}
@@ -76,12 +79,13 @@ class Directory:
         """
         if query.is_manager:
             return self._manager()
-        found = self._registry.matching(query) or await self._returning(query)
+        found = self._matching(query) or await self._returning(query)
         if not found:
             raise ServiceNotFound(f"Service not found: {query}")
         usable = [s for s in found if decide(caller, ServiceAction.USE, s).allowed]
         if not usable:
             decide(caller, ServiceAction.USE, found[0]).require()
+        mode = mode or self._mode_of_app(query)
         if mode is not None and mode.startswith(SELECT_PREFIX):
             return await self._select(caller, usable, mode, select_seconds)
         return choose(
@@ -111,6 +115,22 @@ class Directory:
             if found:
                 return found
         return []
+
+    def _matching(self, query: ServiceQuery) -> Sequence[ServiceInfo]:
+        found = self._registry.matching(query)
+        if found or query.app_id == ANY:
+            return found
+        of_app = self._registry.of_app(query.workspace, query.app_id)
+        if query.client_id != ANY:
+            of_app = [s for s in of_app if s.id.client_id == query.client_id]
+        manifest = self._apps.manifest(query.workspace, query.app_id)
+        return match_instances(query.service_id, of_app, manifest)
+
+    def _mode_of_app(self, query: ServiceQuery) -> str | None:
+        if query.app_id == ANY:
+            return None
+        manifest = self._apps.manifest(query.workspace, query.app_id)
+        return manifest.service_selection_mode if manifest is not None else None
 
     def _on_change(self, kind: str, service: ServiceInfo) -> None:
         if kind == ADDED:
@@ -145,7 +165,9 @@ class Directory:
         config = value.get("config")
         config = dict(config) if isinstance(config, dict) else {}
         config["workspace"] = sid.workspace
-        config["url"] = f"{self._base_url}/{sid.workspace}/services/{sid.client_id}:{sid.service_id}"
+        config["url"] = (
+            f"{self._base_url}/{sid.workspace}/services/{sid.client_id}:{sid.service_id}"
+        )
         value["config"] = config
         value["id"] = str(sid)
         return value

@@ -27,6 +27,7 @@ class Registry:
         self._by_workspace: dict[str, dict[ServiceId, ServiceInfo]] = {}
         self._by_name: dict[tuple[str, str], dict[str, ServiceInfo]] = {}
         self._by_client: dict[str, dict[str, ServiceInfo]] = {}
+        self._by_app: dict[tuple[str, str], dict[ServiceId, ServiceInfo]] = {}
         self._public: dict[ServiceId, ServiceInfo] = {}
         self._versions: dict[str, int] = {}
         self._counter = count(1)
@@ -51,6 +52,8 @@ class Registry:
         self._by_workspace.setdefault(sid.workspace, {})[sid] = service
         self._by_name.setdefault((sid.workspace, sid.service_id), {})[sid.client_id] = service
         self._by_client.setdefault(sid.provider, {})[sid.service_id] = service
+        if service.app_id != ANY:
+            self._by_app.setdefault((sid.workspace, service.app_id), {})[sid] = service
         if service.visibility is Visibility.PUBLIC:
             self._public[sid] = service
         self._changed(ADDED, service)
@@ -64,6 +67,8 @@ class Registry:
         _discard(self._by_workspace, sid.workspace, sid)
         _discard(self._by_name, (sid.workspace, sid.service_id), sid.client_id)
         _discard(self._by_client, sid.provider, sid.service_id)
+        if service.app_id != ANY:
+            _discard(self._by_app, (sid.workspace, service.app_id), sid)
         self._public.pop(sid, None)
         self._changed(REMOVED, service, silent=silent)
         return True
@@ -102,6 +107,10 @@ class Registry:
 
     def of_client(self, address: str) -> list[ServiceInfo]:
         return list(self._by_client.get(address, {}).values())
+
+    def of_app(self, workspace: str, app_id: str) -> list[ServiceInfo]:
+        """Services registered for an application, in registration order."""
+        return list(self._by_app.get((workspace, app_id), {}).values())
 
     def version(self, workspace: str) -> int:
         """Changes with every change in the workspace; 0 if there never was one."""

@@ -78,7 +78,7 @@ class Outbox:
             waits_for = writing.send(None)
         except StopIteration:
             return
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever the transport raises, the peer is gone
             self._fail("connection lost")
             return
         self._queued_bytes += len(frame)

@@ -8,6 +8,7 @@ bodies, does not know services, and never waits for anybody.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from typing import Any, Final, Protocol
 
@@ -39,6 +40,9 @@ SERVER_TYPES: Final = frozenset(
     }
 )
 """Types that client libraries take as the server's word; no client may send them."""
+
+MAX_OPEN_CALLS: Final = 10_000
+_SETTLED: Final = (".resolve", ".reject")
 
 
 class LocalEndpoint(Protocol):
@@ -85,6 +89,11 @@ class Router:
     def is_deserted(self, workspace: str) -> bool:
         """No client is connected to the workspace or may come back to it."""
         return workspace not in self._workspaces
+
+    def load_of(self, address: str) -> float:
+        """How busy a client is: a number to compare, 0 for one that has not been called."""
+        session = self._sessions.get(address)
+        return session.load_at(time.monotonic()) if session is not None else 0.0
 
     def attach(self, session: ClientSession) -> ClientSession | None:
         """Make a client reachable; returns the session it replaces, which is no longer routed."""
@@ -160,35 +169,53 @@ class Router:
         if not slash:
             workspace, client = sender.workspace, to
             to = f"{workspace}/{to}"
-        if message_type == METHOD:
-            outgoing = _method_header(header, to)
-        else:
-            if message_type in SERVER_TYPES or message_type.startswith("workspace_"):
-                raise InvalidMessage(f"Messages of type {message_type!r} come from the server only")
-            outgoing = {k: v for k, v in header.items() if k not in IDENTITY_KEYS}
-            outgoing["to"] = to
+        outgoing = _outgoing(message_type, header, to)
         if client == self.manager_id:
             if self.endpoint is not None:
                 self.endpoint.receive(sender, outgoing, body, to)
-            return
-        if client == BROADCAST:
+        elif client == BROADCAST:
             self._broadcast(sender, workspace, message_type, outgoing, body)
-            return
+        else:
+            self._to_client(sender, to, outgoing, body)
+
+    def _to_client(
+        self, sender: ClientSession, to: str, outgoing: dict[str, Any], body: bytes
+    ) -> None:
+        method: str = outgoing.get("method", "")
+        if method.startswith(LONG_MESSAGE_PREFIX):
+            self._long_messages.pass_on(sender.address, to, method, body)
+        session: str | None = outgoing.get("session")
         target = self._sessions.get(to)
-        if message_type == METHOD and outgoing["method"].startswith(LONG_MESSAGE_PREFIX):
-            self._long_messages.pass_on(sender.address, to, outgoing["method"], body)
         if target is None:
-            if "session" in outgoing:  # an answer to a reply would start a storm of errors
-                self._peer_not_found(sender, outgoing["session"], to)
+            if session is not None:  # an answer to a reply would start a storm of errors
+                self._peer_not_found(sender, session, to)
             return
-        if "session" in outgoing:
-            if target.workspace != sender.workspace:
-                if target.foreign_callers is None:
-                    target.foreign_callers = set()
-                target.foreign_callers.add(sender.address)
-            if target.away_since is not None:
-                target.held_calls.append((sender.address, outgoing["session"]))
+        if session is not None:
+            self._note_call(sender, target, session)
+        elif method.endswith(_SETTLED):
+            target.open_calls.pop(method.rpartition(".")[0], None)
         self._relay(target, outgoing, sender.identity, body)
+
+    def _note_call(self, sender: ClientSession, target: ClientSession, session: str) -> None:
+        target.count_call()
+        if len(sender.open_calls) > MAX_OPEN_CALLS:
+            sender.open_calls.clear()  # never answered; only the wait at shutdown looks at them
+        sender.open_calls[session] = target.address
+        if target.workspace != sender.workspace:
+            if target.foreign_callers is None:
+                target.foreign_callers = set()
+            target.foreign_callers.add(sender.address)
+        if target.away_since is not None:
+            target.held_calls.append((sender.address, session))
+
+    @property
+    def has_open_calls(self) -> bool:
+        """Whether a connected client waits for the answer of another."""
+        return any(
+            target in self._sessions
+            for session in self.sessions()
+            for target in session.open_calls.values()
+        )
 
     def _relay(
         self, target: ClientSession, outgoing: dict[str, Any], identity: Identity, body: bytes
@@ -228,6 +255,7 @@ class Router:
         if target is None:
             return False
         header["to"] = address
+        target.count_call()
         target.outbox.put(join(header, identity, body))
         return True
 
@@ -284,22 +312,23 @@ class Router:
             session.close(code, reason)
 
 
-def _method_header(header: dict[str, Any], to: str) -> dict[str, Any]:
-    """The keys of a call or reply that travel on; anything else a sender adds is dropped."""
+def _outgoing(message_type: str, header: dict[str, Any], to: str) -> dict[str, Any]:
+    """The keys that travel on. Of a call or reply only those that the protocol knows; of a message
+    of a client's own type all but the identity."""
+    if message_type != METHOD:
+        if message_type in SERVER_TYPES or message_type.startswith("workspace_"):
+            raise InvalidMessage(f"Messages of type {message_type!r} come from the server only")
+        return {k: v for k, v in header.items() if k not in IDENTITY_KEYS and k != "session"} | {
+            "to": to
+        }
     method = header.get("method")
     if type(method) is not str:
         raise InvalidMessage("A message of type 'method' needs the text key 'method'")
     outgoing = {"type": METHOD, "to": to, "method": method}
-    session = header.get("session")
-    if session is not None:
-        if type(session) is not str:
-            raise InvalidMessage("The key 'session' must be text")
-        outgoing["session"] = session
-    parent = header.get("parent")
-    if parent is not None:
-        if type(parent) is not str:
-            raise InvalidMessage("The key 'parent' must be text")
-        outgoing["parent"] = parent
+    for key in ("session", "parent"):
+        value = header.get(key)
+        if value is not None:
+            if type(value) is not str:
+                raise InvalidMessage(f"The key {key!r} must be text")
+            outgoing[key] = value
     return outgoing
-
-

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 
 from gateway.routing.outbox import Outbox
@@ -11,6 +13,9 @@ from schema.identity import Caller, Permission, User
 CLOSE_GOING_AWAY = 1001
 CLOSE_POLICY = 1008
 """WebSocket close codes (RFC 6455, section 7.4.1)."""
+
+LOAD_SECONDS = 60.0
+"""Time in which a past call loses most of its weight in a client's load."""
 
 
 class ClientSession:
@@ -25,7 +30,10 @@ class ClientSession:
         "foreign_callers",
         "held_calls",
         "identity",
+        "load",
+        "loaded_at",
         "may_broadcast",
+        "open_calls",
         "outbox",
         "subscriptions",
         "user",
@@ -60,3 +68,17 @@ class ClientSession:
         self.foreign_callers: set[str] | None = None
         """Addresses in other workspaces that have called this client: they get no workspace
         events, yet must learn when it goes."""
+        self.open_calls: dict[str, str] = {}
+        """Calls this client waits for: its session, and the address it called."""
+        self.load = 0.0
+        self.loaded_at = 0.0
+
+    def count_call(self) -> None:
+        """Note that a call goes to this client."""
+        now = time.monotonic()
+        self.load = self.load_at(now) + 1
+        self.loaded_at = now
+
+    def load_at(self, now: float) -> float:
+        """Calls of the last minute, the older the less they count."""
+        return self.load * math.exp((self.loaded_at - now) / LOAD_SECONDS)

@@ -52,9 +52,7 @@ class BuiltIn:
         """Begin a message that comes in chunks."""
         self._endpoint.chunks.create(_address(caller), key, overwrite=overwrite)
 
-    async def append(
-        self, caller: Caller, key: str, data: bytes, heartbeat: bool = False
-    ) -> None:
+    async def append(self, caller: Caller, key: str, data: bytes, heartbeat: bool = False) -> None:
         """Add a chunk at the end of a message."""
         self._endpoint.chunks.put(_address(caller), key, None, data)
         self._endpoint.heard(key, _address(caller))

@@ -177,9 +177,7 @@ class Endpoint:
             if calls_before is not None and call.made_at >= calls_before:
                 continue
             if not call.future.done():
-                call.future.set_exception(
-                    ProviderGone(f"The provider {address} has disconnected")
-                )
+                call.future.set_exception(ProviderGone(f"The provider {address} has disconnected"))
         self.chunks.drop_sender(address)
         self._streams.drop_reader(address)
 
@@ -427,5 +425,3 @@ def _call_body(args: Sequence[Any], kwargs: Mapping[str, Any] | None, interval: 
     elif args:
         content["args"] = list(args)
     return pack(content)
-
-

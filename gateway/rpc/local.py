@@ -121,9 +121,7 @@ class _Bound:
             checked = self.model.model_validate(named)
         except ValidationError as error:
             raise InvalidArguments(_first_problem(error)) from None
-        return await self.function(
-            caller, **{name: getattr(checked, name) for name in self.names}
-        )
+        return await self.function(caller, **{name: getattr(checked, name) for name in self.names})
 
 
 def _arguments_model(function: LocalFunction) -> type[BaseModel]:

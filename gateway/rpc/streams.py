@@ -1,4 +1,4 @@
-"""Generators across the wire: a provider's, read by the gateway; the gateway's, read by a client."""
+"""Generators across the wire: a provider's read by the gateway, the gateway's by a client."""
 
 from __future__ import annotations
 

@@ -139,7 +139,9 @@ class WebSocketDoor:
             while True:
                 message = await connection.receive()
                 if message["type"] != "websocket.receive":
-                    connection.broke = message.get("code") not in GOODBYES and not connection.closing
+                    connection.broke = (
+                        message.get("code") not in GOODBYES and not connection.closing
+                    )
                     return
                 frame = message.get("bytes")
                 if frame is None:
@@ -289,7 +291,9 @@ class _Connection:
     def request_close(self, code: int, reason: str) -> None:
         """Close without waiting; the reader then sees the end of the connection."""
         if self._closing is None and not self.ended:
-            self._closing = asyncio.get_running_loop().create_task(self._close_quietly(code, reason))
+            self._closing = asyncio.get_running_loop().create_task(
+                self._close_quietly(code, reason)
+            )
 
     async def _close_quietly(self, code: int, reason: str) -> None:
         try:
@@ -307,5 +311,3 @@ async def _refuse_with_503(send: Any) -> None:
     headers = [(b"content-type", b"text/plain"), (b"retry-after", b"5")]
     await send({"type": "websocket.http.response.start", "status": 503, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": b"The server is stopping"})
-
-

@@ -84,7 +84,9 @@ class Splitter:
             raise
         except (ValueError, TypeError, msgpack.UnpackException, RecursionError) as error:
             self._renew()
-            raise InvalidMessage(f"Not a valid message: {str(error) or type(error).__name__}") from None
+            raise InvalidMessage(
+                f"Not a valid message: {str(error) or type(error).__name__}"
+            ) from None
 
     def _renew(self) -> None:
         # A decoder that stopped midway still holds the rest of the bad frame.

@@ -19,7 +19,15 @@ from schema.identity import Caller
 MAX_EVENTS: Final = 10_000
 MAX_SUBSCRIPTIONS: Final = 1000
 _RESERVED_EVENTS: Final = frozenset(
-    {"method", "error", "connection_info", "reconnection_token", "peer_not_found", "force-exit", "*"}
+    {
+        "method",
+        "error",
+        "connection_info",
+        "reconnection_token",
+        "peer_not_found",
+        "force-exit",
+        "*",
+    }
 )
 _CLEANUP_BATCH: Final = 50
 

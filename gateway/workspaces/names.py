@@ -15,9 +15,10 @@ _ADJECTIVES: Final = (
 _NOUNS: Final = (
     "anchor", "badger", "beacon", "birch", "bridge", "brook", "canyon", "cedar", "comet", "coral",
     "crane", "delta", "dune", "eagle", "ember", "falcon", "fern", "fjord", "forest", "fox",
-    "garden", "glacier", "harbor", "heron", "island", "juniper", "lagoon", "lantern", "lynx", "maple",
-    "meadow", "meteor", "moose", "oak", "orchid", "otter", "owl", "panda", "pebble", "pine",
-    "planet", "prairie", "quartz", "raven", "reef", "river", "sparrow", "spruce", "tundra", "willow",
+    "garden", "glacier", "harbor", "heron", "island", "juniper", "lagoon", "lantern", "lynx",
+    "maple", "meadow", "meteor", "moose", "oak", "orchid", "otter", "owl", "panda", "pebble",
+    "pine", "planet", "prairie", "quartz", "raven", "reef", "river", "sparrow", "spruce",
+    "tundra", "willow",
 )  # fmt: skip
 
 

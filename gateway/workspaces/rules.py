@@ -57,7 +57,7 @@ RULES: Final[dict[str, Rule]] = {
 
 
 def guarded(name: str, function: LocalFunction) -> LocalFunction:
-    """The function, behind its rule. Raises KeyError for a function without one: deny by default."""
+    """The function, behind its rule. Raises KeyError for one without: deny by default."""
     rule = RULES[name]
     if rule.action is None:
         return function

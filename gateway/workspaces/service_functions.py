@@ -155,7 +155,7 @@ class ServiceFunctions:
                 entries.append(service.to_wire(inside=inside))
         return entries
 
-    async def search_services(
+    async def search_services(  # noqa: PLR0913 - a signature that clients know
         self,
         caller: Caller,
         query: Any = None,
@@ -170,9 +170,7 @@ class ServiceFunctions:
         """Search services by meaning. Not available on this server."""
         raise Unavailable("Service search is not enabled.")
 
-    async def _find(
-        self, caller: Caller, service_id: str, options: dict[str, Any]
-    ) -> ServiceInfo:
+    async def _find(self, caller: Caller, service_id: str, options: dict[str, Any]) -> ServiceInfo:
         query = ServiceQuery.parse(service_id, caller.workspace)
         mode = options.get("mode")
         if mode is not None and not isinstance(mode, str):

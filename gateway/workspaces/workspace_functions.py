@@ -200,5 +200,3 @@ def _read_bookmark(item: dict[str, Any]) -> dict[str, str]:
     if kind not in ("workspace", "service") or not isinstance(name, str):
         raise InvalidRequest("A bookmark needs bookmark_type (workspace or service) and id")
     return {"bookmark_type": kind, "id": name}
-
-

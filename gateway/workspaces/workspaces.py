@@ -81,9 +81,7 @@ class Workspaces:
         name = personal_workspace(user.id)
         record = self._records.get(name)
         if record is None:
-            record = Workspace(
-                name, name, owners=[user.id], persistent=not user.is_anonymous
-            )
+            record = Workspace(name, name, owners=[user.id], persistent=not user.is_anonymous)
             self._records[name] = record
         return record
 

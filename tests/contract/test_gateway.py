@@ -24,6 +24,7 @@ from schema.errors import (
     WorkspaceNotFound,
 )
 from schema.identity import Caller
+from schema.services import ServiceInfo
 from tests.gateway.peer import Peer
 
 
@@ -165,7 +166,10 @@ async def test_a_closed_service_cannot_be_called_with_an_entry_got_elsewhere(ben
 async def test_lists_show_what_the_caller_may_see(bench: Bench) -> None:
     for visibility in ("public", "protected", "unlisted"):
         await bench.offer("p", visibility, API, visibility=visibility)
-    names = lambda services: {s.id.service_id for s in services} - {"seed", "built-in"}  # noqa: E731
+
+    def names(services: list[ServiceInfo]) -> set[str]:
+        return {s.id.service_id for s in services} - {"seed", "built-in"}
+
     caller = await anonymous(bench)
     assert names(await bench.gateway.list_services(caller, bench.workspace)) == {"public"}
     listed = await bench.gateway.list_services(bench.insider, bench.workspace)
@@ -220,7 +224,7 @@ async def test_cancelling_the_caller_ends_the_call(bench: Bench) -> None:
     await bench.offer("p", "svc", {"hang": hang}, visibility="public")
     caller = await anonymous(bench)
     service = await bench.gateway.find_service(caller, bench.workspace, "svc")
-    calling = asyncio.create_task(bench.gateway.call(caller, service, "hang"))  # type: ignore[arg-type]
+    calling = asyncio.create_task(bench.gateway.call(caller, service, "hang"))
     async with asyncio.timeout(5):
         await started.wait()
         calling.cancel()

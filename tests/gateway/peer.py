@@ -29,7 +29,9 @@ class Peer:
         self.session: ClientSession = None  # type: ignore[assignment]
         self.inbox: asyncio.Queue[Message] = asyncio.Queue()
         self.frames: list[bytes] = []
-        self.closed_with: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
+        self.closed_with: asyncio.Future[tuple[int, str]] = (
+            asyncio.get_running_loop().create_future()
+        )
         self.functions: dict[str, Callable[..., Any]] = {}
         self.contexts: list[Message] = []
         self._pending: dict[str, asyncio.Future[Any]] = {}

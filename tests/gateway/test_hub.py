@@ -161,10 +161,10 @@ async def test_a_restarted_server_lets_an_anonymous_client_back_into_its_workspa
     from gateway.settings import Settings  # noqa: PLC0415
 
     key = "x" * 64
-    before = build(Settings(ephemeral=True, jwt_secret=key))[0]  # type: ignore[arg-type]
+    before = build(Settings(ephemeral=True, jwt_secret=key))[0]
     peer = await Peer.join(before, "me")
     token = before.hub.reconnection_token(peer.session)
-    after = build(Settings(ephemeral=True, jwt_secret=key))[0]  # type: ignore[arg-type]
+    after = build(Settings(ephemeral=True, jwt_secret=key))[0]
     again = await Peer.join(after, "me", reconnection_token=token, workspace=peer.workspace)
     assert again.workspace == peer.workspace
     assert again.session.user.id == peer.session.user.id

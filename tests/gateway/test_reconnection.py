@@ -17,9 +17,9 @@ from tests.gateway.peer import Peer, RemoteFailure
 
 @pytest.fixture
 def parts() -> Parts:
-    return build(
-        Settings(ephemeral=True, reconnect_grace_seconds=0.05, reconnect_gap_seconds=0.4)
-    )[0]
+    return build(Settings(ephemeral=True, reconnect_grace_seconds=0.05, reconnect_gap_seconds=0.4))[
+        0
+    ]
 
 
 async def come_back(peer: Peer) -> Peer:

@@ -31,7 +31,15 @@ def test_a_member_called_type_does_not_make_its_map_a_function() -> None:
 def test_whatever_a_provider_sends_as_schema_is_survived() -> None:
     endless: dict[str, Any] = {}
     endless["again"] = endless
-    for tree in (None, [], "x", 5, {"f": {"type": "function", "function": 3}}, endless):
+    hostile: tuple[Any, ...] = (
+        None,
+        [],
+        "x",
+        5,
+        {"f": {"type": "function", "function": 3}},
+        endless,
+    )
+    for tree in hostile:
         list(iter_functions(tree))
     (function,) = iter_functions(
         {"f": {"type": "function", "function": {"description": 1, "parameters": "x"}}}

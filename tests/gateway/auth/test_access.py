@@ -9,9 +9,11 @@ from schema.ids import ServiceId
 from schema.services import ServiceInfo, Visibility
 
 
-def caller(workspace: str = "ws-own", extra: tuple[str, ...] = (), **grants: str) -> Caller:
+def caller(
+    grants: dict[str, str] | None = None, workspace: str = "ws-own", extra: tuple[str, ...] = ()
+) -> Caller:
     scope = Scope(
-        {name.replace("_", "-"): Permission.parse(p) for name, p in grants.items()},
+        {name: Permission.parse(p) for name, p in (grants or {}).items()},
         extra_scopes=extra,
     )
     return Caller(User("u", scope=scope), workspace)
@@ -24,7 +26,7 @@ def service(visibility: Visibility, **config: object) -> ServiceInfo:
 @pytest.mark.parametrize("action", list(Action), ids=lambda a: a.label)
 @pytest.mark.parametrize("held", [None, "r", "rw", "a"])
 def test_an_action_takes_the_permission_that_its_row_says(action: Action, held: str | None) -> None:
-    asking = caller(**({"ws_a": held} if held else {}))
+    asking = caller({"ws-a": held} if held else {})
     allowed = held is not None and Permission(held).covers(action.needs)
     verdict = decide(asking, action, "ws-a")
     assert verdict.allowed is allowed
@@ -36,7 +38,7 @@ def test_an_action_takes_the_permission_that_its_row_says(action: Action, held: 
 
 @pytest.mark.parametrize("action", list(Action), ids=lambda a: a.label)
 def test_a_single_purpose_credential_may_do_nothing_general(action: Action) -> None:
-    asking = caller(extra=("file:download",), ws_a="a")
+    asking = caller({"ws-a": "a"}, extra=("file:download",))
     assert not decide(asking, action, "ws-a").allowed
     for visibility in Visibility:
         assert not decide(asking, ServiceAction.USE, service(visibility)).allowed
@@ -61,7 +63,7 @@ def test_visibility_decides_about_services(
     for asking, uses, lists in (
         (caller(), stranger_uses, stranger_lists),
         (anonymous_http_caller(), stranger_uses, stranger_lists),
-        (caller(ws_a="r"), member_uses, member_lists),
+        (caller({"ws-a": "r"}), member_uses, member_lists),
     ):
         assert decide(asking, ServiceAction.USE, entry).allowed is uses
         assert decide(asking, ServiceAction.SEE_LISTED, entry).allowed is lists
@@ -69,11 +71,11 @@ def test_visibility_decides_about_services(
 
 def test_an_authorised_workspace_is_let_in_by_where_the_caller_is() -> None:
     entry = service(Visibility.PROTECTED, authorized_workspaces=["ws-guest"])
-    assert decide(caller("ws-guest"), ServiceAction.USE, entry).allowed
-    assert not decide(caller("ws-other"), ServiceAction.USE, entry).allowed
+    assert decide(caller(workspace="ws-guest"), ServiceAction.USE, entry).allowed
+    assert not decide(caller(workspace="ws-other"), ServiceAction.USE, entry).allowed
 
 
 def test_a_mismatch_of_action_and_resource_is_denied() -> None:
-    root = caller(**{"ws_a": "a"})
+    root = caller({"ws-a": "a"})
     assert not decide(root, ServiceAction.USE, "ws-a").allowed
     assert not decide(root, Action.CONNECT, service(Visibility.PUBLIC)).allowed

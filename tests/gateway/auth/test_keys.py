@@ -20,7 +20,7 @@ def test_the_key_is_made_once_and_readable_by_its_owner_alone(tmp_path: Path) ->
 
 
 def test_a_configured_key_wins_and_nothing_is_written(tmp_path: Path) -> None:
-    settings = Settings(data_dir=tmp_path / "data", jwt_secret="s" * 40)  # type: ignore[arg-type]
+    settings = Settings(data_dir=tmp_path / "data", jwt_secret="s" * 40)
     assert signing_key(settings) == "s" * 40
     assert not (tmp_path / "data").exists()
 

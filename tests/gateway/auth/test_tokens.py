@@ -98,7 +98,7 @@ def _claims() -> dict[str, object]:
         "x",
         "a.b.c",
         jwt.encode(_claims(), "another key" * 6, algorithm="HS256"),
-        jwt.encode(_claims(), None, algorithm="none"),
+        jwt.encode(_claims(), "", algorithm="none"),
         jwt.encode(_claims(), KEY, algorithm="HS512"),
         jwt.encode(_claims() | {"aud": "elsewhere"}, KEY, algorithm="HS256"),
         jwt.encode(_claims() | {"iss": "elsewhere"}, KEY, algorithm="HS256"),

@@ -28,7 +28,8 @@ async def neighbours(parts: Parts) -> tuple[Peer, Peer]:
 async def test_the_body_reaches_the_target_byte_for_byte(parts: Parts) -> None:
     first, second = await neighbours(parts)
     second.mute = True
-    body = b"\x82\xa4args\x92\xc4\x02\x00\xff\xcf\xff\xff\xff\xff\xff\xff\xff\xff\xa1t\xcb\x40\x2e\x00\x00\x00\x00\x00\x00"
+    args = b"\xa4args\x92\xc4\x02\x00\xff\xcf\xff\xff\xff\xff\xff\xff\xff\xff"
+    body = b"\x82" + args + b"\xa1t\xcb\x40\x2e\x00\x00\x00\x00\x00\x00"
     header = {"type": "method", "to": "second", "method": "services.x.f"}
     parts.router.route(first.session, msgpack.packb(header) + body)
     assert second.frames[-1].endswith(body)
@@ -98,7 +99,7 @@ async def test_a_call_to_nobody_fails_at_once_and_a_reply_to_nobody_is_dropped(
     parts: Parts,
 ) -> None:
     first, _ = await neighbours(parts)
-    with pytest.raises(RemoteFailure, match="Peer .*/nobody is not connected"):
+    with pytest.raises(RemoteFailure, match=r"Peer .*/nobody is not connected"):
         await first.call("nobody", "services.x.f")
     seen = len(first.frames)
     first.send({"type": "method", "to": "nobody", "method": "s.resolve"}, {"args": [1]})

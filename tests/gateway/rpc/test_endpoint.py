@@ -182,7 +182,8 @@ async def test_unknown_functions_and_bad_arguments_are_told_by_name(parts: Parts
 async def test_values_come_back_from_echo_as_they_were(parts: Parts) -> None:
     peer = await Peer.join(parts)
     array = {"_rtype": "ndarray", "_rvalue": b"\x00" * 8, "_rshape": [2], "_rdtype": "float32"}
-    for value in (array, {"a": [1, None, b"x", 2**63]}, "text", [], None):
+    values: tuple[Any, ...] = (array, {"a": [1, None, b"x", 2**63]}, "text", [], None)
+    for value in values:
         assert await peer.manager("echo", value) == value
 
 
@@ -192,9 +193,9 @@ async def test_a_reply_too_long_for_a_frame_arrives_in_chunks(parts: Parts) -> N
     peer.functions["services.built-in.message_cache.create"] = lambda key, hb: cache.update(
         {key: {}}
     )
-    peer.functions["services.built-in.message_cache.set"] = (
-        lambda key, index, data, hb: cache[key].update({index: data})
-    )
+    peer.functions["services.built-in.message_cache.set"] = lambda key, index, data, hb: cache[
+        key
+    ].update({index: data})
     whole: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
     peer.functions["services.built-in.message_cache.process"] = lambda key, hb: whole.set_result(
         b"".join(cache[key][i] for i in sorted(cache[key]))

@@ -59,13 +59,13 @@ async def test_the_manager_itself_is_found_as_tilde(parts: Parts) -> None:
 @pytest.mark.parametrize("query", ["", "*", "a/b/c", "x:y:z", "a@b@c", "sec*", "a b", "*/svc", 7])
 async def test_a_query_that_is_no_id_is_refused(parts: Parts, query: Any) -> None:
     peer = await Peer.join(parts)
-    with pytest.raises(RemoteFailure, match="Invalid service id|service_id"):
+    with pytest.raises(RemoteFailure, match=r"Invalid service id|service_id"):
         await peer.manager("get_service", query)
 
 
 async def test_a_service_that_nobody_offers_is_not_found(parts: Parts) -> None:
     peer = await Peer.join(parts)
-    with pytest.raises(RemoteFailure, match="KeyError: 'Service not found: .*nothing@"):
+    with pytest.raises(RemoteFailure, match=r"KeyError: 'Service not found: .*nothing@"):
         await peer.manager("get_service", "nothing")
 
 
@@ -77,7 +77,7 @@ async def test_visibility_decides_who_finds_and_lists_a_service(parts: Parts) ->
         service = await stranger.manager("get_service", f"{owner.workspace}/{reachable}")
         assert service["id"].endswith(reachable)
     for closed in ("protected", "private"):
-        with pytest.raises(RemoteFailure, match="Permission denied for non-public service"):
+        with pytest.raises(RemoteFailure, match=r"Permission denied for non-public service"):
             await stranger.manager("get_service", f"{owner.workspace}/{closed}")
     seen = await stranger.manager("list_services", {"workspace": owner.workspace})
     assert [s["id"].rpartition(":")[2] for s in seen] == ["public"]
@@ -97,7 +97,7 @@ async def test_authorized_workspaces_are_let_in_without_learning_of_each_other(
     assert "authorized_workspaces" not in service["config"]
     (listed,) = await guest.manager("list_services", {"workspace": owner.workspace})
     assert listed["config"]["authorized_workspaces"] is None
-    with pytest.raises(RemoteFailure, match="Permission denied"):
+    with pytest.raises(RemoteFailure, match=r"Permission denied"):
         await stranger.manager("get_service", f"{owner.workspace}/shared")
 
 
@@ -110,15 +110,15 @@ async def test_listing_all_workspaces_shows_public_services_and_the_own_ones(
     await second.register("mine", {}, config={"visibility": "protected"})
     listed = await second.manager("list_services", {"workspace": "*"})
     assert {s["id"].rpartition(":")[2] for s in listed} == {"open", "mine"}
-    with pytest.raises(RemoteFailure, match="Only public services"):
+    with pytest.raises(RemoteFailure, match=r"Only public services"):
         await second.manager("list_services", {"workspace": "*", "visibility": "protected"})
 
 
 async def test_a_query_with_unknown_keys_or_patterns_is_refused(parts: Parts) -> None:
     peer = await Peer.join(parts)
-    with pytest.raises(RemoteFailure, match="Invalid query keys"):
+    with pytest.raises(RemoteFailure, match=r"Invalid query keys"):
         await peer.manager("list_services", {"colour": "red"})
-    with pytest.raises(RemoteFailure, match="Invalid query value"):
+    with pytest.raises(RemoteFailure, match=r"Invalid query value"):
         await peer.manager("list_services", {"type": "a b;"})
 
 
@@ -155,11 +155,11 @@ async def test_a_singleton_has_its_name_for_itself(parts: Parts) -> None:
     owner = await Peer.join(parts)
     second = await member(parts, owner)
     await owner.register("one", {}, config={"singleton": True})
-    with pytest.raises(RemoteFailure, match="singleton service with the same name"):
+    with pytest.raises(RemoteFailure, match=r"singleton service with the same name"):
         await second.register("one", {})
     await owner.register("one", {}, config={"singleton": True})
     await second.register("two", {})
-    with pytest.raises(RemoteFailure, match="already exists"):
+    with pytest.raises(RemoteFailure, match=r"already exists"):
         await owner.register("two", {}, config={"singleton": True})
 
 
@@ -168,7 +168,7 @@ async def test_several_instances_are_chosen_between_by_mode(parts: Parts) -> Non
     second = await member(parts, owner, "two")
     for peer, load in ((owner, 3), (second, 1)):
         await peer.register("svc", {"load": lambda load=load: load})
-    with pytest.raises(RemoteFailure, match="Multiple services found"):
+    with pytest.raises(RemoteFailure, match=r"Multiple services found"):
         await owner.manager("get_service", "svc")
 
     async def chosen(mode: str) -> str:
@@ -181,7 +181,7 @@ async def test_several_instances_are_chosen_between_by_mode(parts: Parts) -> Non
     assert await chosen("select:max:load") == "one"
     assert {await chosen("random") for _ in range(40)} == {"one", "two"}
     for bad in ("sometimes", "select:middle:load", "select:min"):
-        with pytest.raises(RemoteFailure, match="Invalid mode"):
+        with pytest.raises(RemoteFailure, match=r"Invalid mode"):
             await chosen(bad)
 
 
@@ -193,9 +193,9 @@ async def test_unregistering_takes_the_own_service_and_leaves_the_others(parts: 
     await owner.manager("unregister_service", "svc")
     assert [s["id"] for s in await owner.manager("list_services")] == [kept]
     third = await member(parts, owner)
-    with pytest.raises(RemoteFailure, match="Permission denied"):
+    with pytest.raises(RemoteFailure, match=r"Permission denied"):
         await third.manager("unregister_service", "svc")
-    with pytest.raises(RemoteFailure, match="Service not found"):
+    with pytest.raises(RemoteFailure, match=r"Service not found"):
         await owner.manager("unregister_service", "nothing")
 
 
@@ -203,7 +203,7 @@ async def test_a_read_only_client_has_its_built_in_and_nothing_else(parts: Parts
     owner = await Peer.join(parts)
     reader = await member(parts, owner, permission="read")
     await reader.register("built-in", {})
-    with pytest.raises(RemoteFailure, match="Permission denied"):
+    with pytest.raises(RemoteFailure, match=r"Permission denied"):
         await reader.register("svc", {})
     for function, args in (
         ("generate_token", ()),
@@ -212,7 +212,7 @@ async def test_a_read_only_client_has_its_built_in_and_nothing_else(parts: Parts
         ("log_event", ("x",)),
         ("cleanup", ()),
     ):
-        with pytest.raises(RemoteFailure, match="Permission denied|Only admin"):
+        with pytest.raises(RemoteFailure, match=r"Permission denied|Only admin"):
             await reader.manager(function, *args)
 
 
@@ -245,7 +245,7 @@ async def test_connecting_and_leaving_are_told_in_order(parts: Parts) -> None:
 @pytest.mark.parametrize("name", ["method", "error", "other-ws/x", "ws-other", "*", ""])
 async def test_some_events_cannot_be_subscribed_to(parts: Parts, name: str) -> None:
     peer = await Peer.join(parts)
-    with pytest.raises(RemoteFailure, match="forbidden"):
+    with pytest.raises(RemoteFailure, match=r"forbidden"):
         await peer.manager("subscribe", name)
 
 
@@ -257,7 +257,7 @@ async def test_environment_variables_are_kept_and_not_part_of_the_record(parts: 
     assert await owner.manager("get_env") == {"KEY": "secret"}
     assert "secret" not in str(await owner.manager("get_workspace_info"))
     await owner.manager("set_env", key="KEY", value=None)
-    with pytest.raises(RemoteFailure, match="Environment variable 'KEY' not found"):
+    with pytest.raises(RemoteFailure, match=r"Environment variable 'KEY' not found"):
         await owner.manager("get_env", "KEY")
 
 
@@ -273,7 +273,7 @@ async def test_nothing_of_a_workspace_is_shown_to_a_stranger(parts: Parts) -> No
         ("ping", (owner.address,)),
         ("generate_token", ({"workspace": target},)),
     ):
-        with pytest.raises(RemoteFailure, match="[Pp]ermission"):
+        with pytest.raises(RemoteFailure, match=r"[Pp]ermission"):
             await stranger.manager(function, *args)
     assert target not in str(await stranger.manager("list_workspaces"))
 
@@ -286,7 +286,7 @@ async def test_a_token_never_grants_more_than_its_maker_has(parts: Parts) -> Non
             with pytest.raises(RemoteFailure):
                 await owner.manager("generate_token", config)
     for seconds in (0, -5, 10**9, "60", True):
-        with pytest.raises(RemoteFailure, match="expires_in|at most"):
+        with pytest.raises(RemoteFailure, match=r"expires_in|at most"):
             await owner.manager("generate_token", {"expires_in": seconds})
 
 
@@ -305,9 +305,9 @@ async def test_types_bookmarks_events_and_status_are_kept_per_workspace(parts: P
     entry = await owner.manager("register_service_type", {"id": "camera", "definition": {"f": {}}})
     assert entry["id"] == f"{owner.workspace}/camera"
     assert (await owner.manager("get_service_type", "camera"))["definition"] == {"f": {}}
-    with pytest.raises(RemoteFailure, match="already exists"):
+    with pytest.raises(RemoteFailure, match=r"already exists"):
         await owner.manager("register_service_type", {"id": "camera"})
-    with pytest.raises(RemoteFailure, match="KeyError: 'Service type not found"):
+    with pytest.raises(RemoteFailure, match=r"KeyError: 'Service type not found"):
         await owner.manager("get_service_type", "nothing")
     await owner.manager("bookmark", {"bookmark_type": "workspace", "id": owner.workspace})
     await owner.manager("unbookmark", {"bookmark_type": "workspace", "id": owner.workspace})
@@ -324,7 +324,7 @@ async def test_types_bookmarks_events_and_status_are_kept_per_workspace(parts: P
 
 async def test_an_anonymous_user_cannot_create_workspaces(parts: Parts) -> None:
     peer = await Peer.join(parts)
-    with pytest.raises(RemoteFailure, match="Only registered user can create workspace"):
+    with pytest.raises(RemoteFailure, match=r"Only registered user can create workspace"):
         await peer.manager("create_workspace", {"id": "my-lab"})
 
 
@@ -333,7 +333,7 @@ async def test_keys_are_converted_where_the_caller_asks(parts: Parts) -> None:
     await peer.register("svc", {"take_picture": lambda: 1})
     camel = await peer.manager("get_service", "svc", {"case_conversion": "camel"})
     assert camel["takePicture"]["_rmethod"] == "services.svc.take_picture"
-    with pytest.raises(RemoteFailure, match="case_conversion"):
+    with pytest.raises(RemoteFailure, match=r"case_conversion"):
         await peer.manager("get_service", "svc", {"case_conversion": "kebab"})
 
 

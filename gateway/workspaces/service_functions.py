@@ -14,6 +14,7 @@ from gateway.auth.access import (
 )
 from gateway.registry.directory import DEFAULT_SELECT_SECONDS, Directory
 from gateway.registry.registry import Registry
+from gateway.registry.sharing import SchemaPool
 from gateway.routing.router import Router
 from schema.errors import (
     Conflict,
@@ -48,6 +49,7 @@ class ServiceFunctions:
         self._registry = registry
         self._directory = directory
         self._router = router
+        self._schemas = SchemaPool()
 
     async def register_service(
         self, caller: Caller, service: dict[str, Any], config: dict[str, Any] | None = None
@@ -56,7 +58,7 @@ class ServiceFunctions:
         session = self._router.get(caller.address or "")
         if session is None or session.caller is not caller or caller.client_id is None:
             raise PermissionDenied("Only a connected client can register a service")
-        info = _read_registration(service, caller, caller.client_id)
+        info = self._read_registration(service, caller, caller.client_id)
         if info.id.service_id.startswith(_LOCAL_ONLY_PREFIX) or info.config.get("_local_only"):
             return  # callbacks of one client; it expects no error for them
         if info.id.service_id != BUILT_IN:
@@ -170,6 +172,33 @@ class ServiceFunctions:
         """Search services by meaning. Not available on this server."""
         raise Unavailable("Service search is not enabled.")
 
+    def _read_registration(
+        self, service: dict[str, Any], caller: Caller, client_id: str
+    ) -> ServiceInfo:
+        sid = parse_registration_id(service.get("id"), caller.workspace, client_id)
+        config = service.get("config") or {}
+        if not isinstance(config, dict):
+            raise InvalidRequest("A service's config must be a map")
+        description = service.get("description")
+        if isinstance(description, str) and len(description) > MAX_DESCRIPTION:
+            description = description[: MAX_DESCRIPTION - 1] + "…"
+        app_id = service.get("app_id") or ANY
+        if not isinstance(app_id, str) or (app_id != ANY and any(c in app_id for c in "/:@* ")):
+            raise InvalidRequest(f"Invalid app id: {app_id!r}")
+        schema = service.get("service_schema")
+        return ServiceInfo(
+            id=sid,
+            name=_text_or(service.get("name"), sid.service_id),
+            type=_text_or(service.get("type"), "generic"),
+            description=description if isinstance(description, str) else None,
+            docs=service.get("docs"),
+            app_id=app_id,
+            visibility=parse_visibility(config),
+            service_schema=self._schemas.shared(schema) if isinstance(schema, dict) else {},
+            config=config,
+            owner=caller.user,
+        )
+
     async def _find(self, caller: Caller, service_id: str, options: dict[str, Any]) -> ServiceInfo:
         query = ServiceQuery.parse(service_id, caller.workspace)
         mode = options.get("mode")
@@ -181,32 +210,6 @@ class ServiceFunctions:
             mode,
             select_seconds=_seconds(options, "select_timeout") or DEFAULT_SELECT_SECONDS,
         )
-
-
-def _read_registration(service: dict[str, Any], caller: Caller, client_id: str) -> ServiceInfo:
-    sid = parse_registration_id(service.get("id"), caller.workspace, client_id)
-    config = service.get("config") or {}
-    if not isinstance(config, dict):
-        raise InvalidRequest("A service's config must be a map")
-    description = service.get("description")
-    if isinstance(description, str) and len(description) > MAX_DESCRIPTION:
-        description = description[: MAX_DESCRIPTION - 1] + "…"
-    app_id = service.get("app_id") or ANY
-    if not isinstance(app_id, str) or (app_id != ANY and any(c in app_id for c in "/:@* ")):
-        raise InvalidRequest(f"Invalid app id: {app_id!r}")
-    schema = service.get("service_schema")
-    return ServiceInfo(
-        id=sid,
-        name=_text_or(service.get("name"), sid.service_id),
-        type=_text_or(service.get("type"), "generic"),
-        description=description if isinstance(description, str) else None,
-        docs=service.get("docs"),
-        app_id=app_id,
-        visibility=parse_visibility(config),
-        service_schema=schema if isinstance(schema, dict) else {},
-        config=config,
-        owner=caller.user,
-    )
 
 
 def _text_or(value: object, default: str) -> str:

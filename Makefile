@@ -13,7 +13,7 @@ NODE_TESTS := tests/clients/node
 export POLYPORT_TEST_MCP1_PYTHON := $(CURDIR)/.venv-mcp1/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench lock clean
+.PHONY: help run test check bench lock clean fuzz
 .DELETE_ON_ERROR:
 
 help: ## Show this list
@@ -30,6 +30,10 @@ check: $(VENV)/.installed-dev ## Lint, formatting, types and the dependency rule
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+fuzz: $(VENV)/.installed-dev ## Throw 100,000 odd frames at the gateway
+	$(BIN)/python -m pytest tests/gateway/test_fuzzed_frames.py \
+	  --hypothesis-profile=nightly --timeout=7200
 
 bench: $(VENV)/.installed-dev ## Measure the gateway and write docs/benchmarks.md (HYPHA_PYTHON=)
 	$(BIN)/python -m tests.bench --output docs/benchmarks.md

@@ -135,11 +135,13 @@ class Peer:
 
     def _on_method(self, header: Message, body: Message) -> None:
         session, _, action = header["method"].rpartition(".")
-        value = (body.get("args") or [None])[0]
+        args = body.get("args")
+        value = args[0] if isinstance(args, list) and args else None
         if action == "resolve":
             self._settle(session, value)
         elif action == "reject":
-            self._settle(session, RemoteFailure(value["_rvalue"]))
+            text = value.get("_rvalue") if isinstance(value, dict) else value
+            self._settle(session, RemoteFailure(text))
         elif action != "heartbeat" and not self.mute:
             task = asyncio.get_running_loop().create_task(self._serve(header, body))
             self._tasks.add(task)
@@ -156,10 +158,10 @@ class Peer:
 
     async def _serve(self, header: Message, body: Message) -> None:
         self.contexts.append(header)
-        args = list(body.get("args") or [])
-        kwargs = args.pop() if body.get("with_kwargs") else {}
         session = header.get("session")
         try:
+            args = list(body.get("args") or [])
+            kwargs = args.pop() if body.get("with_kwargs") else {}
             value = self.functions[header["method"]](*args, **kwargs)
             if inspect.isawaitable(value):
                 value = await value
@@ -186,6 +188,6 @@ def _encoded(peer: Peer, service_id: str, name: str) -> Message:
 
 
 def _split(frame: bytes) -> Any:
-    unpacker = msgpack.Unpacker(raw=False, max_buffer_size=1 << 26)
+    unpacker = msgpack.Unpacker(raw=False, strict_map_key=False, max_buffer_size=1 << 26)
     unpacker.feed(frame)
     return unpacker

@@ -49,6 +49,10 @@ class Program:
         """End it at once, without a chance to say goodbye."""
         self._process.kill()
 
+    def freeze(self) -> None:
+        """Stop it where it is: its connections stay, but nothing answers."""
+        self._process.send_signal(signal.SIGSTOP)
+
     def terminate(self) -> None:
         """Ask it to end, as a service manager does."""
         self._process.terminate()

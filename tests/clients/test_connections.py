@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+import httpx
 import pytest
 
 from tests.clients.conftest import Connect
@@ -126,20 +127,23 @@ async def test_subscriptions_outlive_a_broken_connection(gateway: Gateway) -> No
             assert (await new.received()).header["data"] == 1
 
 
-async def test_hypha_rpc_comes_back_with_its_services_after_its_connection_broke(
-    gateway: Gateway, way: Cable, observer: RawClient, connect: Connect
+async def test_a_short_break_of_a_provider_is_noticed_by_nobody(
+    gateway: Gateway, way: Cable, observer: RawClient, connect: Connect, http: httpx.AsyncClient
 ) -> None:
     token = await observer.ask_manager("generate_token")
-    provider = await connect(server_url=way.url, token=token)
+    provider, caller = await connect(server_url=way.url, token=token), await connect()
     service = {"id": "offer", "config": PUBLIC, "answer": lambda: 42}
     full = (await provider.register_service(service))["id"]
     assert await kind_of_next_event(observer) == "service_added"
+    found = await caller.get_service(full)
 
     way.cut()
-    assert await kind_of_next_event(observer) == "client_disconnected"
+    path = full.replace("/", "/services/")
+    calls = asyncio.gather(found.answer(), http.get(f"/{path}/answer"))
     assert await kind_of_next_event(observer) == "service_added"
-    caller = await connect()
-    assert await (await caller.get_service(full)).answer() == 42
+    over_rpc, over_http = await calls
+    assert (over_rpc, over_http.json()) == (42, 42)
+    assert await observer.is_served()  # and nobody was told of a disconnection before
 
 
 async def test_a_call_that_is_answered_after_the_caller_came_back_arrives(

@@ -12,6 +12,7 @@ from schema.identity import Caller, Permission, User
 
 CLOSE_GOING_AWAY = 1001
 CLOSE_POLICY = 1008
+CLOSE_INTERNAL = 1011
 """WebSocket close codes (RFC 6455, section 7.4.1)."""
 
 LOAD_SECONDS = 60.0

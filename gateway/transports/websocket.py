@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import parse_qs
 
@@ -20,6 +19,7 @@ from gateway.hub import Hub
 from gateway.routing.router import Router
 from gateway.routing.session import CLOSE_GOING_AWAY, CLOSE_POLICY, ClientSession
 from gateway.settings import Settings
+from gateway.transports.intake import Intake
 from gateway.transports.uvicorn_websocket import DIRECT_FRAMES
 from schema.errors import GatewayError, Unavailable
 
@@ -30,13 +30,9 @@ GOODBYES: Final = (1000, 1001)
 other end it comes back by itself."""
 
 CLOSE_UNSUPPORTED: Final = 1003
-CLOSE_INTERNAL: Final = 1011
 MAX_CONTROL_CHARACTERS: Final = 1000
 MAX_REASON_BYTES: Final = 123
 """Length of a close reason that fits its control frame (RFC 6455, section 5.5)."""
-
-MAX_BAD_FRAMES: Final = 100
-"""Malformed messages that a connection may send before it is closed."""
 
 CLOSE_SECONDS: Final = 5.0
 """How long a client that does not read may hold up the closing of its connection."""
@@ -113,15 +109,13 @@ class WebSocketDoor:
     async def _serve(self, connection: _Connection, session: ClientSession, scope: Any) -> None:
         loop = asyncio.get_running_loop()
         idle_seconds = self._settings.idle_timeout_seconds
-        intake = _Intake(
-            session,
-            self._router.route,
-            connection,
-            loop.time,
-            per_second=self._settings.max_messages_per_second,
-            burst=self._settings.max_message_burst,
-        )
+        intake = Intake(session, self._router.route, self._settings, loop.time)
         timer: asyncio.TimerHandle
+
+        def take(frame: bytes) -> None:
+            error = intake.take(frame)
+            if error is not None and not connection.closing:
+                connection.report(error.message)
 
         def check_idle() -> None:
             nonlocal timer
@@ -134,7 +128,7 @@ class WebSocketDoor:
         timer = loop.call_later(idle_seconds, check_idle)
         take_directly = (scope.get("extensions") or {}).get(DIRECT_FRAMES)
         if take_directly is not None:
-            take_directly(intake.take)
+            take_directly(take)
         try:
             while True:
                 message = await connection.receive()
@@ -148,7 +142,7 @@ class WebSocketDoor:
                     intake.heard_at = loop.time()
                     await self._control(connection, session, message.get("text") or "")
                 else:
-                    intake.take(frame)
+                    take(frame)
         finally:
             timer.cancel()
             if take_directly is not None:
@@ -167,68 +161,6 @@ class WebSocketDoor:
         elif kind == "refresh_token":
             token = self._hub.reconnection_token(session)
             await connection.send_json({"type": "reconnection_token", "reconnection_token": token})
-
-
-class _Intake:
-    """Binary messages of one client, on their way to the router."""
-
-    __slots__ = (
-        "_allowance",
-        "_bad_frames",
-        "_burst",
-        "_clock",
-        "_connection",
-        "_per_second",
-        "_route",
-        "_session",
-        "heard_at",
-    )
-
-    def __init__(
-        self,
-        session: ClientSession,
-        route: Callable[[ClientSession, bytes], None],
-        connection: _Connection,
-        clock: Callable[[], float],
-        *,
-        per_second: float,
-        burst: float,
-    ) -> None:
-        self._session = session
-        self._route = route
-        self._connection = connection
-        self._clock = clock
-        self._bad_frames = 0
-        self._per_second = per_second
-        self._burst = burst
-        self._allowance = burst
-        self.heard_at = clock()
-
-    def take(self, frame: bytes) -> None:
-        """Route one message; a bad one is answered, too many end the connection. Never raises."""
-        now = self._clock()
-        # A token bucket: messages are paid for from an allowance that fills with time.
-        self._allowance = min(
-            self._burst, self._allowance + (now - self.heard_at) * self._per_second
-        )
-        self.heard_at = now
-        if self._allowance < 1:
-            self._connection.request_close(
-                CLOSE_POLICY, f"Rate limit exceeded: {self._per_second:g} messages per second"
-            )
-            return
-        self._allowance -= 1
-        try:
-            self._route(self._session, frame)
-        except GatewayError as error:
-            self._bad_frames += 1
-            if self._bad_frames > MAX_BAD_FRAMES:
-                self._connection.request_close(CLOSE_POLICY, "Too many malformed messages")
-            else:
-                self._connection.report(error.message)
-        except Exception:
-            logger.exception("routing_failed")
-            self._connection.request_close(CLOSE_INTERNAL, "Internal error")
 
 
 class _Connection:

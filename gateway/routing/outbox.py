@@ -19,9 +19,10 @@ class Outbox:
     A new outbox is corked: it keeps frames until ``uncork`` names where to send them, so that
     nothing overtakes the first message of a connection and nothing is lost between two.
 
-    ``send`` writes one frame and suspends only while the connection is full. ``on_failure`` is
-    called once with a reason when the peer must be given up: it reads too slowly (more than
-    ``max_bytes`` waiting, or nothing taken for ``stall_seconds``) or its connection broke.
+    ``send`` writes one frame, and before that suspends while the connection is full (as ``send`` of
+    uvicorn does); a frame in suspense counts as not sent. ``on_failure`` is called once with a
+    reason when the peer must be given up: it reads too slowly (more than ``max_bytes`` waiting, or
+    nothing taken for ``stall_seconds``) or its connection broke.
     """
 
     __slots__ = (
@@ -81,9 +82,10 @@ class Outbox:
         except Exception:  # noqa: BLE001 - whatever the transport raises, the peer is gone
             self._fail("connection lost")
             return
+        self._queue = deque([frame])
         self._queued_bytes += len(frame)
         self._writer = asyncio.get_running_loop().create_task(
-            self._drain(send, _resume(writing, waits_for), len(frame))
+            self._drain(send, _resume(writing, waits_for))
         )
 
     def close(self) -> None:
@@ -114,16 +116,16 @@ class Outbox:
             self._queue = deque()
         self._queue.append(frame)
 
-    async def _drain(self, send: Send, first: Awaitable[None], size: int) -> None:
+    async def _drain(self, send: Send, first: Awaitable[None]) -> None:
+        # A frame stays in the queue until it is written, for a connection that breaks meanwhile.
+        writing: Awaitable[None] = first
         try:
-            async with asyncio.timeout(self._stall_seconds):
-                await first
-            self._queued_bytes -= size
             while self._queue:
-                frame = self._queue.popleft()
                 async with asyncio.timeout(self._stall_seconds):
-                    await send(frame)
-                self._queued_bytes -= len(frame)
+                    await writing
+                self._queued_bytes -= len(self._queue.popleft())
+                if self._queue:
+                    writing = send(self._queue[0])
         except TimeoutError:
             self._writer = None
             self._fail("the client has stopped reading")

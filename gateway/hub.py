@@ -15,7 +15,7 @@ from typing import Any, Final
 from gateway.admission import Admission, Doorkeeper, Hello
 from gateway.registry.directory import Directory
 from gateway.registry.registry import Registry
-from gateway.routing.outbox import Outbox, Send
+from gateway.routing.outbox import Outbox, Send, Write
 from gateway.routing.router import Router
 from gateway.routing.session import CLOSE_GOING_AWAY, CLOSE_POLICY, ClientSession
 from gateway.rpc.endpoint import Endpoint
@@ -90,9 +90,9 @@ class Hub:
             self._take_over(replaced, session, same_client=admission.resumes)
         return session
 
-    def ready(self, session: ClientSession, send: Send) -> None:
+    def ready(self, session: ClientSession, send: Send, write: Write | None = None) -> None:
         """The client has had its first message: send what was kept, and what comes."""
-        session.outbox.uncork(send)
+        session.outbox.uncork(send, write)
 
     def connection_info(self, session: ClientSession) -> dict[str, Any]:
         """The first message to an admitted client."""
@@ -209,6 +209,7 @@ class Hub:
                 "services.built-in.ping",
                 ("ping",),
                 silence_seconds=INCUMBENT_SECONDS,
+                heartbeats=False,
             )
         except GatewayError:
             return False

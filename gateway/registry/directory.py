@@ -158,6 +158,7 @@ class Directory:
             "services.built-in.get_service",
             (sid.service_id,),
             silence_seconds=timeout_seconds or self._fetch_seconds,
+            heartbeats=False,
         )
         if not isinstance(value, dict):
             raise ServiceNotFound(f"Service not found: {sid}")

@@ -11,6 +11,8 @@ from types import coroutine
 from typing import Any
 
 Send = Callable[[bytes], Coroutine[Any, Any, None]]
+Write = Callable[[bytes], bool]
+"""Write a frame now, or return False if it has to wait."""
 
 
 class Outbox:
@@ -33,6 +35,7 @@ class Outbox:
         "_queued_bytes",
         "_send",
         "_stall_seconds",
+        "_write",
         "_writer",
     )
 
@@ -40,6 +43,7 @@ class Outbox:
         self, *, max_bytes: int, stall_seconds: float, on_failure: Callable[[str], None]
     ) -> None:
         self._send: Send | None = None
+        self._write: Write | None = None
         self._max_bytes = max_bytes
         self._stall_seconds = stall_seconds
         self._on_failure = on_failure
@@ -54,12 +58,13 @@ class Outbox:
             return
         if self._send is None or self._writer is not None:
             self._enqueue(frame)
-            return
-        self._start(self._send, frame)
+        elif self._write is None or not self._write(frame):
+            self._start(self._send, frame)
 
-    def uncork(self, send: Send) -> None:
-        """Send what has been kept, and from now on what comes."""
+    def uncork(self, send: Send, write: Write | None = None) -> None:
+        """Send what has been kept, and from now on what comes; by ``write`` where it can."""
         self._send = send
+        self._write = write
         kept, self._queue, self._queued_bytes = self._queue, None, 0
         for frame in kept or ():
             self.put(frame)

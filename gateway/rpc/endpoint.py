@@ -108,21 +108,23 @@ class Endpoint:
         kwargs: Mapping[str, Any] | None = None,
         *,
         silence_seconds: float | None = None,
-        parent: str | None = None,
+        heartbeats: bool = True,
     ) -> Any:
         """Call ``method`` of the client at ``target`` and return its value or a RemoteStream.
 
         Raises ServiceError (it raised), ProviderGone, CallTimeout (neither reply nor heartbeat for
-        ``silence_seconds``), InvalidMessage (arguments that cannot be sent).
+        ``silence_seconds``), InvalidMessage (arguments that cannot be sent). Without
+        ``heartbeats`` the provider sends none: one message less, for what is answered at once.
         """
         limit = silence_seconds or self._silence_seconds
         session = secrets.token_urlsafe(12)
-        body = _call_body(args, kwargs, limit / 2)
+        promise = (
+            {"promise": "*", "t": limit / 2} if heartbeats else _bare_promise(identity, session)
+        )
+        body = _call_body(args, kwargs, promise)
         call = self._open(session, target, method, limit)
         try:
             header = {"type": METHOD, "method": method, "session": session}
-            if parent is not None:
-                header["parent"] = parent
             if len(body) > MAX_DIRECT_BYTES:
                 header["to"] = target
                 await send_in_chunks(self, identity, target, join(header, identity, body), None)
@@ -417,8 +419,24 @@ def _arguments(content: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
     return args, {}
 
 
-def _call_body(args: Sequence[Any], kwargs: Mapping[str, Any] | None, interval: float) -> bytes:
-    content: dict[str, Any] = {"promise": "*", "t": interval}
+def _bare_promise(identity: Identity, session: str) -> dict[str, Any]:
+    """Where to send the outcome, written out, because the short form asks for heartbeats."""
+    return {
+        "promise": {
+            action: {
+                "_rtype": "method",
+                "_rtarget": identity.address,
+                "_rmethod": f"{session}.{action}",
+            }
+            for action in ("resolve", "reject")
+        }
+    }
+
+
+def _call_body(
+    args: Sequence[Any], kwargs: Mapping[str, Any] | None, promise: Mapping[str, Any]
+) -> bytes:
+    content: dict[str, Any] = dict(promise)
     if kwargs:
         content["args"] = [*args, kwargs]
         content["with_kwargs"] = True

@@ -1,56 +1,145 @@
-"""uvicorn's sans-IO websocket protocol, with a shorter way in for relayed messages.
+"""uvicorn's sans-IO websocket protocol, with a short way in and out for relayed messages.
 
-By ASGI a message is queued, reading stops, a task wakes to take it, reading starts again: two
-turns of the event loop and two changes of the poll set for every message. A relay does nothing in
-between that has to wait, so this protocol offers the application to call it directly, where the
-bytes arrive. Under any other server the door falls back to ASGI's ``receive``.
+By ASGI a message is queued, reading stops, a task wakes to take it, reading starts again; every
+message out is a write of its own. A relay has nothing to wait for in between and often several
+messages at once, so this protocol offers the application
+
+- to be called with each binary message directly, where its bytes arrive;
+- to write binary messages without a task; those that result from one read of the socket go out
+  in one write per receiver.
+
+The rest of the protocol (handshake, text, control frames, closing, errors) is uvicorn's. Under any
+other server the door uses ASGI's ``receive`` and ``send``.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.frames import Frame
-from websockets.http11 import Request
+
+from gateway.transports.client_frames import FrameCutter, Raw, binary_header
 
 DIRECT_FRAMES: Final = "polyport.direct_frames"
-"""Key in ``scope["extensions"]``: a function that takes a sink for binary messages, or None."""
+"""Key in ``scope["extensions"]`` under which the protocol offers ``DirectFrames``."""
 
-Sink = Callable[[bytes], None]
+MAX_BATCH_BYTES: Final = 256 * 1024
+"""Output collected for one receiver before it is written without waiting for more."""
+
+Sink = Callable[[bytes], object]
 """Called with every binary message, in order, from the event loop. Must not raise or block."""
+
+
+@dataclass(frozen=True, slots=True)
+class DirectFrames:
+    """What the protocol offers. ``write`` returns False if the message has to go by ``send``."""
+
+    set_sink: Callable[[Sink | None], None]
+    write: Callable[[bytes], bool]
+
+
+class _Batch:
+    """Connections with output collected while one read of a socket is handled."""
+
+    def __init__(self) -> None:
+        self.open = False
+        self.waiting: list[RelayWebSocketProtocol] = []
+
+    def close(self) -> None:
+        self.open = False
+        waiting, self.waiting = self.waiting, []
+        for connection in waiting:
+            connection.flush()
+
+
+_batches: WeakKeyDictionary[asyncio.AbstractEventLoop, _Batch] = WeakKeyDictionary()
 
 
 class RelayWebSocketProtocol(WebSocketsSansIOProtocol):
     """See the module."""
 
-    _sink: Sink | None = None
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._sink: Sink | None = None
+        self._cutter: FrameCutter | None = None
+        self._output: list[bytes] = []
+        self._output_bytes = 0
+        self._batch = _batches.setdefault(self.loop, _Batch())
 
-    def handle_connect(self, event: Request) -> None:
-        super().handle_connect(event)
-        if hasattr(self, "scope"):  # not for a request that was refused
-            extensions: dict[str, Any] = self.scope["extensions"]
-            extensions[DIRECT_FRAMES] = self._set_sink
+    # In
 
-    def handle_bytes(self, event: Frame) -> None:
-        # What came before and still waits for the application must not be overtaken.
-        if self._sink is not None and event.fin and not self.close_sent and self.queue.empty():
-            self._sink(bytes(event.data))
-        else:
-            super().handle_bytes(event)
-
-    def send_receive_event_to_app(self) -> None:
-        direct = self._sink if self.curr_msg_data_type == "bytes" else None
-        if direct is not None and not self.close_sent and self.queue.empty():
-            data, self.frames = b"".join(self.frames), []
-            direct(data)
-        else:
-            super().send_receive_event_to_app()
+    def data_received(self, data: bytes) -> None:
+        cutter = self._cutter
+        if cutter is None:
+            super().data_received(data)
+            # From here on this class reads the stream, unless frames came along with the request.
+            if self.handshake_initiated and not self.conn.reader.buffer and not self._is_compressed:
+                self._cutter = FrameCutter(self.config.ws_max_size)
+            return
+        batch = self._batch
+        batch.open = True
+        try:
+            for piece in cutter.feed(data):
+                # What came before and still waits for the application must not be overtaken.
+                if type(piece) is Raw:
+                    super().data_received(piece)
+                elif self._sink is not None and not self.close_sent and self.queue.empty():
+                    self._sink(piece)
+                else:
+                    self.frames, self.curr_msg_data_type = [piece], "bytes"
+                    self.send_receive_event_to_app()
+        finally:
+            batch.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._sink = None
+        self._output.clear()
         super().connection_lost(exc)
+
+    async def run_asgi(self) -> None:
+        extensions: dict[str, Any] = self.scope["extensions"]
+        extensions[DIRECT_FRAMES] = DirectFrames(self._set_sink, self._write)
+        await super().run_asgi()
 
     def _set_sink(self, sink: Sink | None) -> None:
         self._sink = sink
+
+    @property
+    def _is_compressed(self) -> bool:
+        """The client and uvicorn have agreed on an extension; its frames are not for us."""
+        return bool(self.conn.extensions)
+
+    # Out
+
+    def _write(self, frame: bytes) -> bool:
+        if (
+            not self.writable.is_set()
+            or self.close_sent
+            or self.disconnected
+            or not self.handshake_complete
+            or self._is_compressed
+        ):
+            return False
+        self._output += (binary_header(len(frame)), frame)
+        self._output_bytes += len(frame)
+        if not self._batch.open or self._output_bytes > MAX_BATCH_BYTES:
+            self.flush()
+        elif len(self._output) == 2:
+            self._batch.waiting.append(self)
+        return True
+
+    def flush(self) -> None:
+        """Write what has been collected."""
+        if self._output:
+            output, self._output = self._output, []
+            self._output_bytes = 0
+            if not self.disconnected:
+                self.transport.writelines(output)
+
+    async def send(self, message: Any) -> None:
+        self.flush()  # what was written directly comes first
+        await super().send(message)

@@ -20,7 +20,7 @@ from gateway.routing.router import Router
 from gateway.routing.session import CLOSE_GOING_AWAY, CLOSE_POLICY, ClientSession
 from gateway.settings import Settings
 from gateway.transports.intake import Intake
-from gateway.transports.uvicorn_websocket import DIRECT_FRAMES
+from gateway.transports.uvicorn_websocket import DIRECT_FRAMES, DirectFrames
 from schema.errors import GatewayError, Unavailable
 
 logger = logging.getLogger(__name__)
@@ -68,8 +68,9 @@ class WebSocketDoor:
             return
         try:
             await connection.send_json(self._hub.connection_info(session))
-            self._hub.ready(session, connection.send_frame)
-            await self._serve(connection, session, scope)
+            direct: DirectFrames | None = (scope.get("extensions") or {}).get(DIRECT_FRAMES)
+            self._hub.ready(session, connection.send_frame, direct.write if direct else None)
+            await self._serve(connection, session, direct)
         except asyncio.CancelledError:
             if not connection.given_up:
                 raise
@@ -106,7 +107,9 @@ class WebSocketDoor:
             return None
         return session
 
-    async def _serve(self, connection: _Connection, session: ClientSession, scope: Any) -> None:
+    async def _serve(
+        self, connection: _Connection, session: ClientSession, direct: DirectFrames | None
+    ) -> None:
         loop = asyncio.get_running_loop()
         idle_seconds = self._settings.idle_timeout_seconds
         intake = Intake(session, self._router.route, self._settings, loop.time)
@@ -126,9 +129,8 @@ class WebSocketDoor:
                 timer = loop.call_later(left, check_idle)
 
         timer = loop.call_later(idle_seconds, check_idle)
-        take_directly = (scope.get("extensions") or {}).get(DIRECT_FRAMES)
-        if take_directly is not None:
-            take_directly(take)
+        if direct is not None:
+            direct.set_sink(take)
         try:
             while True:
                 message = await connection.receive()
@@ -145,8 +147,8 @@ class WebSocketDoor:
                     take(frame)
         finally:
             timer.cancel()
-            if take_directly is not None:
-                take_directly(None)
+            if direct is not None:
+                direct.set_sink(None)
 
     async def _control(self, connection: _Connection, session: ClientSession, text: str) -> None:
         if len(text) > MAX_CONTROL_CHARACTERS:

@@ -90,6 +90,7 @@ class ClientFunctions:
                 "services.built-in.ping",
                 ("ping",),
                 silence_seconds=seconds,
+                heartbeats=False,
             )
         except GatewayError as error:
             return error.message

@@ -90,7 +90,7 @@ class Doorkeeper:
                     raise
         user = self._user(hello)
         workspace = self._workspace(hello, user)
-        user = self._as_member(user, workspace)
+        user = self.as_member(user, workspace)
         decide_connect(Caller(user, workspace, hello.client_id), workspace)
         return Admission(user, workspace, hello.client_id, resumes=False)
 
@@ -108,10 +108,10 @@ class Doorkeeper:
         if own is None:
             own = personal_workspace(user.id)
             if workspace is not None and workspace != own:
-                member = self._as_member(user, workspace)
+                member = self.as_member(user, workspace)
                 if decide(Caller(member, workspace), Action.CONNECT, workspace).allowed:
                     return Caller(member, workspace)
-        return Caller(self._as_member(user, own), own)
+        return Caller(self.as_member(user, own), own)
 
     def reconnection_token(self, admission: Admission, life_seconds: float) -> str:
         """A token with which this client, and no other, comes back."""
@@ -122,6 +122,26 @@ class Doorkeeper:
         )
         user = replace(admission.user, scope=scope)
         return self._tokens.issue(user, expires_in_seconds=life_seconds, purpose=RECONNECT)
+
+    def new_anonymous(self) -> User:
+        """A user who has not existed before, with a workspace of their own."""
+        name = f"{ANONYMOUS_PREFIX}{readable_name()}"
+        own = personal_workspace(name)
+        return User(
+            id=name,
+            roles=("anonymous",),
+            is_anonymous=True,
+            scope=Scope({own: Permission.ADMIN}, current_workspace=own),
+            expires_at=self._clock() + ANONYMOUS_LIFE_SECONDS,
+        )
+
+    def as_member(self, user: User, workspace: str) -> User:
+        """Owners are admins of what they own, unless the credential says less: a minted token
+        has what it was minted with."""
+        if user.parent is None and self._workspaces.is_owner(user, workspace):
+            granted = {**user.scope.workspaces, workspace: Permission.ADMIN}
+            return replace(user, scope=replace(user.scope, workspaces=granted))
+        return user
 
     def _resume(self, hello: Hello, token: str) -> Admission:
         user = self._tokens.verify(token, purpose=RECONNECT)
@@ -142,7 +162,7 @@ class Doorkeeper:
 
     def _user(self, hello: Hello) -> User:
         if hello.token is None:
-            return self._new_anonymous()
+            return self.new_anonymous()
         user = self._tokens.verify(hello.token)
         bound = user.scope.client_id
         if bound is not None and bound != hello.client_id:
@@ -152,17 +172,6 @@ class Doorkeeper:
         if user.scope.is_specialised:
             raise PermissionDenied("This token serves one purpose only")
         return user
-
-    def _new_anonymous(self) -> User:
-        name = f"{ANONYMOUS_PREFIX}{readable_name()}"
-        own = personal_workspace(name)
-        return User(
-            id=name,
-            roles=("anonymous",),
-            is_anonymous=True,
-            scope=Scope({own: Permission.ADMIN}, current_workspace=own),
-            expires_at=self._clock() + ANONYMOUS_LIFE_SECONDS,
-        )
 
     def _workspace(self, hello: Hello, user: User) -> str:
         own = personal_workspace(user.id)
@@ -180,14 +189,6 @@ class Doorkeeper:
         if self._workspaces.get(wanted) is None:
             raise WorkspaceNotFound(f"Workspace {wanted} does not exist or is not accessible")
         return wanted
-
-    def _as_member(self, user: User, workspace: str) -> User:
-        """Owners are admins of what they own, unless the credential says less: a minted token
-        has what it was minted with."""
-        if user.parent is None and self._workspaces.is_owner(user, workspace):
-            granted = {**user.scope.workspaces, workspace: Permission.ADMIN}
-            return replace(user, scope=replace(user.scope, workspaces=granted))
-        return user
 
 
 def decide_connect(caller: Caller, workspace: str) -> None:

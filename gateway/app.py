@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -14,6 +14,11 @@ from gateway import __version__
 from gateway.admission import Doorkeeper
 from gateway.api import Gateway
 from gateway.auth.keys import manager_id, signing_key
+from gateway.auth.login.exchange import TokenExchange
+from gateway.auth.login.functions import LOGIN_SERVICE, LoginFunctions
+from gateway.auth.login.page import login_page
+from gateway.auth.login.pending import PendingLogins
+from gateway.auth.login.providers import GuestProvider, LoginProvider, TokenProvider
 from gateway.auth.tokens import TokenIssuer
 from gateway.core import GatewayCore
 from gateway.extensions import ExtensionContext, load_routes
@@ -22,11 +27,12 @@ from gateway.observability import configure_logging
 from gateway.pages import Pages
 from gateway.registry.apps import NoApps
 from gateway.registry.directory import Directory
+from gateway.registry.own import OwnServices
 from gateway.registry.registry import Registry
 from gateway.routing.router import Router
-from gateway.rpc.builtin import API_VERSION, BuiltIn
+from gateway.rpc.builtin import BuiltIn
 from gateway.rpc.endpoint import Endpoint
-from gateway.rpc.local import LocalFunction, LocalService, LocalServices, describe_functions
+from gateway.rpc.local import LocalServices
 from gateway.settings import Settings
 from gateway.shutdown import drain_on_signal
 from gateway.transports.websocket import WebSocketDoor
@@ -35,9 +41,8 @@ from gateway.workspaces.manager import MANAGER_SERVICE, Part, manager_functions
 from gateway.workspaces.service_functions import ServiceFunctions
 from gateway.workspaces.token_functions import TokenFunctions
 from gateway.workspaces.workspace_functions import WorkspaceFunctions
-from gateway.workspaces.workspaces import PUBLIC_WORKSPACE, Workspaces
-from schema.ids import ServiceId
-from schema.services import BUILT_IN, ServiceInfo, Visibility
+from gateway.workspaces.workspaces import Workspaces
+from schema.services import BUILT_IN
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +56,12 @@ class Parts:
     registry: Registry
     tokens: TokenIssuer
     workspaces: Workspaces
+    logins: PendingLogins
 
 
 def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
-    """Make all parts and the gateway's own routes. No I/O but for the signing key."""
+    """Make all parts and the gateway's own routes. No I/O but for the signing key and
+    the login page."""
     key = signing_key(settings)
     tokens = TokenIssuer(key)
     workspaces = Workspaces()
@@ -85,24 +92,32 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         ClientFunctions(router, endpoint, workspaces),
         TokenFunctions(tokens),
     ]
-    manager = _local_service(
+    own = OwnServices(local, registry, settings, manager_id=router.manager_id, version=__version__)
+    manager = own.add(
         MANAGER_SERVICE,
         "Workspace Manager",
         "Register, find and call services in a workspace, and manage it.",
         manager_functions(manager_parts),
-        settings,
-        router,
     )
-    built_in = _local_service(
+    own.add(
         BUILT_IN,
         BUILT_IN,
         "Services that every peer has.",
         BuiltIn(router, endpoint, local).functions(),
-        settings,
-        router,
+        type=BUILT_IN,
     )
-    local.add(manager)
-    local.add(built_in)
+    providers = _login_providers(settings, tokens, doorkeeper)
+    page = login_page(providers)
+    logins = PendingLogins(settings.login_life_seconds)
+    exchange = TokenExchange(tokens, doorkeeper.as_member)
+    own.add(
+        LOGIN_SERVICE,
+        "Hypha Login",
+        "Let a user log in, and get a token for a program.",
+        LoginFunctions(logins, tokens, exchange, providers, page, settings.base_url).functions(),
+        type="functions",
+        is_offered=True,
+    )
     registry.subscribe(
         lambda kind, service: (
             router.publish(service.id.workspace, kind, service.to_wire())
@@ -119,12 +134,12 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         tokens=tokens,
         doorkeeper=doorkeeper,
     )
-    pages = Pages(settings, hub, __version__)
+    pages = Pages(settings, hub, page, __version__)
     routes: list[Route | WebSocketRoute] = [
         WebSocketRoute("/ws", WebSocketDoor(settings, hub, router)),
         *pages.routes(),
     ]
-    return Parts(settings, core, hub, router, registry, tokens, workspaces), routes
+    return Parts(settings, core, hub, router, registry, tokens, workspaces, logins), routes
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -132,11 +147,15 @@ def create_app(settings: Settings) -> FastAPI:
     configure_logging(settings.log_level)
     parts, routes = build(settings)
 
+    async def stop() -> None:
+        parts.logins.close()
+        await parts.hub.drain()
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        with drain_on_signal(parts.hub.drain):
+        with drain_on_signal(stop):
             yield
-        await parts.hub.drain()
+        await stop()
 
     app = FastAPI(
         title="Polyport",
@@ -152,31 +171,12 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-def _local_service(
-    service_id: str,
-    name: str,
-    description: str,
-    functions: Mapping[str, LocalFunction],
-    settings: Settings,
-    router: Router,
-) -> LocalService:
-    config = {
-        "visibility": Visibility.PUBLIC.value,
-        "require_context": True,
-        "api_version": API_VERSION,
-        "workspace": PUBLIC_WORKSPACE,
-        "server_id": router.manager_id,
-        "hypha_version": __version__,
-        "public_base_url": settings.base_url,
-        "local_base_url": settings.local_base_url,
-    }
-    info = ServiceInfo(
-        id=ServiceId(PUBLIC_WORKSPACE, router.manager_id, service_id),
-        name=name,
-        type=BUILT_IN if service_id == BUILT_IN else "generic",
-        description=description,
-        visibility=Visibility.PUBLIC,
-        service_schema=describe_functions(functions),
-        config=config,
-    )
-    return LocalService(info, functions, target=router.manager_address, base_url=settings.base_url)
+def _login_providers(
+    settings: Settings, tokens: TokenIssuer, doorkeeper: Doorkeeper
+) -> list[LoginProvider]:
+    """The ways to log in, in the order in which the page shows them."""
+    providers: list[LoginProvider] = [TokenProvider(tokens)]
+    if settings.guest_login:
+        life = settings.guest_token_life_seconds
+        providers.append(GuestProvider(tokens, doorkeeper.new_anonymous, life_seconds=life))
+    return providers

@@ -1,4 +1,4 @@
-"""What a person or a probe sees first: the page at ``/`` and the health of the server."""
+"""What a person or a probe sees first: the page at ``/``, the login page, the server's health."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from html import escape
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from gateway.auth.login.page import LOGIN_PATH, LoginPage
 from gateway.hub import Hub
 from gateway.settings import Settings
 
@@ -70,15 +71,19 @@ asyncio.run(main())</pre>
 
 
 class Pages:
-    """The first page and the health probes."""
+    """The first page, the login page and the health probes."""
 
-    def __init__(self, settings: Settings, hub: Hub, version: str) -> None:
+    def __init__(self, settings: Settings, hub: Hub, login: LoginPage, version: str) -> None:
         self._hub = hub
+        self._login = login
         self._html = _PAGE.format(version=escape(version), url=escape(settings.base_url))
 
     def routes(self) -> list[Route]:
         return [
             Route("/", self.index, methods=["GET"]),
+            Route(LOGIN_PATH, self.login, methods=["GET"]),
+            Route(LOGIN_PATH.rstrip("/"), self.to_login, methods=["GET"]),
+            Route("/login", self.to_login, methods=["GET"]),
             Route("/health/liveness", self.liveness, methods=["GET"]),
             Route("/health/readiness", self.readiness, methods=["GET"]),
         ]
@@ -87,6 +92,21 @@ class Pages:
         """The page at ``/``. Loads nothing from anywhere."""
         policy = "default-src 'none'; style-src 'unsafe-inline'"
         return HTMLResponse(self._html, headers={"content-security-policy": policy})
+
+    async def login(self, request: Request) -> Response:
+        """The login page; with ``logout=true`` it forgets a login that a cookie keeps."""
+        response = HTMLResponse(self._login.html, headers=self._login.headers)
+        if request.query_params.get("logout") == "true":
+            response.delete_cookie("access_token")
+        return response
+
+    async def to_login(self, request: Request) -> Response:
+        """The way to the login page, with all that the URL says. Relative, because only the client
+        knows the address that it has used."""
+        depth = request.url.path.count("/") - 1
+        target = f"{'../' * depth}{LOGIN_PATH.lstrip('/')}"
+        query = request.scope["query_string"].decode("latin-1")
+        return RedirectResponse(f"{target}?{query}" if query else target, 307, _NO_STORE)
 
     async def liveness(self, request: Request) -> Response:
         """200 as long as the event loop answers."""
@@ -97,6 +117,9 @@ class Pages:
         if self._hub.is_draining:
             return _down("stopping")
         return JSONResponse({"status": "OK", "detail": {"connections": self._hub.connections}})
+
+
+_NO_STORE = {"cache-control": "no-store", "referrer-policy": "no-referrer"}
 
 
 def _down(reason: str) -> Response:

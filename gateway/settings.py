@@ -92,6 +92,23 @@ class Settings(BaseSettings):
         ),
         description="Life of the token a client reconnects with.",
     )
+    login_life_seconds: float = Field(
+        180.0,
+        gt=0,
+        validation_alias=AliasChoices("POLYPORT_LOGIN_LIFE_SECONDS", "MAXIMUM_LOGIN_TIME"),
+        description="How long a user has to log in after a program has asked for it.",
+    )
+    guest_login: bool = Field(
+        True,
+        validation_alias=_named("guest_login"),
+        description="Offer on the login page to continue as a guest, without proof of anything.",
+    )
+    guest_token_life_seconds: float = Field(
+        3600.0,
+        gt=0,
+        validation_alias=_named("guest_token_life_seconds"),
+        description="Life of the token that a guest gets.",
+    )
     max_frame_bytes: int = Field(
         16 * MIB,
         ge=MIB,

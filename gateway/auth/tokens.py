@@ -25,6 +25,8 @@ ISSUER: Final = "polyport"
 AUDIENCE: Final = "polyport"
 _PREFIXES: Final = ("ws:", "wid:", "cid:")
 _CACHE_SIZE: Final = 4096
+DEFAULT_LIFE_SECONDS: Final = 3600.0
+MAX_LIFE_SECONDS: Final = 90 * 86400.0
 
 
 class TokenIssuer:
@@ -110,6 +112,21 @@ class TokenIssuer:
             parent=claims.get("parent"),
             expires_at=float(claims["exp"]),
         )
+
+
+def check_life(expires_in: object) -> float:
+    """The life in seconds that a caller asks for; None means the default. Raises InvalidRequest."""
+    if expires_in is None:
+        return DEFAULT_LIFE_SECONDS
+    if (
+        isinstance(expires_in, bool)
+        or not isinstance(expires_in, (int, float))
+        or not expires_in > 0
+    ):
+        raise InvalidRequest("The option 'expires_in' must be a number of seconds above 0")
+    if expires_in > MAX_LIFE_SECONDS:
+        raise InvalidRequest(f"A token can live at most {MAX_LIFE_SECONDS:.0f} seconds")
+    return float(expires_in)
 
 
 def _digest(token: str) -> str:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from gateway.auth.access import Action, decide
-from gateway.auth.tokens import TokenIssuer, check_extra_scopes
+from gateway.auth.tokens import TokenIssuer, check_extra_scopes, check_life
 from gateway.workspaces.names import readable_name
 from schema.errors import InvalidRequest, PermissionDenied, Unauthenticated
 from schema.identity import ANONYMOUS_PREFIX, Caller, Permission, Scope, User
 from schema.ids import check_client_id
-
-DEFAULT_LIFE_SECONDS: Final = 3600.0
-MAX_LIFE_SECONDS: Final = 90 * 86400.0
 
 
 class TokenFunctions:
@@ -52,7 +49,7 @@ class TokenFunctions:
             email=caller.user.email,
             parent=caller.user.effective_id,
         )
-        return self._tokens.issue(child, expires_in_seconds=_life(options.get("expires_in")))
+        return self._tokens.issue(child, expires_in_seconds=check_life(options.get("expires_in")))
 
     async def parse_token(self, caller: Caller, token: str) -> dict[str, Any]:
         """Read a token of this workspace."""
@@ -74,13 +71,3 @@ class TokenFunctions:
         if caller.workspace not in grants:
             raise PermissionDenied("Only tokens of this workspace can be revoked here")
         self._tokens.revoke(token)
-
-
-def _life(value: object) -> float:
-    if value is None:
-        return DEFAULT_LIFE_SECONDS
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
-        raise InvalidRequest("The option 'expires_in' must be a number of seconds above 0")
-    if value > MAX_LIFE_SECONDS:
-        raise InvalidRequest(f"A token can live at most {MAX_LIFE_SECONDS:.0f} seconds")
-    return float(value)

@@ -1,0 +1,70 @@
+"""Cut a token down to what a program asked for: one workspace, a shorter life.
+
+The new token stands for the same user and never for more than the old one: not for a workspace or
+a permission that the user does not have, and, except where its user may mint tokens anyway, not for
+longer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from gateway.auth.access import Action, decide
+from gateway.auth.tokens import TokenIssuer, check_life
+from schema.errors import PermissionDenied
+from schema.identity import Caller, User
+
+AsMember = Callable[[User, str], User]
+"""The user with what owning the workspace gives them there."""
+
+
+class TokenExchange:
+    """Exchanges tokens. ``clock`` gives Unix seconds."""
+
+    def __init__(
+        self, tokens: TokenIssuer, as_member: AsMember, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._tokens = tokens
+        self._as_member = as_member
+        self._clock = clock
+
+    def cut(self, token: str, workspace: str | None, expires_in: float | None) -> str:
+        """A token for ``workspace`` with a life of ``expires_in`` seconds; the same one if neither
+        is asked for.
+
+        Raises Unauthenticated (the token), PermissionDenied (the workspace), InvalidRequest (life).
+        """
+        user = self._tokens.verify(token)
+        if workspace is None and expires_in is None:
+            return token
+        left = self.seconds_left(user)
+        life = check_life(expires_in)
+        if workspace is None:
+            return self._tokens.issue(user, expires_in_seconds=min(life, left))
+        member = self._member(user, workspace)
+        permission = member.scope.permission_on(workspace)
+        if permission is None:
+            raise PermissionDenied(f"Permission denied for workspace {workspace}")
+        may_mint = decide(Caller(member, workspace), Action.GENERATE_TOKEN, workspace).allowed
+        if not may_mint or user.is_anonymous:
+            life = min(life, left)
+        scope = replace(user.scope, workspaces={workspace: permission}, current_workspace=workspace)
+        # This role is about all workspaces; the others are about the user.
+        roles = tuple(role for role in user.roles if role != "admin")
+        cut = replace(user, scope=scope, roles=roles)
+        return self._tokens.issue(cut, expires_in_seconds=life)
+
+    def seconds_left(self, user: User) -> float:
+        """How long the token that ``user`` was read from is still good for."""
+        return max(1.0, (user.expires_at or 0.0) - self._clock())
+
+    def _member(self, user: User, workspace: str) -> User:
+        """Raises PermissionDenied unless the user may read the workspace."""
+        # A token that is pinned to a workspace is no key to others that its user owns.
+        member = user
+        if user.scope.current_workspace in (None, workspace):
+            member = self._as_member(user, workspace)
+        decide(Caller(member, workspace), Action.READ_WORKSPACE, workspace).require()
+        return member

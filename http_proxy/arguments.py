@@ -14,10 +14,12 @@ from urllib.parse import parse_qsl
 from http_proxy.encoding import from_json, from_msgpack
 from http_proxy.negotiation import Media
 from schema.errors import InvalidArguments, InvalidRequest, UnsupportedMediaType
+from schema.functions import FunctionInfo
 
 MODE = "_mode"
 RESERVED = frozenset({"workspace", "service_id", "function_key", MODE})
-"""Names that never reach a function over HTTP: they were path and selection parameters first."""
+"""Names that reach a function over HTTP only if it declares them, and the last of them never: they
+were path and selection parameters first."""
 
 _PARSERS = {Media.JSON: from_json, Media.MSGPACK: from_msgpack}
 _FLOAT_CHARACTERS = frozenset("0123456789.eE+-")
@@ -39,15 +41,11 @@ def parse_query(query_string: bytes) -> dict[str, str]:
     return dict(parse_qsl(query_string.decode("latin-1"), keep_blank_values=True))
 
 
-def from_query(parameters: Mapping[str, str]) -> Arguments:
-    """Keyword arguments from a URL. Raises InvalidRequest for a value that cannot be read."""
-    return Arguments(
-        named={
-            name: read_value(name, text)
-            for name, text in parameters.items()
-            if name not in RESERVED
-        }
-    )
+def from_query(parameters: Mapping[str, str], function: FunctionInfo | None = None) -> Arguments:
+    """Keyword arguments for a function from a URL. Raises InvalidRequest for a value that cannot
+    be read."""
+    given = _for_function(parameters, function)
+    return Arguments(named={name: read_value(name, text) for name, text in given.items()})
 
 
 def read_value(name: str, text: str) -> Any:
@@ -90,9 +88,9 @@ def _integer(name: str, text: str) -> int:
     return number
 
 
-def from_body(body: bytes, media: Media) -> Arguments:
-    """Arguments from a request body: a map names them, an array lists them, any other value is
-    the only one, and an empty body has none.
+def from_body(body: bytes, media: Media, function: FunctionInfo | None = None) -> Arguments:
+    """Arguments for a function from a request body: a map names them, an array lists them, any
+    other value is the only one, and an empty body has none.
 
     Raises InvalidRequest for a malformed body and UnsupportedMediaType.
     """
@@ -109,11 +107,22 @@ def from_body(body: bytes, media: Media) -> Arguments:
         return Arguments(positional=value)
     if not isinstance(value, dict):
         return Arguments(positional=(value,))
-    if not RESERVED.isdisjoint(value):
-        value = {name: item for name, item in value.items() if name not in RESERVED}
+    value = _for_function(value, function)
     if media is Media.MSGPACK and not all(isinstance(name, str) for name in value):
         raise InvalidRequest("Invalid request body: the names of arguments must be text")
     return Arguments(named=value)
+
+
+def _for_function(given: Mapping[str, Any], function: FunctionInfo | None) -> Mapping[str, Any]:
+    """What is given without the names that are not for this function."""
+    if RESERVED.isdisjoint(given):
+        return given
+    declared = function.parameter_names if function is not None else []
+    return {
+        name: value
+        for name, value in given.items()
+        if name not in RESERVED or (name != MODE and name in declared)
+    }
 
 
 def unsupported() -> UnsupportedMediaType:

@@ -17,6 +17,7 @@ from http_proxy.encoding import value_reply
 from http_proxy.negotiation import Media
 from http_proxy.request import Request
 from http_proxy.streams import is_stream, open_stream
+from schema.functions import FunctionInfo
 from schema.identity import Caller
 from schema.services import ServiceInfo
 from schema.values import METHOD, rtype
@@ -35,19 +36,20 @@ class Calls:
         service = await self._gateway.find_service(
             caller, request.workspace, request.service, mode=query.get(MODE)
         )
+        function = service.functions.get(request.function)
         if request.scope["method"] == "POST":
-            arguments = await self._posted(request)
+            arguments = await self._posted(request, function)
         else:
-            arguments = from_query(query)
+            arguments = from_query(query, function)
         value = await self._value(caller, service, request.function, arguments)
         if is_stream(value):
             return await open_stream(value, request)
         return value_reply(value, request.formats)
 
-    async def _posted(self, request: Request) -> Arguments:
+    async def _posted(self, request: Request, function: FunctionInfo | None) -> Arguments:
         media = request.media
         if media is Media.JSON or media is Media.MSGPACK:
-            return from_body(await request.body(self._max_body_bytes), media)
+            return from_body(await request.body(self._max_body_bytes), media, function)
         # Programs that send nothing still name a type: curl -d '' says it is a form.
         if await request.has_body():
             raise unsupported()

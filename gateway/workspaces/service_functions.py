@@ -16,6 +16,8 @@ from gateway.registry.directory import DEFAULT_SELECT_SECONDS, Directory
 from gateway.registry.registry import Registry
 from gateway.registry.sharing import SchemaPool
 from gateway.routing.router import Router
+from gateway.rpc.local import Packed
+from gateway.wire.codec import unpack
 from schema.errors import (
     Conflict,
     InvalidRequest,
@@ -101,13 +103,12 @@ class ServiceFunctions:
         options = config or {}
         info = await self._find(caller, service_id, options)
         value = await self._directory.fetch(info, timeout_seconds=_seconds(options, "timeout"))
-        if isinstance(value, dict):
-            if not is_inside(caller, info.id.workspace):
-                value["config"].pop("authorized_workspaces", None)
-            case = options.get("case_conversion")
-            if case is not None:
-                return _convert_keys(value, case)
-        return value
+        case = options.get("case_conversion")
+        if isinstance(value, Packed):
+            return value if case is None else _convert_keys(unpack(value), case)
+        if isinstance(value, dict) and not is_inside(caller, info.id.workspace):
+            value["config"].pop("authorized_workspaces", None)
+        return value if case is None else _convert_keys(value, case)
 
     async def get_service_info(
         self, caller: Caller, service_id: str, config: dict[str, Any] | None = None

@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 import orjson
@@ -31,6 +32,9 @@ logger = logging.getLogger(__name__)
 MAX_ITEMS: Final = 10_000
 MAX_ITEM_BYTES: Final = 16 * 1024 * 1024
 """A tool result is one message, so a generator without end must be stopped somewhere."""
+
+_MAX_COMPARED: Final = 300
+"""Tool names that a wrong one is compared with; a thousand take 30 ms."""
 
 _TRACE_KEYS: Final = ("traceparent", "tracestate", "baggage")
 """Revision 2026-07-28, trace context in ``_meta``."""
@@ -61,7 +65,7 @@ def _tool(offer: Offer, name: object) -> Tool:
         raise RpcError(INVALID_PARAMS, "params.name must be a string")
     tool = tools.get(name)
     if tool is None:
-        nearest = difflib.get_close_matches(name[:64], list(tools)[:1_000], n=3)
+        nearest = difflib.get_close_matches(name[:64], list(tools)[:_MAX_COMPARED], n=3)
         raise RpcError(INVALID_PARAMS, f"Unknown tool: {name[:200]}", {"nearest": nearest})
     return tool
 
@@ -80,7 +84,7 @@ async def _run(
 ) -> ToolResult:
     try:
         value = await offer.call(tool, arguments, _options(request))
-        if hasattr(value, "__anext__"):
+        if hasattr(type(value), "__anext__"):
             return await _collect(value, exchange)
     except InternalError:
         raise
@@ -122,7 +126,8 @@ async def _collect(stream: ValueStream, exchange: Exchange) -> ToolResult:
         return ToolResult([*partial.content, *failed.content], is_error=True)
     finally:
         # Also when the client left: the provider's generator must not wait for a reader.
-        await stream.aclose()
+        with suppress(GatewayError):
+            await stream.aclose()
     return content.from_items(items, note)
 
 

@@ -169,12 +169,14 @@ def _already_shaped(value: dict[str, Any]) -> ToolResult | None:
     blocks = value.get("content")
     if not isinstance(blocks, list) or not blocks or not all(map(_is_block, blocks)):
         return None
-    result = ToolResult(list(blocks), is_error=value.get("isError") is True)
-    if (structured := value.get("structuredContent")) is not None:
-        result.encoded = to_json(structured)
-    if isinstance(meta := value.get("_meta"), dict):
-        result.meta = meta
-    return result
+    meta, structured = value.get("_meta"), value.get("structuredContent")
+    return ToolResult(
+        # Through JSON, since only the fields that must be there have been looked at.
+        content=orjson.loads(to_json(blocks)),
+        encoded=None if structured is None else to_json(structured),
+        is_error=value.get("isError") is True,
+        meta=orjson.loads(to_json(meta)) if isinstance(meta, dict) else {},
+    )
 
 
 def _is_block(block: Any) -> bool:

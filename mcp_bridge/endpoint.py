@@ -27,10 +27,10 @@ from mcp_bridge.errors import (
     RpcError,
     endpoint_failure,
 )
-from mcp_bridge.exchange import Exchange, Reply, Timing, send_reply
+from mcp_bridge.exchange import Exchange, Reply, Timing, respond, send_reply
 from mcp_bridge.ladder import Notification, Rejection, Request, classify
 from mcp_bridge.offer import Offer, Opener
-from schema.errors import GatewayError
+from schema.errors import GatewayError, InternalError
 
 logger = logging.getLogger(__name__)
 
@@ -122,6 +122,7 @@ class McpEndpoint:
 
     async def _answer(self, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
         cors = guard.cors_headers(request.headers)
+        accepts = headers.accepts(request.headers.get(b"accept"))
         try:
             offer = await self._opener.open(scope["path_params"], request.headers)
             method = methods.find(request)
@@ -131,7 +132,7 @@ class McpEndpoint:
                 exchange = Exchange(
                     receive,
                     send,
-                    headers.accepts(request.headers.get(b"accept")),
+                    accepts,
                     headers=cors,
                     progress_token=request.progress_token,
                     timing=self._timing,
@@ -140,7 +141,7 @@ class McpEndpoint:
                 return
         except Exception as error:  # noqa: BLE001 - the edge: every failure becomes a response
             reply = _failed(error, request)
-        await send_reply(send, reply, cors)
+        await respond(send, accepts, reply, cors)
 
 
 async def _worked(work: methods.Work, offer: Offer, request: Request, exchange: Exchange) -> Reply:
@@ -158,11 +159,10 @@ def _completed(request: Request, result: bytes) -> Reply:
 def _failed(error: Exception, request: Request) -> Reply:
     if isinstance(error, RpcError):
         failure = error.failure
-    elif isinstance(error, GatewayError):
+    elif isinstance(error, GatewayError) and not isinstance(error, InternalError):
         failure = endpoint_failure(error)
     else:
         failure = INTERNAL
-    if failure.code == INTERNAL.code:
         logger.error("mcp_request_failed method=%r", request.method[:100], exc_info=error)
     return _refused(failure, request.id, is_modern=request.revision.is_modern)
 

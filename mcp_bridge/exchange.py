@@ -39,7 +39,10 @@ class Timing:
     """Idle timeouts on the way are commonly 30 s or more; TypeScript clients give up after 60 s
     without progress."""
     progress_seconds: float = 0.1
-    """Least time between two progress notifications."""
+    """Mean time between progress notifications that come in a stream; items made faster are
+    sent together."""
+    progress_burst: int = 10
+    """How many notifications may come faster than that, so that a few items are shown singly."""
 
 
 @dataclass(slots=True)
@@ -85,7 +88,9 @@ class Exchange:
         self._progress = 0.0
         self._now = asyncio.get_running_loop().time
         self._started = self._last_sent = self._now()
-        self._last_progress = self._started - timing.progress_seconds
+        # When progress is next due at the mean rate; a burst may run that far ahead of it.
+        self._due = self._started
+        self._ahead = (timing.progress_burst - 1) * timing.progress_seconds
 
     @property
     def wants_progress(self) -> bool:
@@ -113,12 +118,12 @@ class Exchange:
 
     async def progress(self, count: int, message: str) -> None:
         """Tell the client of ``count`` items so far. Sent at once, or together with the next ones
-        if the last was sent a moment ago. Waits for a client that reads slowly."""
+        if there were many a moment ago. Waits for a client that reads slowly."""
         if not self.wants_progress:
             return
         self._count = count
         self._held_back.append(message)
-        if self._now() - self._last_progress >= self._timing.progress_seconds:
+        if self._now() >= self._due - self._ahead:
             await self._send_progress()
         else:
             self._attend()
@@ -141,8 +146,7 @@ class Exchange:
         """Send held-back progress when it is due, and break long silences."""
         while True:
             if self._held_back:
-                due = self._last_progress + self._timing.progress_seconds
-                await asyncio.sleep(max(0.0, due - self._now()))
+                await asyncio.sleep(max(0.0, self._due - self._ahead - self._now()))
                 if self._held_back:
                     await self._send_progress()
                 continue
@@ -172,7 +176,7 @@ class Exchange:
 
     async def _notify(self, progress: float, message: str) -> None:
         self._progress = progress
-        self._last_progress = self._now()
+        self._due = max(self._due, self._now()) + self._timing.progress_seconds
         params = {"progressToken": self._token, "progress": progress, "message": message}
         notification = {"jsonrpc": "2.0", "method": "notifications/progress", "params": params}
         await self._write(sse.frame(orjson.dumps(notification)))
@@ -181,30 +185,37 @@ class Exchange:
         async with self._writing:
             if not self._is_committed:
                 self._is_committed = True
-                await self._start_events()
+                start = [*sse.HEADERS, *self._headers]
+                await self._send({"type": "http.response.start", "status": 200, "headers": start})
             await self._send({"type": "http.response.body", "body": data, "more_body": True})
             self._last_sent = self._now()
-
-    async def _start_events(self) -> None:
-        headers = [*sse.HEADERS, *self._headers]
-        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
 
     async def _finish(self, reply: Reply) -> None:
         """The last message; nothing may follow it."""
         if self._held_back:
             await self._send_progress()
-        if not self._is_committed and (self._accepts.json or reply.status != 200):
-            await send_reply(self._send, reply, self._headers)
-            return
-        if not self._is_committed:
-            await self._start_events()
-        await self._send({"type": "http.response.body", "body": sse.frame(reply.body)})
+        if self._is_committed:
+            await self._send({"type": "http.response.body", "body": sse.frame(reply.body)})
+        else:
+            await respond(self._send, self._accepts, reply, self._headers)
+
+
+async def respond(send: Send, accepts: Accepts, reply: Reply, headers: RawHeaders) -> None:
+    """Send a finished response in the form its client takes. A refusal by status stays JSON."""
+    if accepts.json or reply.status != 200:
+        await send_reply(send, reply, headers)
+        return
+    start = [*sse.HEADERS, *headers]
+    await send({"type": "http.response.start", "status": 200, "headers": start})
+    await send({"type": "http.response.body", "body": sse.frame(reply.body)})
 
 
 async def send_reply(send: Send, reply: Reply, headers: RawHeaders = ()) -> None:
     """Send a finished response as JSON, or without content if its body is empty."""
-    length = (b"content-length", b"%d" % len(reply.body))
-    kind = (_JSON,) if reply.body else ()
-    start = [*kind, length, *reply.headers, *headers]
+    start = [*reply.headers, *headers]
+    if reply.body:
+        start.append(_JSON)
+    if reply.status != 204:  # RFC 9110 section 8.6
+        start.append((b"content-length", b"%d" % len(reply.body)))
     await send({"type": "http.response.start", "status": reply.status, "headers": start})
     await send({"type": "http.response.body", "body": reply.body})

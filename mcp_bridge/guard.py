@@ -17,6 +17,9 @@ from urllib.parse import urlsplit
 from gateway.settings import Settings
 from mcp_bridge.errors import INVALID_REQUEST, Failure
 
+_MAX_LENGTH: Final = 1_000
+"""Of host and origin together; no honest ones are longer, and short ones can be remembered."""
+
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 
 FOREIGN_HOST: Final = Failure(
@@ -43,7 +46,10 @@ class Guard:
 
     def refusal(self, headers: Mapping[bytes, bytes]) -> Failure | None:
         """Why the request is not answered, or None."""
-        return self._judged(headers.get(b"host", b""), headers.get(b"origin"))
+        host, origin = headers.get(b"host", b""), headers.get(b"origin")
+        if len(host) + len(origin or b"") > _MAX_LENGTH:
+            return FOREIGN_HOST
+        return self._judged(host, origin)
 
     def _judge(self, raw_host: bytes, raw_origin: bytes | None) -> Failure | None:
         host = raw_host.decode("latin-1").lower()

@@ -23,6 +23,9 @@ PARAM_PREFIX: Final = b"mcp-param-"
 _SINGLE = frozenset({VERSION, METHOD, NAME, b"authorization"})
 """Headers of which two copies could be read differently by two readers."""
 
+_MAX_CACHED: Final = 512
+"""Longer values are not remembered: a stranger chooses them."""
+
 _SENTINEL = re.compile(r"=\?base64\?(.*)\?=")
 
 
@@ -33,10 +36,16 @@ class Accepts(NamedTuple):
     events: bool
 
 
-@lru_cache(maxsize=256)
 def accepts(header: bytes | None) -> Accepts:
     """Read ``Accept`` (RFC 9110 section 12.5.1) liberally: absent means everything, wildcards and
     weights count, the order does not."""
+    if header is not None and len(header) > _MAX_CACHED:
+        return _accepts.__wrapped__(header)
+    return _accepts(header)
+
+
+@lru_cache(maxsize=256)
+def _accepts(header: bytes | None) -> Accepts:
     if header is None or not header.strip():
         return Accepts(True, True)
     weights: dict[str, bool] = {}
@@ -54,12 +63,11 @@ def accepts(header: bytes | None) -> Accepts:
     )
 
 
-@lru_cache(maxsize=256)
 def is_json(content_type: bytes | None) -> bool:
     """True if the media type is ``application/json``, whatever its case and parameters."""
-    return content_type is not None and (
-        content_type.partition(b";")[0].strip().lower() == b"application/json"
-    )
+    if content_type is None or content_type == b"application/json":
+        return content_type is not None
+    return content_type.partition(b";")[0].strip().lower() == b"application/json"
 
 
 def bearer_token(authorization: bytes | None) -> str | None:

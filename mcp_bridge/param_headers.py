@@ -19,7 +19,7 @@ from mcp_bridge.schemas import Refused, schema_positions
 ANNOTATION: Final = "x-mcp-header"
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_INTEGER = re.compile(r"(-?[0-9]+)(\.0+)?")
+_INTEGER = re.compile(r"(-?[0-9]{1,20})(\.0+)?")
 _TYPES = frozenset({"string", "integer", "boolean"})
 """A number is left out on purpose: its text differs between languages."""
 

@@ -64,12 +64,12 @@ def build(functions: Iterable[FunctionInfo]) -> ToolTable:
             continue
         try:
             schema, size = schemas.normalise(function.parameters)
-            room -= size
-            if room < 0:
+            if size > room:
                 raise schemas.Refused(
                     f"the service has more than {MAX_SCHEMA_BYTES} bytes of schemas"
                 )
             tools[names[path]] = _tool(names[path], function, schema)
+            room -= size
         except schemas.Refused as refused:
             omitted[path] = str(refused)
     return ToolTable(tools, omitted)

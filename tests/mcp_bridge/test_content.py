@@ -134,6 +134,14 @@ def test_a_tool_result_passes_through() -> None:
     assert from_value(SHAPED) == ToolResult(SHAPED["content"], b'{"a":1}', is_error=True)  # type: ignore[arg-type]
 
 
+def test_a_tool_result_may_carry_what_json_lacks() -> None:
+    block = {"type": "text", "text": "a\ud800", "_meta": {"n": 2**70, "b": b"hi", "nan": math.nan}}
+    result = from_value({"content": [block], "_meta": {"b": b"hi"}})
+    assert result.content[0]["text"] == "a?"
+    assert result.content[0]["_meta"] == {"n": float(2**70), "b": "aGk=", "nan": None}
+    assert result.meta == {"b": "aGk="}
+
+
 @pytest.mark.parametrize(
     "value",
     [

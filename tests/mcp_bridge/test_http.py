@@ -22,6 +22,7 @@ async def test_a_preflight_admits_the_headers_of_the_protocol(door: Door) -> Non
     }
     response = await door.send(method="OPTIONS", headers=headers)
     assert (response.status, response.body) == (204, b"")
+    assert "content-length" not in response.headers
     assert response.headers["access-control-allow-origin"] == INSPECTOR
     assert response.headers["access-control-allow-methods"] == "POST"
     allowed = response.headers["access-control-allow-headers"].split(", ")
@@ -65,6 +66,7 @@ async def test_responses_to_an_admitted_page_can_be_read_by_it(door: Door) -> No
         ("127.0.0.1", None, "localhost", "http://127.0.0.1:5173", 200),
         ("127.0.0.1", None, "localhost", "http://localhost.evil.example", 403),
         ("127.0.0.1", None, "localhost", "http://[", 403),
+        ("127.0.0.1", None, "localhost:" + "1" * 2000, None, 421),
         ("0.0.0.0", None, "gateway.example", None, 200),
         ("0.0.0.0", None, "gateway.example:9527", "http://gateway.example:9527", 200),
         ("0.0.0.0", None, "gateway.example", "https://evil.example", 403),
@@ -164,6 +166,7 @@ def test_configurations_quote_what_a_shell_would_read() -> None:
         (b"*/*, text/event-stream;q=0", Accepts(True, False)),
         (b"application/json;q=0.0, */*", Accepts(False, True)),
         (b"text/html", Accepts(False, False)),
+        (b"text/html, " * 100 + b"*/*", Accepts(True, True)),
     ],
 )
 def test_accept_is_read_liberally(header: bytes | None, expected: Accepts) -> None:

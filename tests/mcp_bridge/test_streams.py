@@ -100,15 +100,20 @@ async def test_a_client_that_takes_no_events_gets_json_without_notifications() -
 
 async def test_a_client_that_takes_only_events_gets_the_result_as_one() -> None:
     headers = {"accept": "text/event-stream"}
-    response = await begin(door_to(lambda: 5), token=False, headers=headers).finished()
+    door = door_to(lambda: 5)
+    response = await begin(door, token=False, headers=headers).finished()
     (event,) = response.events
     assert event["result"]["structuredContent"] == 5
+    listed = await door.request(MODERN, "tools/list", path=PATH, headers=headers)
+    assert [tool["name"] for tool in listed.events[0]["result"]["tools"]] == ["run"]
+    refused = await door.request(MODERN, "nonsense", path=PATH, headers=headers)
+    assert (refused.status, refused.error["code"]) == (404, -32601)
 
 
 async def test_a_fast_generator_is_shown_in_few_notifications_that_miss_nothing() -> None:
     response = await begin(door_to(lambda: iter_of([str(i) for i in range(200)]))).finished()
     *progress, _ = [event.get("params") for event in response.events]
-    assert len(progress) < 10
+    assert Timing().progress_burst < len(progress) < 20
     assert progress[-1]["progress"] == 200
     values = [params["progress"] for params in progress]
     assert values == sorted(set(values))
@@ -118,7 +123,8 @@ async def test_a_fast_generator_is_shown_in_few_notifications_that_miss_nothing(
 
 async def test_held_back_items_are_sent_without_waiting_for_the_next() -> None:
     steps = Gated("one", "two", "never")
-    live = begin(door_to(lambda: steps(), Timing(progress_seconds=0.05)))
+    timing = Timing(progress_seconds=0.05, progress_burst=1)
+    live = begin(door_to(lambda: steps(), timing))
     steps.release(0)
     steps.release(1)
     await live.until_body_has("two")

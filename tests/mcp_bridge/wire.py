@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.routing import Router
-from starlette.types import Message, Scope
+from starlette.types import ASGIApp, Message, Scope
 
 from gateway.extensions import ExtensionContext
 from gateway.settings import Settings
@@ -59,12 +59,15 @@ class Response:
 class Live:
     """A request whose response is read while it is made."""
 
-    def __init__(self, app: Router, scope: Scope, body: bytes) -> None:
+    def __init__(self, app: ASGIApp, scope: Scope, body: bytes) -> None:
         self.response = Response()
         self._body: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
         self._left = asyncio.Event()
         self._news = asyncio.Condition()
-        self.done = asyncio.ensure_future(app(scope, self._receive, self._send))
+        self.done = asyncio.ensure_future(self._run(app, scope))
+
+    async def _run(self, app: ASGIApp, scope: Scope) -> None:
+        await app(scope, self._receive, self._send)
 
     async def _receive(self) -> Message:
         if self._body:
@@ -95,28 +98,25 @@ class Live:
         return self.response
 
 
-class Door:
-    """The routes over a gateway."""
+class Wire:
+    """An application behind an address."""
 
-    def __init__(
-        self, gateway: FakeGateway, *, timing: Timing | None = None, **settings: Any
-    ) -> None:
-        self.gateway = gateway
-        context = ExtensionContext(gateway, Settings(**settings))
-        self.app = Router(mcp_routes(context, timing or Timing()))
+    def __init__(self, app: ASGIApp, path: str = CALC) -> None:
+        self.app = app
+        self.path = path
 
     def start(
         self,
         body: bytes,
         *,
         method: str = "POST",
-        path: str = CALC,
+        path: str | None = None,
         headers: list[tuple[str, str]],
     ) -> Live:
         scope = {
             "type": "http",
             "method": method,
-            "path": path,
+            "path": path or self.path,
             "root_path": "",
             "query_string": b"",
             "headers": [(k.lower().encode(), v.encode("latin-1")) for k, v in headers],
@@ -128,7 +128,7 @@ class Door:
         body: Any = b"",
         *,
         method: str = "POST",
-        path: str = CALC,
+        path: str | None = None,
         headers: Headers | None = None,
         more: list[tuple[str, str]] | None = None,
     ) -> Response:
@@ -136,6 +136,17 @@ class Door:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         sent = _headers(headers, more)
         return await self.start(data, method=method, path=path, headers=sent).finished()
+
+
+class Door(Wire):
+    """Our routes over a gateway."""
+
+    def __init__(
+        self, gateway: FakeGateway, *, timing: Timing | None = None, **settings: Any
+    ) -> None:
+        self.gateway = gateway
+        context = ExtensionContext(gateway, Settings(**settings))
+        super().__init__(Router(mcp_routes(context, timing or Timing())))
 
     def begin(
         self,

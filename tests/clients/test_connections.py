@@ -169,5 +169,37 @@ async def test_a_call_that_is_answered_after_the_caller_came_back_arrives(
     assert await call == "worth the wait"
 
 
+async def test_a_caller_hears_that_a_slow_call_is_alive(gateway: Gateway, connect: Connect) -> None:
+    answer = asyncio.Event()
+    service = {"id": "offer", "config": PUBLIC, "wait": answer.wait}
+    full = (await (await connect()).register_service(service))["id"]
+    address = full.partition(":")[0]
+    async with admitted(gateway) as caller:
+        call = call_header(address, "services.offer.wait")
+        await caller.send(call, {"promise": "*", "t": 0.1})
+        assert await methods_of_next(caller, 3) == ["s1.heartbeat"] * 3
+        answer.set()
+        while (method := (await methods_of_next(caller, 1))[0]) == "s1.heartbeat":
+            pass
+        assert method == "s1.resolve"
+
+
+async def test_the_gateway_tells_that_its_own_slow_calls_are_alive(gateway: Gateway) -> None:
+    async with admitted(gateway) as caller:
+        silent = await caller.ask_manager("generate_token")
+        async with admitted(gateway, token=silent) as other:
+            call = call_header(caller.manager, "services.default.ping")
+            await caller.send(call, {"args": [other.address, 0.5], "promise": "*", "t": 0.1})
+            assert await methods_of_next(caller, 3) == ["s1.heartbeat"] * 3
+            while (reply := await caller.received()).header["method"] == "s1.heartbeat":
+                pass
+            (text,) = reply.body["args"]
+            assert text.startswith(f"Failed to ping client {other.address}: ")
+
+
+async def methods_of_next(client: RawClient, count: int) -> list[str]:
+    return [(await client.received()).header["method"] for _ in range(count)]
+
+
 async def kind_of_next_event(observer: RawClient) -> str:
     return str((await observer.received()).header["type"])

@@ -219,3 +219,22 @@ async def test_an_unregistered_service_is_gone(connect: Connect) -> None:
     with pytest.raises(RemoteException, match="Service not found"):
         await caller.get_service(full)
     assert await caller.list_services({"workspace": provider.config.workspace}) == []
+
+
+async def test_an_interface_that_was_handed_over_works_until_its_owner_leaves(
+    connect: Connect,
+) -> None:
+    provider, owner = await connect(), await connect()
+    kept: list[Any] = []
+    notes: asyncio.Queue[str] = asyncio.Queue()
+
+    def keep(listener: Any) -> None:
+        kept.append(listener)
+
+    service = await owner.get_service(await offer(provider, keep=keep))
+    await service.keep({"_rintf": True, "notify": notes.put_nowait})
+    await kept[0].notify("long after the call")
+    assert await notes.get() == "long after the call"
+    await owner.disconnect()
+    with pytest.raises(Exception, match=r"Peer|not connected"):
+        await kept[0].notify("too late")

@@ -113,6 +113,22 @@ class Doorkeeper:
                     return Caller(member, workspace)
         return Caller(self.as_member(user, own), own)
 
+    def bearer(self, token: str) -> User:
+        """Whom a token was made for, even if it has expired since. Raises Unauthenticated."""
+        return self._tokens.verify(token, even_if_expired=True)
+
+    def speaks_for(self, user: User, client: Caller) -> bool:
+        """Whether a token of ``user`` could have opened the connection of ``client``: it was made
+        for the same user, with the same rights, and for no other client."""
+        scope, has = user.scope, client.user.scope
+        return (
+            user.id == client.user.id
+            and scope.client_id in (None, client.client_id)
+            and scope.current_workspace in (None, client.workspace)
+            and scope.extra_scopes == has.extra_scopes
+            and self.as_member(user, client.workspace).scope.workspaces == has.workspaces
+        )
+
     def reconnection_token(self, admission: Admission, life_seconds: float) -> str:
         """A token with which this client, and no other, comes back."""
         scope = replace(

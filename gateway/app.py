@@ -35,6 +35,7 @@ from gateway.rpc.endpoint import Endpoint
 from gateway.rpc.local import LocalServices
 from gateway.settings import Settings
 from gateway.shutdown import drain_on_signal
+from gateway.transports.http_stream import HttpStreamDoor
 from gateway.transports.websocket import WebSocketDoor
 from gateway.workspaces.client_functions import ClientFunctions
 from gateway.workspaces.manager import MANAGER_SERVICE, Part, manager_functions
@@ -137,6 +138,7 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
     pages = Pages(settings, hub, page, __version__)
     routes: list[Route | WebSocketRoute] = [
         WebSocketRoute("/ws", WebSocketDoor(settings, hub, router)),
+        Route("/rpc", HttpStreamDoor(settings, hub, doorkeeper, router)),
         *pages.routes(),
     ]
     return Parts(settings, core, hub, router, registry, tokens, workspaces, logins), routes

@@ -115,34 +115,46 @@ class Hub:
         life = self._settings.reconnection_token_life_seconds
         return self._doorkeeper.reconnection_token(self._admissions[session], life)
 
-    def closed(self, session: ClientSession, *, may_return: bool = False) -> None:
+    def closed(
+        self,
+        session: ClientSession,
+        *,
+        may_return: bool = False,
+        grace_seconds: float | None = None,
+    ) -> None:
         """The connection has ended, from whichever side. ``may_return`` if it broke without a
-        goodbye: the client, if it still lives, is then about to reconnect."""
+        goodbye: the client, if it still lives, is then about to reconnect. ``grace_seconds`` is
+        for a transport whose clients need longer for that than the setting says."""
         if self._router.get(session.address) is not session or session.away_since is not None:
             # Another connection of the same client has taken over: nothing of it may go.
             session.outbox.close()
             self._admissions.pop(session, None)
             return
-        if may_return and not self._draining and self._settings.reconnect_gap_seconds:
-            self._hold(session)
+        gap_seconds = self._settings.reconnect_gap_seconds
+        if grace_seconds is None:
+            grace_seconds = self._settings.reconnect_grace_seconds
+        else:
+            gap_seconds = max(gap_seconds, grace_seconds)
+        if may_return and not self._draining and gap_seconds:
+            self._hold(session, grace_seconds, gap_seconds)
         else:
             self._depart(session)
 
-    def _hold(self, session: ClientSession) -> None:
+    def _hold(self, session: ClientSession, grace_seconds: float, gap_seconds: float) -> None:
         """Keep the place of a client whose connection broke, in two steps: first nobody notices,
         then it counts as gone, but calls made in the meantime still wait for it."""
         unsent, session.outbox = session.outbox, self._outbox(lambda: session)
         session.outbox.adopt(unsent)
         session.away_since = time.monotonic()
         loop = asyncio.get_running_loop()
-        loop.call_later(self._settings.reconnect_grace_seconds, self._retire, session)
-        loop.call_later(self._settings.reconnect_gap_seconds, self._give_up, session)
+        loop.call_later(grace_seconds, self._retire, session, max(0.0, gap_seconds - grace_seconds))
+        loop.call_later(gap_seconds, self._give_up, session)
 
-    def _retire(self, session: ClientSession) -> None:
+    def _retire(self, session: ClientSession, rest_seconds: float) -> None:
         if self._router.get(session.address) is not session:
             return
         services = self._registry.remove_client(session.address)
-        self._directory.expect(services, self._settings.reconnect_gap_seconds)
+        self._directory.expect(services, rest_seconds)
         self._endpoint.peer_gone(session.address, calls_before=session.away_since)
         waiting = frozenset(address for address, _ in session.held_calls)
         self._router.announce_departure(session, but_not=waiting)

@@ -109,11 +109,17 @@ class Settings(BaseSettings):
         validation_alias=_named("guest_token_life_seconds"),
         description="Life of the token that a guest gets.",
     )
+    http_ping_seconds: float = Field(
+        4.0,
+        gt=0,
+        validation_alias=_named("http_ping_seconds"),
+        description="Longest silence on a stream of the HTTP transport; clients give up on longer.",
+    )
     max_frame_bytes: int = Field(
         16 * MIB,
         ge=MIB,
         validation_alias=_named("max_frame_bytes"),
-        description="Largest websocket message accepted; a larger one closes its connection.",
+        description="Largest message accepted from a client; a larger one closes its websocket.",
     )
     max_relay_bytes: int = Field(
         512 * 1024,
@@ -150,6 +156,12 @@ class Settings(BaseSettings):
         ge=0,
         validation_alias=_named("reconnect_grace_seconds"),
         description="After a connection breaks, how long nobody is told and calls in flight wait.",
+    )
+    http_reconnect_grace_seconds: float = Field(
+        4.0,
+        ge=0,
+        validation_alias=_named("http_reconnect_grace_seconds"),
+        description="The same for clients of the HTTP transport, which first try again after 2 s.",
     )
     reconnect_gap_seconds: float = Field(
         5.0,

@@ -1,0 +1,261 @@
+"""The HTTP door of hypha-rpc: ``/rpc``, an ASGI application (ASGI 3, http scope).
+
+For clients that no websocket gets through to. ``GET`` opens a stream of messages to the client,
+which never ends; every message from the client is a ``POST`` of its own. Behind it is the same
+session as behind a websocket. It does not know what is in a message, but for two control messages.
+
+The contract is that of ``hypha_rpc/http_client.py`` and ``http-client.js`` (hypha-rpc 0.21).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+from starlette.datastructures import QueryParams
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+
+from gateway.admission import Doorkeeper, Hello
+from gateway.hub import Hub
+from gateway.routing.router import Router
+from gateway.routing.session import ClientSession
+from gateway.settings import Settings
+from gateway.transports.intake import Intake
+from gateway.transports.stream import Stream
+from gateway.wire.codec import pack, unpack
+from schema.errors import (
+    Conflict,
+    GatewayError,
+    InvalidMessage,
+    InvalidRequest,
+    LimitExceeded,
+    NotFound,
+    PayloadTooLarge,
+    PermissionDenied,
+    Unauthenticated,
+    Unavailable,
+)
+from schema.identity import User, personal_workspace
+
+STATUS: Final[dict[type[GatewayError], int]] = {
+    GatewayError: 500,
+    InvalidRequest: 400,
+    # Clients send what is answered with 400 again, because they may be about to reconnect.
+    InvalidMessage: 422,
+    Unauthenticated: 401,
+    PermissionDenied: 403,
+    NotFound: 404,
+    Conflict: 409,
+    PayloadTooLarge: 413,
+    LimitExceeded: 429,
+    Unavailable: 503,
+}
+
+BODY_SECONDS: Final = 30.0
+"""How long a request may send nothing before it has sent all of its body."""
+
+MAX_CONTROL_BYTES: Final = 64
+_PONG: Final = pack({"type": "pong"})
+_ANY_ORIGIN: Final = {"access-control-allow-origin": "*"}
+"""Web pages of any origin may connect, as they may by websocket. No cookie is looked at."""
+
+
+class HttpStreamDoor:
+    """ASGI application for one path."""
+
+    def __init__(
+        self, settings: Settings, hub: Hub, doorkeeper: Doorkeeper, router: Router
+    ) -> None:
+        self._settings = settings
+        self._hub = hub
+        self._doorkeeper = doorkeeper
+        self._router = router
+        self._streams: dict[ClientSession, Stream] = {}
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        request = Request(scope, receive)
+        try:
+            match request.method:
+                case "GET":
+                    await self._stream(request, receive, send)
+                    return
+                case "POST":
+                    await self._message(request, receive)
+                    response = Response(headers=_ANY_ORIGIN)
+                case "OPTIONS":
+                    response = _preflight(request)
+                case _:
+                    response = Response(status_code=405, headers={"allow": "GET, POST, OPTIONS"})
+        except GatewayError as error:
+            response = _refusal(error)
+        except ClientDisconnect:
+            return
+        await response(scope, receive, send)
+
+    async def _stream(self, request: Request, receive: Any, send: Any) -> None:
+        query = request.query_params
+        hello = Hello.read(
+            {
+                "client_id": _client_id(query),
+                "token": _token(request),
+                "workspace": query.get("workspace"),
+                "reconnection_token": query.get("reconnection_token"),
+            }
+        )
+        stream = Stream(send)
+        try:
+            session = await self._hub.open(hello, close=stream.request_end)
+        except Unauthenticated as error:
+            if hello.reconnection_token is None or hello.token is not None:
+                raise
+            raise Unauthenticated(f"Invalid reconnection token: {error.message}") from None
+        stream.needs_token = hello.token is not None or not _came_without_credential(session.user)
+        stream.intake = Intake(
+            session, self._router.route, self._settings, asyncio.get_running_loop().time
+        )
+        self._streams[session] = stream
+        try:
+            await stream.begin(self._hub.connection_info(session), _ANY_ORIGIN)
+            self._hub.ready(session, stream.write)
+            await stream.serve(receive, session, self._settings.http_ping_seconds)
+        finally:
+            del self._streams[session]
+            self._hub.closed(
+                session,
+                may_return=stream.client_gone,
+                grace_seconds=self._settings.http_reconnect_grace_seconds,
+            )
+        await stream.end()
+
+    async def _message(self, request: Request, receive: Any) -> None:
+        session, stream = self._addressed(request)
+        async with stream.turns.queue() as turn:
+            frame = await self._body(request, receive)
+            await turn.wait()
+            if not self._is_served(session):
+                raise _no_stream(session.address)
+            if self._control(session, frame):
+                return
+            error = stream.intake.take(frame)
+        if error is not None:
+            raise error
+
+    def _addressed(self, request: Request) -> tuple[ClientSession, Stream]:
+        """The stream that a message belongs to, if whoever sends it may speak for its client."""
+        query = request.query_params
+        client_id = _client_id(query)
+        token = _token(request)
+        user = self._doorkeeper.bearer(token) if token is not None else None
+        workspace = query.get("workspace") or (_home(user) if user is not None else "")
+        address = f"{workspace}/{client_id}"
+        session = self._router.get(address)
+        if session is None or not self._is_served(session):
+            if self._hub.is_draining:
+                raise Unavailable("The server is stopping")
+            raise _no_stream(address)
+        stream = self._streams[session]
+        if user is not None:
+            if not self._doorkeeper.speaks_for(user, session.caller):
+                raise PermissionDenied(f"This token is not that of the client {address}")
+        elif stream.needs_token:
+            raise Unauthenticated(f"Messages of {address} need its token")
+        return session, stream
+
+    def _is_served(self, session: ClientSession) -> bool:
+        return session in self._streams and self._router.get(session.address) is session
+
+    async def _body(self, request: Request, receive: Any) -> bytes:
+        limit = self._settings.max_frame_bytes
+        too_large = PayloadTooLarge(f"A message may have {limit} bytes at most")
+        declared = request.headers.get("content-length", "")
+        if declared.isdecimal() and int(declared) > limit:
+            raise too_large
+        chunks: list[bytes] = []
+        size = 0
+        more = True
+        while more:
+            try:
+                async with asyncio.timeout(BODY_SECONDS):
+                    message = await receive()
+            except TimeoutError:
+                raise InvalidRequest("The rest of the request body did not come") from None
+            if message["type"] != "http.request":
+                raise ClientDisconnect
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
+            if size > limit:
+                raise too_large
+            more = message.get("more_body", False)
+        if not size:
+            raise InvalidRequest("Empty request body")
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def _control(self, session: ClientSession, frame: bytes) -> bool:
+        """Answer a control message, on the stream. False if it is a message for the router."""
+        if len(frame) > MAX_CONTROL_BYTES:
+            return False
+        try:
+            message = unpack(frame)
+        except InvalidMessage:
+            return False
+        kind = message.get("type") if isinstance(message, dict) and "to" not in message else None
+        if kind == "ping":
+            session.outbox.put(_PONG)
+        elif kind == "refresh_token":
+            token = self._hub.reconnection_token(session)
+            session.outbox.put(pack({"type": "reconnection_token", "reconnection_token": token}))
+        else:
+            return False
+        return True
+
+
+def _client_id(query: QueryParams) -> str:
+    client_id = query.get("client_id")
+    if not client_id:
+        raise InvalidRequest("client_id is required")
+    return client_id
+
+
+def _token(request: Request) -> str | None:
+    header = request.headers.get("authorization", "").strip()
+    scheme, _, token = header.partition(" ")
+    return (token.strip() if scheme.lower() == "bearer" else header) or None
+
+
+def _home(user: User) -> str:
+    return user.scope.current_workspace or personal_workspace(user.id)
+
+
+def _came_without_credential(user: User) -> bool:
+    """Made up by the gateway for a client that named no user; nothing but its id tells it apart."""
+    return user.is_anonymous and user.parent is None
+
+
+def _no_stream(address: str) -> InvalidRequest:
+    return InvalidRequest(f"No stream is open for the client {address}")
+
+
+def _preflight(request: Request) -> Response:
+    """Fetch standard, CORS preflight: the wildcard for headers would not cover Authorization."""
+    headers = {
+        **_ANY_ORIGIN,
+        "access-control-allow-methods": "GET, POST",
+        "access-control-max-age": "86400",
+        "vary": "Access-Control-Request-Headers",
+    }
+    wanted = request.headers.get("access-control-request-headers")
+    if wanted:
+        headers["access-control-allow-headers"] = wanted
+    return Response(status_code=204, headers=headers)
+
+
+def _refusal(error: GatewayError) -> Response:
+    status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+    headers = dict(_ANY_ORIGIN)
+    if isinstance(error, Unavailable):
+        headers["retry-after"] = "5"
+    if isinstance(error, Unauthenticated):
+        headers["www-authenticate"] = "Bearer"
+    body = {"success": False, "detail": error.message}
+    return JSONResponse(body, status_code=status, headers=headers)

@@ -174,8 +174,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_has_the_four_packages_and_nothing_else(wheel: Path) -> None:
     with ZipFile(wheel) as archive:
-        tops = {name.split("/")[0] for name in archive.namelist()}
+        names = archive.namelist()
+    tops = {name.split("/")[0] for name in names}
     assert tops == {*PACKAGES, f"polyport-{gateway.__version__}.dist-info"}
+    assert "gateway/auth/login/page.html" in names
 
 
 def test_the_wheel_runs_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:

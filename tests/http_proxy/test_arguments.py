@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgpack
@@ -10,6 +11,7 @@ import pytest
 from http_proxy.arguments import Arguments, from_body, from_query, parse_query, read_value
 from http_proxy.negotiation import Media
 from schema.errors import InvalidArguments, InvalidRequest, UnsupportedMediaType
+from schema.functions import FunctionInfo
 
 
 @pytest.mark.parametrize(
@@ -77,6 +79,16 @@ def test_parameters_are_unquoted_and_may_be_empty() -> None:
 def test_names_of_the_door_itself_never_reach_a_function_from_the_url() -> None:
     parameters = {"workspace": "w", "service_id": "s", "function_key": "f", "_mode": "m", "a": "1"}
     assert from_query(parameters) == Arguments((), {"a": 1})
+
+
+def test_a_function_gets_such_a_name_if_it_declares_it() -> None:
+    names = {"workspace": {}, "_mode": {}, "a": {}}
+    function = FunctionInfo("f", "", {"type": "object", "properties": names}, {})
+    given = {"workspace": "w", "service_id": "s", "_mode": "m", "a": "1"}
+    assert from_query(given, function) == Arguments((), {"workspace": "w", "a": 1})
+    expected = Arguments((), {"workspace": "w", "a": "1"})
+    assert from_body(json.dumps(given).encode(), Media.JSON, function) == expected
+    assert from_body(msgpack.packb(given), Media.MSGPACK, function) == expected
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,8 @@ _MAX_CHECKED: Final = 20_000_000
 """Bytes of the arguments times subschemas up to which they are checked at all (some 0.2 s)."""
 _BACKTRACK_LIMIT: Final = 10_000
 """Only patterns with look-around or back-references backtrack; the others run in linear time."""
+_PATTERN_BYTES: Final = 256 * 1024
+"""Of a compiled pattern: ``(a{300}){300}`` is short to send and takes long to compile."""
 _MAX_MESSAGE: Final = 200
 _MAX_EXPECTED: Final = 1_500
 
@@ -56,7 +58,7 @@ class Problem:
 
 def _validator(schema: Schema) -> jsonschema_rs.Validator:
     # The format keyword is left unchecked, as JSON Schema 2020-12 has it by default.
-    options = jsonschema_rs.FancyRegexOptions(backtrack_limit=_BACKTRACK_LIMIT)
+    options = jsonschema_rs.FancyRegexOptions(_BACKTRACK_LIMIT, _PATTERN_BYTES)
     return jsonschema_rs.validator_for(schema, offline=True, pattern_options=options)
 
 

@@ -9,7 +9,6 @@ revision 2025-11-25, tools, error handling; revision 2026-07-28, Streamable HTTP
 from __future__ import annotations
 
 import difflib
-import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
@@ -24,10 +23,9 @@ from mcp_bridge.exchange import Exchange
 from mcp_bridge.ladder import Request
 from mcp_bridge.offer import Offer
 from mcp_bridge.revisions import carries_structured, finish_result, shape_blocks
+from mcp_bridge.text import cut
 from mcp_bridge.tools import Tool
 from schema.errors import GatewayError, InternalError
-
-logger = logging.getLogger(__name__)
 
 MAX_ITEMS: Final = 10_000
 MAX_ITEM_BYTES: Final = 16 * 1024 * 1024
@@ -66,7 +64,7 @@ def _tool(offer: Offer, name: object) -> Tool:
     tool = tools.get(name)
     if tool is None:
         nearest = difflib.get_close_matches(name[:64], list(tools)[:_MAX_COMPARED], n=3)
-        raise RpcError(INVALID_PARAMS, f"Unknown tool: {name[:200]}", {"nearest": nearest})
+        raise RpcError(INVALID_PARAMS, f"Unknown tool: {cut(name, 200)}", {"nearest": nearest})
     return tool
 
 

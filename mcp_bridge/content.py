@@ -104,12 +104,13 @@ def size(result: ToolResult) -> int:
 def to_json(value: Any) -> bytes:
     """Any value as JSON. What JSON lacks gets its nearest form: NaN is null, bytes are base64,
     arrays are described, integers keep all their digits."""
-    try:
-        encoded = orjson.dumps(value, default=_default, option=orjson.OPT_NON_STR_KEYS)
-        if b'"_rtype"' not in encoded:
-            return encoded
-    except TypeError:  # too big an integer, too deep, half a surrogate pair
-        pass
+    if values.rtype(value) is None:
+        try:
+            encoded = orjson.dumps(value, default=_default, option=orjson.OPT_NON_STR_KEYS)
+            if b'"_rtype"' not in encoded:
+                return encoded
+        except TypeError:  # too big an integer, too deep, half a surrogate pair
+            pass
     text = json.dumps(_plain(value, 0), separators=(",", ":"), ensure_ascii=False)
     return text.encode("utf-8", "replace")
 

@@ -1,8 +1,8 @@
 """The MCP endpoint of a service as an ASGI application: bytes in, JSON or events out.
 
-It checks the transport (media types, size), has the message classified, finds out who
-asks for what, and runs the method. Every request stands alone: there are no sessions, so GET and
-DELETE have nothing to act on. Method, host and origin have been checked before (``routes``).
+It checks the transport (media types, size), has the message classified, finds out who asks for
+what, and runs the method. Every request stands alone: there are no sessions, so GET and DELETE
+have nothing to act on. Method, host and origin have been checked before (``routes``).
 
 This is the hot path. It reads the raw ASGI scope because building request and response objects
 would cost more than everything else here together.
@@ -27,7 +27,7 @@ from mcp_bridge.errors import (
     RpcError,
     endpoint_failure,
 )
-from mcp_bridge.exchange import Exchange, Reply, Timing, respond, send_reply
+from mcp_bridge.exchange import ClientGone, Exchange, Reply, Timing, respond, send_reply
 from mcp_bridge.ladder import Notification, Rejection, Request, classify
 from mcp_bridge.offer import Offer, Opener
 from schema.errors import GatewayError, InternalError
@@ -40,10 +40,6 @@ _NOT_ACCEPTABLE: Final = Failure(
 )
 _NOT_JSON: Final = Failure(PARSE_ERROR, "The body is not JSON", status=400)
 _ACCEPTED: Final = Reply(b"", 202)
-
-
-class ClientLeft(Exception):
-    """The client closed the connection before its request was complete."""
 
 
 class McpEndpoint:
@@ -63,7 +59,7 @@ class McpEndpoint:
             return
         try:
             body = await self._read(receive)
-        except ClientLeft:
+        except ClientGone:
             return
         message = self._classify(body, scope, sent)
         if isinstance(message, Request):
@@ -88,13 +84,13 @@ class McpEndpoint:
         return None
 
     async def _read(self, receive: Receive) -> bytes | None:
-        """The body, or None if it is too large. Raises ClientLeft."""
+        """The body, or None if it is too large. Raises ClientGone."""
         chunks: list[bytes] = []
         size = 0
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
-                raise ClientLeft
+                raise ClientGone
             chunk = message.get("body", b"")
             size += len(chunk)
             if size > self._max_body:

@@ -55,7 +55,7 @@ class Reply:
 
 
 class ClientGone(Exception):
-    """The client closed the connection before its answer was complete."""
+    """The client closed the connection before the exchange was complete."""
 
 
 class Exchange:

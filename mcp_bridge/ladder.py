@@ -43,7 +43,7 @@ NAMED_BY: Final[Mapping[str, str]] = {
 """The parameter that ``Mcp-Name`` repeats, by method."""
 
 _NOTHING: Final[Mapping[str, Any]] = {}
-RawHeaders = Mapping[bytes, bytes]
+HeaderMap = Mapping[bytes, bytes]
 
 
 @dataclass(slots=True)
@@ -55,7 +55,7 @@ class Request:
     params: Mapping[str, Any]
     meta: Mapping[str, Any]
     revision: Revision
-    headers: RawHeaders
+    headers: HeaderMap
     size: int = 0
     """Bytes of the body it came in."""
 
@@ -83,7 +83,7 @@ class Rejection:
 
 
 def classify(
-    message: Any, headers: RawHeaders, repeated: bytes | None = None, *, size: int = 0
+    message: Any, headers: HeaderMap, repeated: bytes | None = None, *, size: int = 0
 ) -> Request | Notification | Rejection:
     """Run the checks. ``repeated`` names a header that must be single and was not; ``size`` is
     the length of the body."""
@@ -169,7 +169,7 @@ def _mismatch(header: str, sent: str | None, expected: object) -> Failure:
     return Failure(HEADER_MISMATCH, f"{header} header is not what the body says, {wanted}")
 
 
-def _notification(method: str, headers: RawHeaders) -> Notification | Rejection:
+def _notification(method: str, headers: HeaderMap) -> Notification | Rejection:
     version = headers.get(http.VERSION, b"").decode("latin-1")
     if version and version not in KNOWN:
         return Rejection(None, _unknown_version(version))

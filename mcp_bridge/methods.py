@@ -17,6 +17,7 @@ from mcp_bridge.exchange import Exchange
 from mcp_bridge.ladder import Request
 from mcp_bridge.offer import Offer
 from mcp_bridge.revisions import MODERN, negotiate
+from mcp_bridge.text import cut
 
 Answer = Callable[[Offer, Request], bytes]
 Work = Callable[[Offer, Request, Exchange], Awaitable[bytes]]
@@ -56,7 +57,7 @@ def find(request: Request) -> Immediate | Working:
     ):
         return method
     data = {"supported": list(MODERN)} if request.method == "initialize" else None
-    raise RpcError(METHOD_NOT_FOUND, f"Method not found: {request.method[:200]}", data)
+    raise RpcError(METHOD_NOT_FOUND, f"Method not found: {cut(request.method, 200)}", data)
 
 
 def _discover(offer: Offer, request: Request) -> bytes:

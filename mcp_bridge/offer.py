@@ -13,6 +13,7 @@ from typing import Any, Final
 from gateway.api import CallOptions, Credentials, Gateway
 from mcp_bridge.catalogue import Catalogue, Catalogues
 from mcp_bridge.headers import bearer_token
+from mcp_bridge.text import cut
 from mcp_bridge.tools import Tool
 from schema.errors import NotFound, PermissionDenied, ServiceNotFound
 from schema.identity import Caller
@@ -55,7 +56,7 @@ class Opener:
             service = await self._gateway.find_service(caller, workspace, name)
         except (NotFound, PermissionDenied):
             raise ServiceNotFound(
-                f"No service {name!r} that you may use. If it is a protected one, send a token "
-                "for its workspace in an Authorization header."
+                f"No service {cut(name, 100)!r} that you may use. If it is a protected one, send "
+                "a token for its workspace in an Authorization header."
             ) from None
         return Offer(self._gateway, caller, service, self._catalogues.of(service))

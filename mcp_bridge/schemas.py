@@ -88,12 +88,18 @@ def normalise(parameters: Mapping[str, Any] | None) -> tuple[Schema, int]:
 
 def _copy(parameters: Mapping[str, Any]) -> tuple[Schema, int]:
     try:
-        data = orjson.dumps(parameters, default=dict)
-    except (TypeError, ValueError) as error:
+        data = orjson.dumps(parameters, default=_as_dict)
+    except TypeError as error:
         raise Refused(f"not JSON: {error}") from None
     if len(data) > MAX_BYTES:
         raise Refused(f"larger than {MAX_BYTES} bytes")
     return orjson.loads(data), len(data)
+
+
+def _as_dict(value: object) -> dict[Any, Any]:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError
 
 
 def _check_dialect(schema: Schema) -> None:
@@ -162,13 +168,14 @@ def _applied(node: Schema) -> Iterator[Any]:
             yield from value
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Cost:
-    """What validating one instance may take."""
+    """What compiling a schema and validating one instance may take."""
 
-    expanded: int = 0
+    patterns: int
+    expanded: int
     """Subschemas, with each reference counted as what it refers to."""
-    is_recursive: bool = False
+    is_recursive: bool
     """A reference leads back to where it stands: the cost also grows with the instance's depth."""
 
 
@@ -177,7 +184,7 @@ class _Measuring:
     root: Schema
     anchors: dict[str, Schema] = field(default_factory=dict)
     sizes: dict[int, int] = field(default_factory=dict)
-    open: set[int] = field(default_factory=set)
+    entered: set[int] = field(default_factory=set)
     is_recursive: bool = False
 
     def size(self, node: Any, depth: int) -> int:
@@ -187,15 +194,15 @@ class _Measuring:
         if depth > 2 * MAX_DEPTH:
             raise Refused("references are chained too deeply")
         key = id(node)
-        if key in self.open:
+        if key in self.entered:
             self.is_recursive = True
             return 0
         if key not in self.sizes:
-            self.open.add(key)
+            self.entered.add(key)
             children = [*self._direct(node), *(t for t in self._targets(node) if t is not None)]
             below = sum(self.size(child, depth + 1) for child in children)
             self.sizes[key] = 1 + below + _slow_choices(node)
-            self.open.discard(key)
+            self.entered.discard(key)
         return self.sizes[key]
 
     def _direct(self, node: Schema) -> Iterator[Any]:
@@ -232,6 +239,7 @@ def measure(schema: Schema) -> Cost:
     if _depth(schema) > MAX_DEPTH:
         raise Refused(f"nested more than {MAX_DEPTH} deep")
     measuring = _Measuring(schema)
+    patterns = 0
     identifier = "id" if "draft-04" in str(schema.get("$schema")) else "$id"
     for count, (path, node) in enumerate(schema_positions(schema)):
         if count >= MAX_SUBSCHEMAS:
@@ -240,22 +248,23 @@ def measure(schema: Schema) -> Cost:
             # It would change what "#/..." means below it, and the validator would follow another
             # schema than the one counted here.
             raise Refused("a subschema with an identifier of its own")
-        _check_patterns(node)
+        patterns += _count_patterns(node)
         for keyword in ("$anchor", "$dynamicAnchor"):
             if isinstance(anchor := node.get(keyword), str):
                 measuring.anchors[anchor] = node
     expanded = measuring.size(schema, 0)
     if expanded > MAX_EXPANDED:
         raise Refused(f"more than {MAX_EXPANDED} subschemas after following references")
-    return Cost(expanded, measuring.is_recursive)
+    return Cost(patterns, expanded, measuring.is_recursive)
 
 
-def _check_patterns(node: Schema) -> None:
+def _count_patterns(node: Schema) -> int:
     patterns = [node["pattern"]] if "pattern" in node else []
     if isinstance(node.get("patternProperties"), dict):
         patterns.extend(node["patternProperties"])
     if any(len(str(pattern)) > MAX_PATTERN for pattern in patterns):
         raise Refused(f"a pattern longer than {MAX_PATTERN} characters")
+    return len(patterns)
 
 
 def _slow_choices(node: Schema) -> int:

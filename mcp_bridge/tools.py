@@ -21,7 +21,10 @@ MAX_DESCRIPTION: Final = 2_000
 """Clients cut longer ones, at a place of their own choosing."""
 
 MAX_SCHEMA_BYTES: Final = 4 * 1024 * 1024
-"""Of all tools of a service together; compiling them takes about 20 ms per MiB."""
+"""Of all tools of a service together. Nothing else is served while they are compiled."""
+
+_PATTERN_BYTES: Final = 2 * 1024
+"""What a pattern counts for beyond its length: one made for it takes a millisecond."""
 
 FUNCTION_KEY: Final = "polyport/function"
 SCHEMA_KEY: Final = "polyport/schema"
@@ -64,23 +67,23 @@ def build(functions: Iterable[FunctionInfo]) -> ToolTable:
             continue
         try:
             schema, size = schemas.normalise(function.parameters)
+            cost = schemas.measure(schema)
+            size += cost.patterns * _PATTERN_BYTES
             if size > room:
-                raise schemas.Refused(
-                    f"the service has more than {MAX_SCHEMA_BYTES} bytes of schemas"
-                )
-            tools[names[path]] = _tool(names[path], function, schema)
+                raise schemas.Refused(f"the service has {MAX_SCHEMA_BYTES} bytes of schemas")
+            tools[names[path]] = _tool(names[path], function, schema, cost)
             room -= size
         except schemas.Refused as refused:
             omitted[path] = str(refused)
     return ToolTable(tools, omitted)
 
 
-def _tool(name: str, function: FunctionInfo, schema: schemas.Schema) -> Tool:
+def _tool(name: str, function: FunctionInfo, schema: schemas.Schema, cost: schemas.Cost) -> Tool:
     return Tool(
         name=name,
         function=function.path,
         definition=_definition(name, function, schema),
-        arguments=ArgumentCheck(schema, schemas.measure(schema)),
+        arguments=ArgumentCheck(schema, cost),
         mirrored=param_headers.find(schema),
     )
 

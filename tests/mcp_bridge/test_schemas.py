@@ -11,7 +11,8 @@ from hypha_rpc.utils.schema import schema_function
 
 from mcp_bridge.arguments import ArgumentCheck
 from mcp_bridge.schemas import Refused, measure, normalise
-from schema.functions import iter_functions
+from mcp_bridge.tools import build
+from schema.functions import FunctionInfo, iter_functions
 
 STRING = {"type": "string"}
 
@@ -135,6 +136,7 @@ REFUSED = {
     "an unknown type": {"properties": {"a": {"type": "integr"}}},
     "a broken pattern": {"properties": {"a": {"pattern": "("}}},
     "a long pattern": {"properties": {"a": {"pattern": "a" * 513}}},
+    "a pattern that is large when compiled": {"properties": {"a": {"pattern": "(a{300}){300}"}}},
     "a long property pattern": {"patternProperties": {"a" * 513: {}}},
     "5,000 subschemas": {"properties": {f"p{i}": STRING for i in range(5000)}},
     "300 KiB": {"description": "x" * 300 * 1024},
@@ -223,3 +225,15 @@ def test_arguments_too_costly_to_check_are_left_to_the_function() -> None:
     before = time.process_time()
     assert check.problems({"a": ["x"] * 100_000}, 400_000) == []
     assert time.process_time() - before < 0.1
+
+
+def test_no_service_keeps_the_gateway_busy_with_its_schemas() -> None:
+    costly = {f"p{i}": {"pattern": f"(a{{10}}){{{10 + i}}}"} for i in range(90)}
+    functions = [
+        FunctionInfo(f"f{n}", "", {"type": "object", "properties": costly}, {}) for n in range(200)
+    ]
+    before = time.process_time()
+    table = build(functions)
+    assert time.process_time() - before < 5
+    assert 10 < len(table.tools) < 50
+    assert len(table.tools) + len(table.omitted) == 200

@@ -162,16 +162,20 @@ class Cable:
         self.url = ""
 
     def freeze(self) -> None:
+        """Carry nothing until ``thaw``, and connect nobody."""
         self._flows.clear()
 
+    def thaw(self) -> None:
+        self._flows.set()
+
     def cut(self) -> None:
-        """End all connections without goodbye; new ones work."""
+        """End all connections without goodbye."""
         writers, self._writers = self._writers, []
         for writer in writers:
             writer.transport.abort()
-        self._flows.set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await self._flows.wait()
         far_reader, far_writer = await asyncio.open_connection(*self._target)
         self._writers += [writer, far_writer]
         async with asyncio.TaskGroup() as group:
@@ -198,4 +202,5 @@ async def cable(gateway: Gateway) -> AsyncIterator[Cable]:
         try:
             yield way
         finally:
+            way.thaw()
             way.cut()

@@ -20,7 +20,11 @@ MORE_THAN_ANY_BUFFER = 100
 
 @pytest.fixture(scope="module")
 def settings() -> dict[str, str]:
-    return {"POLYPORT_MAX_OUTBOX_BYTES": "2000000"}
+    return {
+        "POLYPORT_MAX_OUTBOX_BYTES": "2000000",
+        "POLYPORT_RECONNECT_GRACE_SECONDS": "20",
+        "POLYPORT_RECONNECT_GAP_SECONDS": "20",
+    }
 
 
 @pytest.fixture
@@ -137,9 +141,13 @@ async def test_a_short_break_of_a_provider_is_noticed_by_nobody(
     assert await kind_of_next_event(observer) == "service_added"
     found = await caller.get_service(full)
 
+    way.freeze()
     way.cut()
+    while len(await observer.ask_manager("list_clients")) > 1:
+        pass  # what is sent before the gateway has seen the break is lost with the connection
     path = full.replace("/", "/services/")
     calls = asyncio.gather(found.answer(), http.get(f"/{path}/answer"))
+    way.thaw()
     assert await kind_of_next_event(observer) == "service_added"
     over_rpc, over_http = await calls
     assert (over_rpc, over_http.json()) == (42, 42)

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from gateway import __version__
 from gateway.app import create_app
 from gateway.settings import Settings
+from gateway.transports.uvicorn_http import OneWriteHttpProtocol
 from gateway.transports.uvicorn_websocket import RelayWebSocketProtocol
 
 app = typer.Typer(
@@ -96,7 +97,7 @@ def run(settings: Settings) -> int:
         host=settings.host,
         port=settings.port,
         loop="auto",
-        http="auto",
+        http=OneWriteHttpProtocol,
         ws=RelayWebSocketProtocol,
         ws_max_size=settings.max_frame_bytes,
         ws_per_message_deflate=False,

@@ -16,7 +16,10 @@ import httpx
 import pytest
 from hypha_rpc import connect_to_server
 
+from tests.clients import chromium
+from tests.clients.chromium import Browser
 from tests.clients.gateways import Gateway, started
+from tests.clients.site import Site, served
 
 TEST_SECONDS = 25.0
 NODE = Path(__file__).parent / "node"
@@ -76,6 +79,25 @@ def node() -> tuple[str | Path, ...]:
     return "node", "--import", NODE / "setup.mjs"
 
 
+@pytest.fixture
+async def browser(tmp_path: Path) -> AsyncIterator[Browser]:
+    """A browser that nobody has used before."""
+    program = chromium.executable()
+    if program is None:
+        pytest.skip(f"Pages need a browser: there is none of {', '.join(chromium.PROGRAMS)}")
+    async with chromium.started(program, tmp_path / "profile") as browser:
+        yield browser
+
+
+@pytest.fixture(scope="session")
+def site(node: tuple[str | Path, ...]) -> Iterator[Site]:
+    """A web site that offers the JavaScript client as ``/hypha-rpc.js``."""
+    with served() as site:
+        dist = NODE / "node_modules" / "hypha-rpc" / "dist"
+        site.script("/hypha-rpc.js", dist / "hypha-rpc-websocket.min.js")
+        yield site
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
     """No test waits for ever, whatever it waits for."""
     test = getattr(item, "obj", None)
@@ -101,4 +123,7 @@ def pytest_runtest_makereport(
     gateway = getattr(item, "funcargs", {}).get("gateway")
     if report.failed and isinstance(gateway, Gateway):
         report.sections.append(("output of the gateway", gateway.written()))
+    browser = getattr(item, "funcargs", {}).get("browser")
+    if report.failed and isinstance(browser, Browser):
+        report.sections.append(("output of the pages", browser.log))
     return report

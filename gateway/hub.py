@@ -26,6 +26,9 @@ from schema.errors import Conflict, GatewayError, Unavailable
 INCUMBENT_SECONDS: Final = 5.0
 """How long a connected client may take to show that it lives when its id is asked for again."""
 
+FAREWELL_SECONDS: Final = 1.0
+"""At shutdown, how long clients may take to answer the closing of their connection."""
+
 DRAIN_CHECK_SECONDS: Final = 0.02
 
 EMPTY_WORKSPACE_SECONDS: Final = 60.0
@@ -205,8 +208,16 @@ class Hub:
         while self._is_busy() and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(DRAIN_CHECK_SECONDS)
         sessions = self._router.sessions()
-        await asyncio.gather(*(s.outbox.flushed() for s in sessions if s.outbox.waiting_bytes))
+        unsent = [
+            asyncio.ensure_future(s.outbox.flushed()) for s in sessions if s.outbox.waiting_bytes
+        ]
+        if unsent:
+            await asyncio.wait(unsent, timeout=FAREWELL_SECONDS)
         self._router.close_all(sessions, CLOSE_GOING_AWAY, "The server is stopping")
+        # Until they are closed the web server would close them in its own way.
+        deadline = asyncio.get_running_loop().time() + FAREWELL_SECONDS
+        while self._admissions and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(DRAIN_CHECK_SECONDS)
 
     def _is_busy(self) -> bool:
         return bool(self._endpoint.calls_in_flight) or self._router.has_open_calls

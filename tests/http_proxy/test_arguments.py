@@ -82,7 +82,7 @@ def test_names_of_the_door_itself_never_reach_a_function_from_the_url() -> None:
 
 
 def test_a_function_gets_such_a_name_if_it_declares_it() -> None:
-    names = {"workspace": {}, "_mode": {}, "a": {}}
+    names: dict[str, dict[str, object]] = {"workspace": {}, "_mode": {}, "a": {}}
     function = FunctionInfo("f", "", {"type": "object", "properties": names}, {})
     given = {"workspace": "w", "service_id": "s", "_mode": "m", "a": "1"}
     assert from_query(given, function) == Arguments((), {"workspace": "w", "a": 1})

@@ -131,7 +131,7 @@ class HttpStreamDoor:
     async def _message(self, request: Request, receive: Any) -> None:
         session, stream = self._addressed(request)
         async with stream.turns.queue() as turn:
-            frame = await self._body(request, receive)
+            frame = await self._body(receive)
             await turn.wait()
             if not self._is_served(session):
                 raise _no_stream(session.address)
@@ -165,12 +165,8 @@ class HttpStreamDoor:
     def _is_served(self, session: ClientSession) -> bool:
         return session in self._streams and self._router.get(session.address) is session
 
-    async def _body(self, request: Request, receive: Any) -> bytes:
+    async def _body(self, receive: Any) -> bytes:
         limit = self._settings.max_frame_bytes
-        too_large = PayloadTooLarge(f"A message may have {limit} bytes at most")
-        declared = request.headers.get("content-length", "")
-        if declared.isdecimal() and int(declared) > limit:
-            raise too_large
         chunks: list[bytes] = []
         size = 0
         more = True
@@ -185,7 +181,7 @@ class HttpStreamDoor:
             chunks.append(message.get("body", b""))
             size += len(chunks[-1])
             if size > limit:
-                raise too_large
+                raise PayloadTooLarge(f"A message may have {limit} bytes at most")
             more = message.get("more_body", False)
         if not size:
             raise InvalidRequest("Empty request body")
@@ -253,7 +249,7 @@ def _preflight(request: Request) -> Response:
 def _refusal(error: GatewayError) -> Response:
     status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
     headers = dict(_ANY_ORIGIN)
-    if isinstance(error, Unavailable):
+    if isinstance(error, (LimitExceeded, Unavailable)):
         headers["retry-after"] = "5"
     if isinstance(error, Unauthenticated):
         headers["www-authenticate"] = "Bearer"

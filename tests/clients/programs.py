@@ -53,10 +53,6 @@ class Program:
         """Stop it where it is: its connections stay, but nothing answers."""
         self._process.send_signal(signal.SIGSTOP)
 
-    def terminate(self) -> None:
-        """Ask it to end, as a service manager does."""
-        self._process.terminate()
-
     async def end(self, number: signal.Signals | None = None) -> int:
         """End its input, send a signal if one is given, and return the exit code."""
         assert self._process.stdin is not None

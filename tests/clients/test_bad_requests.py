@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import httpx
 import msgpack
 import pytest
+from hypha_rpc.sync import connect_to_server
 from hypha_rpc.utils.schema import schema_function
 
-from tests.clients.conftest import Connect
 from tests.clients.gateways import Gateway
 
 JSON = {"content-type": "application/json"}
@@ -23,24 +23,27 @@ def settings() -> dict[str, str]:
     return {"POLYPORT_MAX_BODY_BYTES": "100000", "POLYPORT_MAX_MCP_BODY_BYTES": "100000"}
 
 
-@pytest.fixture
-async def workspace(connect: Connect, http: httpx.AsyncClient) -> AsyncIterator[str]:
-    """A workspace with a public service ``offer`` and a protected one, both still there after."""
+@pytest.fixture(scope="module")
+def offered(gateway: Gateway) -> Iterator[str]:
+    """A workspace with a public service ``offer`` and a protected one."""
 
     @schema_function
     def add(a: int, b: int = 10) -> int:
         """Add two numbers."""
         return a + b
 
-    provider = await connect()
     functions = {"add": add, "nothing": lambda: None, "odd": lambda: b"\xff", "pi": 3.14}
-    await provider.register_service(
-        {"id": "offer", "config": {"visibility": "public"}, **functions}
-    )
-    await provider.register_service({"id": "secret", "add": lambda a: a})
-    workspace = provider.config.workspace
-    yield workspace
-    answer = await http.get(f"/{workspace}/services/offer/add?a=1&b=2")
+    with connect_to_server({"server_url": gateway.url}) as provider:
+        provider.register_service({"id": "offer", "config": {"visibility": "public"}, **functions})
+        provider.register_service({"id": "secret", "add": lambda a: a})
+        yield provider.config.workspace
+
+
+@pytest.fixture
+async def workspace(offered: str, http: httpx.AsyncClient) -> AsyncIterator[str]:
+    """The workspace, and a check that nothing has happened to it."""
+    yield offered
+    answer = await http.get(f"/{offered}/services/offer/add?a=1&b=2")
     assert (answer.status_code, answer.json()) == (200, 3)
 
 

@@ -81,13 +81,9 @@ async def answer(provider: RawClient, call: Message, value: Any) -> None:
     await provider.send(header, {"args": [value]})
 
 
-@launched_by
-@stops_on
-async def test_connected_clients_are_told_that_the_server_goes_away(
-    gateway: Gateway, number: signal.Signals
-) -> None:
+async def test_idle_clients_are_told_at_once_that_the_server_goes_away(gateway: Gateway) -> None:
     async with admitted(gateway) as one, admitted(gateway) as other:
-        gateway.process.send_signal(number)
+        gateway.process.send_signal(signal.SIGTERM)
         assert await one.closed() == GOING_AWAY
         assert await other.closed() == GOING_AWAY
     assert await exit_code(gateway) == 0

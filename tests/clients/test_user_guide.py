@@ -69,9 +69,13 @@ def test_every_program_of_the_guide_is_run() -> None:
 
 
 @pytest.mark.parametrize("offer", OFFERS)
-async def test_hello_world_is_used_from_every_language(pasted: Pasted, offer: str) -> None:
+async def test_hello_world_is_used_from_every_language_and_over_the_web(
+    pasted: Pasted, http: httpx.AsyncClient, offer: str
+) -> None:
     async with pasted(offer) as provider:
         id = await printed(provider, "Service ID: ")
+        workspace, _, service = id.partition("/")
+        assert await printed(provider, "Workspace: ") == workspace
 
         async def use(title: str) -> str:
             async with pasted(title, id) as program:
@@ -81,23 +85,12 @@ async def test_hello_world_is_used_from_every_language(pasted: Pasted, offer: st
         for _ in USES:
             assert (await provider.line(GREETING)).endswith(GREETING)
 
-
-@pytest.mark.parametrize("offer", OFFERS)
-async def test_hello_world_is_a_web_api(
-    pasted: Pasted, http: httpx.AsyncClient, offer: str
-) -> None:
-    async with pasted(offer) as provider:
-        id = await printed(provider, "Service ID: ")
-        workspace, _, service = id.partition("/")
-        assert await printed(provider, "Workspace: ") == workspace
-
         got = await http.get(f"/{workspace}/services/{service}/hello?name=World")
         assert (got.status_code, got.json()) == (200, GREETING)
         posted = await http.post(f"/{workspace}/services/{service}/hello", json={"name": "World"})
         assert (posted.status_code, posted.json()) == (200, GREETING)
         short = await http.get(f"/{workspace}/services/hello-world/hello?name=World")
         assert short.json() == GREETING
-
         listed = await http.get(f"/{workspace}/services")
         assert listed.status_code == 200
         assert [(s["id"], s["name"]) for s in listed.json()] == [(service, "Hello World Service")]

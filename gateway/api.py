@@ -88,6 +88,11 @@ class Gateway(Protocol):
     ) -> Any:
         """Call a function by its dotted path and return its value, or a ValueStream.
 
+        An async function anywhere in the arguments is lent to the function that is called, which
+        may call it until this call ends; nobody else may, and afterwards it has expired. Calls of
+        it start in the order in which they were made, and do not wait for each other. What it
+        raises should be a GatewayError; anything else is a defect to the provider.
+
         Raises PermissionDenied, FunctionNotFound, ServiceError, ProviderGone, CallTimeout.
         """
         ...

@@ -8,7 +8,7 @@ Python functions in memory. Use it to test a bridge, or an extension of your own
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from gateway.api import DEFAULT_OPTIONS, CallOptions, Credentials
@@ -55,6 +55,29 @@ class FakeStream:
 async def _as_async(items: Iterable[Any]) -> AsyncIterator[Any]:
     for item in items:
         yield item
+
+
+class _Loan:
+    """The functions among the arguments of one call, which expire with it."""
+
+    def __init__(self) -> None:
+        self.is_over = False
+
+    def of(self, value: Any) -> Any:
+        """A copy of an argument whose functions can be called until the loan is over."""
+        if isinstance(value, Mapping):
+            return {key: self.of(child) for key, child in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self.of(child) for child in value]
+        return self._guarded(value) if callable(value) else value
+
+    def _guarded(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        async def lent(*args: Any, **kwargs: Any) -> Any:
+            if self.is_over:
+                raise FunctionNotFound("Method expired or not found")
+            return await function(*args, **kwargs)
+
+        return lent
 
 
 class FakeGateway:
@@ -180,14 +203,17 @@ class FakeGateway:
             inspect.signature(target).bind(*args, **named)
         except TypeError as error:
             raise ServiceError(str(error), remote_type="TypeError") from None
+        loan = _Loan()
         try:
-            value = target(*args, **named)
+            value = target(*loan.of(args), **loan.of(named))
             if inspect.isawaitable(value):
                 value = await value
         except GatewayError:
             raise
         except Exception as error:
             raise ServiceError(str(error), remote_type=type(error).__name__) from error
+        finally:
+            loan.is_over = True
         if inspect.isgenerator(value) or inspect.isasyncgen(value):
             stream = FakeStream(value)
             self.streams.append(stream)

@@ -18,6 +18,7 @@ from weakref import WeakKeyDictionary
 
 from gateway.routing.router import METHOD, Router
 from gateway.routing.session import ClientSession
+from gateway.rpc.callbacks import Callbacks
 from gateway.rpc.chunks import MAX_DIRECT_BYTES, ChunkStore, send_in_chunks
 from gateway.rpc.local import LocalServices, Packed
 from gateway.rpc.streams import LocalStreams, RemoteStream
@@ -52,6 +53,7 @@ class _PendingCall:
     made_at: float = field(default_factory=time.monotonic)
     heard_at: float = 0.0
     timer: asyncio.TimerHandle | None = None
+    callbacks: Callbacks | None = None
 
 
 class Endpoint:
@@ -115,14 +117,23 @@ class Endpoint:
         Raises ServiceError (it raised), ProviderGone, CallTimeout (neither reply nor heartbeat for
         ``silence_seconds``), InvalidMessage (arguments that cannot be sent). Without
         ``heartbeats`` the provider sends none: one message less, for what is answered at once.
+
+        Async functions among the arguments are lent to the provider until the call ends.
         """
         limit = silence_seconds or self._silence_seconds
         session = secrets.token_urlsafe(12)
         promise = (
             {"promise": "*", "t": limit / 2} if heartbeats else _bare_promise(identity, session)
         )
-        body = _call_body(args, kwargs, promise)
+        content = _call_content(args, kwargs, promise)
+        callbacks: Callbacks | None = None
+        try:
+            body = pack(content)
+        except InvalidMessage:
+            callbacks = Callbacks(identity.address, session)
+            body = callbacks.pack(content)
         call = self._open(session, target, method, limit)
+        call.callbacks = callbacks
         try:
             header = {"type": METHOD, "method": method, "session": session}
             if len(body) > MAX_DIRECT_BYTES:
@@ -147,6 +158,8 @@ class Endpoint:
 
     def _close(self, session: str, call: _PendingCall) -> None:
         self._pending.pop(session, None)
+        if call.callbacks is not None:
+            call.callbacks.end()
         if call.timer is not None:
             call.timer.cancel()
         if not call.future.cancel() and not call.future.cancelled():
@@ -201,7 +214,7 @@ class Endpoint:
             # Only the client that was called may settle the call.
             if call.target == sender.address:
                 self._settle(call, action, body)
-        elif "session" in header:
+        elif "session" in header or (call is not None and call.callbacks is not None):
             self._spawn(self._serve(sender, header, body, addressed_as))
 
     def _settle(self, call: _PendingCall, action: str, body: bytes) -> None:
@@ -254,6 +267,11 @@ class Endpoint:
         args, kwargs = _arguments(content)
         method: str = header["method"]
         if not method.startswith(SERVICES_PREFIX):
+            session, _, name = method.rpartition(".")
+            call = self._pending.get(session)
+            if call is not None and call.callbacks is not None and call.target == sender.address:
+                call.heard_at = time.monotonic()
+                return await call.callbacks.run(name, args, kwargs)
             return await self._streams.step(sender.address, method)
         service, _, path = method[len(SERVICES_PREFIX) :].partition(".")
         value = await self._services.get(service).invoke(sender.caller, path, args, kwargs)
@@ -433,13 +451,13 @@ def _bare_promise(identity: Identity, session: str) -> dict[str, Any]:
     }
 
 
-def _call_body(
+def _call_content(
     args: Sequence[Any], kwargs: Mapping[str, Any] | None, promise: Mapping[str, Any]
-) -> bytes:
+) -> dict[str, Any]:
     content: dict[str, Any] = dict(promise)
     if kwargs:
         content["args"] = [*args, kwargs]
         content["with_kwargs"] = True
     elif args:
         content["args"] = list(args)
-    return pack(content)
+    return content

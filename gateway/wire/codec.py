@@ -7,7 +7,7 @@ would let its sender claim to be somebody else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgpack
@@ -33,6 +33,18 @@ def pack(value: Any) -> bytes:
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         _packer.reset()
         raise InvalidMessage(f"The value cannot be sent: {error}") from None
+
+
+def pack_with(value: Any, encode: Callable[[Any], Any]) -> bytes:
+    """Encode one value; ``encode`` says what stands for a part that msgpack cannot carry.
+
+    Raises InvalidMessage.
+    """
+    try:
+        packed: bytes = msgpack.packb(value, default=encode, use_bin_type=True)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise InvalidMessage(f"The value cannot be sent: {error}") from None
+    return packed
 
 
 def unpack(data: bytes) -> Any:

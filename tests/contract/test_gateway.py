@@ -230,3 +230,71 @@ async def test_cancelling_the_caller_ends_the_call(bench: Bench) -> None:
         calling.cancel()
         with pytest.raises(asyncio.CancelledError):
             await calling
+
+
+async def test_functions_among_the_arguments_are_called_back_during_the_call(bench: Bench) -> None:
+    heard: list[Any] = []
+
+    async def tell(value: Any) -> Any:
+        heard.append(value)
+        return {"heard": value}
+
+    async def use(by_position: Any, by_name: Any) -> list[Any]:
+        return [await by_position["deep"][0]("first"), await by_name("second")]
+
+    await bench.offer("p", "svc", {"use": use}, visibility="public")
+    caller = await anonymous(bench)
+    service = await bench.gateway.find_service(caller, bench.workspace, "svc")
+    async with asyncio.timeout(5):
+        value = await bench.gateway.call(
+            caller, service, "use", ({"deep": [tell]},), {"by_name": tell}
+        )
+    assert value == [{"heard": "first"}, {"heard": "second"}]
+    assert heard == ["first", "second"]
+
+
+async def test_calls_of_a_lent_function_start_in_order(bench: Bench) -> None:
+    heard: list[int] = []
+    all_heard = asyncio.Event()
+
+    async def tell(n: int) -> None:
+        heard.append(n)
+        if n == 49:
+            all_heard.set()
+        await all_heard.wait()
+
+    async def use(tell: Any) -> None:
+        await asyncio.gather(*(tell(n) for n in range(50)))
+
+    await bench.offer("p", "svc", {"use": use}, visibility="public")
+    caller = await anonymous(bench)
+    service = await bench.gateway.find_service(caller, bench.workspace, "svc")
+    async with asyncio.timeout(5):
+        await bench.gateway.call(caller, service, "use", (tell,))
+    assert heard == list(range(50))
+
+
+async def test_a_lent_function_expires_with_the_call(bench: Bench) -> None:
+    kept: list[Any] = []
+    failures: list[str] = []
+
+    async def tell() -> None:
+        raise AssertionError("called after the end")
+
+    async def keep(function: Any) -> None:
+        kept.append(function)
+
+    async def use() -> None:
+        try:
+            await kept[0]()
+        except Exception as error:  # noqa: BLE001 - each implementation has its own
+            failures.append(str(error))
+
+    await bench.offer("p", "svc", {"keep": keep, "use": use}, visibility="public")
+    caller = await anonymous(bench)
+    service = await bench.gateway.find_service(caller, bench.workspace, "svc")
+    await bench.gateway.call(caller, service, "keep", (tell,))
+    async with asyncio.timeout(5):
+        await bench.gateway.call(caller, service, "use")
+    assert len(failures) == 1
+    assert "Method expired or not found" in failures[0]

@@ -160,7 +160,7 @@ class Peer:
         self.contexts.append(header)
         session = header.get("session")
         try:
-            args = list(body.get("args") or [])
+            args = [self._decoded(argument) for argument in body.get("args") or []]
             kwargs = args.pop() if body.get("with_kwargs") else {}
             value = self.functions[header["method"]](*args, **kwargs)
             if inspect.isawaitable(value):
@@ -172,6 +172,14 @@ class Peer:
         if session is not None:
             answer = {"type": "method", "to": header["from"], "method": f"{session}.{reply[0]}"}
             self.send(answer, {"args": [reply[1]]})
+
+    def _decoded(self, value: Any) -> Any:
+        """An argument, with a callable for every function that the caller has lent."""
+        if isinstance(value, dict):
+            if value.get("_rtype") == "method":
+                return lambda *args: self.call(value["_rtarget"], value["_rmethod"], *args)
+            return {key: self._decoded(child) for key, child in value.items()}
+        return [self._decoded(child) for child in value] if isinstance(value, list) else value
 
     def _closed(self, code: int, reason: str) -> None:
         if not self.closed_with.done():

@@ -69,7 +69,8 @@ class Hub:
 
     @property
     def connections(self) -> int:
-        return len(self._admissions)
+        """Clients that are connected now; those expected back do not count."""
+        return sum(session.away_since is None for session in self._admissions)
 
     async def open(self, hello: Hello, *, close: Close) -> ClientSession:
         """Admit a client. Messages to it are kept until ``ready``.
@@ -216,7 +217,7 @@ class Hub:
         self._router.close_all(sessions, CLOSE_GOING_AWAY, "The server is stopping")
         # Until they are closed the web server would close them in its own way.
         deadline = asyncio.get_running_loop().time() + FAREWELL_SECONDS
-        while self._admissions and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110
+        while self.connections and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(DRAIN_CHECK_SECONDS)
 
     def _is_busy(self) -> bool:

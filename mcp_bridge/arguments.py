@@ -15,8 +15,9 @@ from typing import Any, Final
 import jsonschema_rs
 import orjson
 
-from mcp_bridge.schemas import Cost, Refused, Schema
+from mcp_bridge.schemas import Cost, Refused
 from mcp_bridge.text import cut
+from schema.parameters import Schema
 
 MAX_PROBLEMS: Final = 5
 _MAX_DETAIL: Final = 20_000

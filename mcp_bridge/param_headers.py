@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from mcp_bridge.errors import HEADER_MISMATCH, Failure
 from mcp_bridge.headers import PARAM_PREFIX, decoded
-from mcp_bridge.schemas import Refused, schema_positions
+from mcp_bridge.schemas import Refused
+from schema.parameters import schema_positions
 
 ANNOTATION: Final = "x-mcp-header"
 

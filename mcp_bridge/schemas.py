@@ -1,9 +1,10 @@
 """Input schemas: what providers write, made into what clients and the validator can rely on. Pure.
 
 ``normalise`` gives the schema that ``tools/list`` shows: a plain JSON copy whose root is an
-object, lossless but for the habits of hypha-rpc listed below. ``measure`` bounds what validating
-against it may cost, since anyone may register a schema and anyone may call with arguments made
-for it. Nothing here fetches anything; references may only point into the same schema.
+object, lossless but for the habits of hypha-rpc that ``schema.parameters`` mends. ``measure``
+bounds what validating against it may cost, since anyone may register a schema and anyone may call
+with arguments made for it. Nothing here fetches anything; references may only point into the same
+schema.
 
 The validator itself is ``arguments``.
 """
@@ -16,6 +17,8 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 import orjson
+
+from schema.parameters import Schema, applied, mend_habits, properties_of, schema_positions
 
 MAX_DEPTH: Final = 64
 MAX_SUBSCHEMAS: Final = 2_000
@@ -33,38 +36,7 @@ DIALECTS: Final = (
     "json-schema.org/draft/2020-12/schema",
 )
 
-_ONE = frozenset(
-    {
-        "additionalItems",
-        "additionalProperties",
-        "contains",
-        "contentSchema",
-        "else",
-        "if",
-        "items",
-        "not",
-        "propertyNames",
-        "then",
-        "unevaluatedItems",
-        "unevaluatedProperties",
-    }
-)
-_MANY = frozenset({"allOf", "anyOf", "oneOf", "prefixItems", "items"})
-_NAMED = frozenset(
-    {"$defs", "definitions", "dependencies", "dependentSchemas", "patternProperties"}
-)
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
-_PYTHON_TYPES: Final = {
-    "str": "string",
-    "int": "integer",
-    "float": "number",
-    "bool": "boolean",
-    "list": "array",
-    "dict": "object",
-}
-
-Schema = dict[str, Any]
-Path = tuple[str, ...]
 
 
 class Refused(Exception):
@@ -82,7 +54,7 @@ def normalise(parameters: Mapping[str, Any] | None) -> tuple[Schema, int]:
     schema = {"type": "object", **schema}
     if not isinstance(schema.setdefault("properties", {}), dict):
         raise Refused("'properties' must be an object")
-    _mend_habits(schema)
+    mend_habits(schema)
     return schema, size
 
 
@@ -108,64 +80,6 @@ def _check_dialect(schema: Schema) -> None:
         return
     if not isinstance(dialect, str) or not dialect.rstrip("#").endswith(DIALECTS):
         raise Refused(f"unknown dialect {dialect!r}")
-
-
-def _mend_habits(schema: Schema) -> None:
-    """Undo what hypha-rpc writes that is not what its user meant.
-
-    - For a parameter without annotation it writes ``string`` with an empty description. A model
-      that believes it sends "2" and gets "2" + "3"; untyped, it sends 2.
-    - An undecorated ``*args`` or ``**kwargs`` becomes a required parameter of that name.
-    - It takes ``context`` out of the properties but leaves it required; the gateway supplies it.
-    - Without pydantic it writes Python's names of types.
-    """
-    properties: Schema = schema["properties"]
-    for name, declared in list(properties.items()):
-        if not isinstance(declared, dict):
-            continue
-        if declared == {"type": "string", "description": ""}:
-            if name in ("args", "kwargs"):
-                del properties[name]
-            else:
-                properties[name] = {}
-        elif isinstance(declared.get("type"), str) and declared["type"] in _PYTHON_TYPES:
-            declared["type"] = _PYTHON_TYPES[declared["type"]]
-    required = schema.get("required")
-    if isinstance(required, list):
-        supplied = {"context", "args", "kwargs"} - properties.keys()
-        schema["required"] = [name for name in required if name not in supplied]
-
-
-def schema_positions(root: Any) -> Iterator[tuple[Path | None, Schema]]:
-    """Every subschema with its chain of property names; the chain is None where anything but
-    ``properties`` was crossed on the way. Data (``enum``, ``default``, ...) is not entered."""
-    pending: list[tuple[Path | None, Any]] = [((), root)]
-    while pending:
-        path, node = pending.pop()
-        if not isinstance(node, dict):
-            continue
-        yield path, node
-        for name, child in _properties(node):
-            pending.append(((*path, name) if path is not None else None, child))
-        pending.extend((None, child) for child in _applied(node))
-
-
-def _properties(node: Schema) -> Iterator[tuple[str, Any]]:
-    properties = node.get("properties")
-    if isinstance(properties, dict):
-        yield from properties.items()
-
-
-def _applied(node: Schema) -> Iterator[Any]:
-    """Subschemas under every keyword but ``properties``."""
-    for keyword, value in node.items():
-        if isinstance(value, dict):
-            if keyword in _ONE:
-                yield value
-            elif keyword in _NAMED:
-                yield from value.values()
-        elif isinstance(value, list) and keyword in _MANY:
-            yield from value
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,9 +121,9 @@ class _Measuring:
 
     def _direct(self, node: Schema) -> Iterator[Any]:
         """Subschemas that are applied; definitions count where they are referred to."""
-        for _, child in _properties(node):
+        for _, child in properties_of(node):
             yield child
-        yield from _applied({k: v for k, v in node.items() if k not in ("$defs", "definitions")})
+        yield from applied({k: v for k, v in node.items() if k not in ("$defs", "definitions")})
 
     def _targets(self, node: Schema) -> Iterator[Any]:
         for keyword in _REFERENCES:

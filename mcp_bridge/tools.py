@@ -16,6 +16,7 @@ from mcp_bridge.names import wire_names
 from mcp_bridge.param_headers import ParamHeader
 from mcp_bridge.text import cut, encodable
 from schema.functions import FunctionInfo
+from schema.parameters import Schema
 
 MAX_DESCRIPTION: Final = 2_000
 """Clients cut longer ones, at a place of their own choosing."""
@@ -78,7 +79,7 @@ def build(functions: Iterable[FunctionInfo]) -> ToolTable:
     return ToolTable(tools, omitted)
 
 
-def _tool(name: str, function: FunctionInfo, schema: schemas.Schema, cost: schemas.Cost) -> Tool:
+def _tool(name: str, function: FunctionInfo, schema: Schema, cost: schemas.Cost) -> Tool:
     return Tool(
         name=name,
         function=function.path,
@@ -88,7 +89,7 @@ def _tool(name: str, function: FunctionInfo, schema: schemas.Schema, cost: schem
     )
 
 
-def _definition(name: str, function: FunctionInfo, schema: schemas.Schema) -> dict[str, Any]:
+def _definition(name: str, function: FunctionInfo, schema: Schema) -> dict[str, Any]:
     definition: dict[str, Any] = {"name": name}
     meta: dict[str, str] = {}
     if name != function.path:

@@ -4,7 +4,8 @@ Imports only the standard library. No I/O, no async, no framework: a decision wr
 types can be tested with literals.
 
 Layout: ``errors`` (the error tree), ``identity`` (who calls), ``ids`` (how things are named),
-``services`` (what is offered), ``functions`` (what a function takes), ``values`` (encoded values).
+``services`` (what is offered), ``functions`` (what a function takes), ``parameters`` (its JSON
+Schema), ``values`` (encoded values).
 """
 
 POLYPORT_SCHEMA = True

@@ -181,7 +181,7 @@ class Router:
     def _to_client(
         self, sender: ClientSession, to: str, outgoing: dict[str, Any], body: bytes
     ) -> None:
-        method: str = outgoing.get("method", "")
+        method: str = outgoing["method"] if outgoing["type"] == METHOD else ""
         if method.startswith(LONG_MESSAGE_PREFIX):
             self._long_messages.pass_on(sender.address, to, method, body)
         session: str | None = outgoing.get("session")

@@ -187,6 +187,21 @@ async def test_a_broadcast_stays_in_its_workspace(attacker: RawClient, victim: R
     assert (header["type"], header["from"], header["data"]) == ("gossip", victim.address, 3)
 
 
+@pytest.mark.parametrize("method", [0, None, ["a"], "services.built-in.message_cache.set"])
+async def test_an_event_of_a_clients_own_type_is_no_call_whatever_its_keys(
+    attacker: RawClient, victim: RawClient, method: Any
+) -> None:
+    event = {"type": "gossip", "to": victim.address, "method": method, "session": "s1"}
+    await attacker.send(event)
+    header = (await victim.received()).header
+    assert (header["type"], header["method"], header["from"]) == (
+        "gossip",
+        method,
+        attacker.address,
+    )
+    assert "session" not in header
+
+
 @pytest.mark.parametrize("event", ["method", "*", "error", "peer_not_found", "ws-other", "a-b/c"])
 async def test_calls_and_foreign_events_cannot_be_subscribed_to(
     attacker: RawClient, event: str

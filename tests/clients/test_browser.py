@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -46,6 +47,7 @@ async function offer(serverUrl) {
     draw,
     count: async function* (n) { for (let i = 0; i < n; i++) yield i; },
     reverse: (bytes) => bytes.slice().reverse(),
+    wait: () => new Promise(() => {}),
     who: (context) => context.ws,
   });
   return service.id;
@@ -144,10 +146,11 @@ async def test_closing_the_tab_removes_the_service(
     caller = await connect()
     workspace = canvas.partition("/")[0]
     service = await caller.get_service(canvas)
+    waiting = asyncio.ensure_future(service.wait())
     assert await service.draw("!")
     await tab.close()
     with pytest.raises(ConnectionError):
-        await service.draw("?")
+        await waiting
     with pytest.raises(RemoteException, match="Service not found"):
         await caller.get_service(canvas)
     assert await caller.list_services({"workspace": workspace}) == []

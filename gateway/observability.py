@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import Final
+
+_WEB_SERVER: Final = ("uvicorn.access", "uvicorn.error")
 
 
 def configure_logging(level: str) -> None:
@@ -14,3 +17,20 @@ def configure_logging(level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(number)
+    for name in _WEB_SERVER:
+        logging.getLogger(name).addFilter(hide_queries)
+
+
+def hide_queries(record: logging.LogRecord) -> bool:
+    """Cut what follows the question mark from every path that a line shows: by contract clients
+    send keys and tokens there, and a web server that was started without ``polyport`` logs it."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(
+            f"{arg.partition('?')[0]}?..." if isinstance(arg, str) and _has_query(arg) else arg
+            for arg in record.args
+        )
+    return True
+
+
+def _has_query(text: str) -> bool:
+    return text.startswith("/") and "?" in text

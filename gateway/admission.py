@@ -170,8 +170,7 @@ class Doorkeeper:
                 f"Invalid scope, workspace mismatch: {workspace} != {hello.workspace}"
             )
         user = replace(user, scope=replace(scope, client_id=None))
-        if workspace == personal_workspace(user.id):
-            self._workspaces.ensure_personal(user)
+        self._workspaces.restore(workspace, user.scope)
         self._workspaces.require(workspace)
         decide_connect(Caller(user, workspace, hello.client_id), workspace)
         return Admission(user, workspace, hello.client_id, resumes=True)
@@ -202,6 +201,7 @@ class Doorkeeper:
             wanted = own
         if wanted == own and user.parent is None:
             self._workspaces.ensure_personal(user)
+        self._workspaces.restore(wanted, user.scope)
         if self._workspaces.get(wanted) is None:
             raise WorkspaceNotFound(f"Workspace {wanted} does not exist or is not accessible")
         return wanted

@@ -7,7 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from schema.errors import Conflict, InvalidRequest, WorkspaceNotFound
-from schema.identity import ANONYMOUS_WORKSPACE, User, personal_workspace
+from schema.identity import (
+    ANONYMOUS_PREFIX,
+    ANONYMOUS_WORKSPACE,
+    Scope,
+    User,
+    personal_workspace,
+)
 
 ROOT_WORKSPACE: Final = "ws-user-root"
 PUBLIC_WORKSPACE: Final = "public"
@@ -75,6 +81,18 @@ class Workspaces:
 
     def all(self) -> list[Workspace]:
         return sorted(self._records.values(), key=lambda w: w.id)
+
+    def restore(self, workspace: str, granted: Scope) -> None:
+        """Make a personal workspace again that somebody holds a signed grant for: a grant outlives
+        the record when the server restarts, or when nobody was there for a while."""
+        prefix = personal_workspace("")
+        if (
+            workspace not in self._records
+            and workspace.startswith(prefix)
+            and granted.permission_on(workspace) is not None
+        ):
+            owner = workspace.removeprefix(prefix)
+            self.ensure_personal(User(owner, is_anonymous=owner.startswith(ANONYMOUS_PREFIX)))
 
     def ensure_personal(self, user: User) -> Workspace:
         """The user's own workspace, made at first use."""

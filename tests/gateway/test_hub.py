@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from gateway.app import Parts
+from gateway.app import Parts, build
+from gateway.settings import Settings
 from schema.errors import (
     Conflict,
     GatewayError,
@@ -157,9 +158,6 @@ async def test_an_expired_reconnection_token_falls_back_to_the_token(parts: Part
 async def test_a_restarted_server_lets_an_anonymous_client_back_into_its_workspace(
     parts: Parts,
 ) -> None:
-    from gateway.app import build  # noqa: PLC0415
-    from gateway.settings import Settings  # noqa: PLC0415
-
     key = "x" * 64
     before = build(Settings(ephemeral=True, jwt_secret=key))[0]
     peer = await Peer.join(before, "me")
@@ -169,6 +167,23 @@ async def test_a_restarted_server_lets_an_anonymous_client_back_into_its_workspa
     assert again.workspace == peer.workspace
     assert again.session.user.id == peer.session.user.id
     assert after.router.manager_id == before.router.manager_id
+
+
+async def test_a_restarted_server_lets_a_client_with_a_minted_token_back_in_first(
+    parts: Parts,
+) -> None:
+    key = "x" * 64
+    before = build(Settings(ephemeral=True, jwt_secret=key))[0]
+    owner = await Peer.join(before)
+    token = await owner.manager("generate_token")
+    guest = await Peer.join(before, "guest", token=token)
+    reconnection = before.hub.reconnection_token(guest.session)
+    for hello in ({"reconnection_token": reconnection}, {"token": token}):
+        after = build(Settings(ephemeral=True, jwt_secret=key))[0]
+        assert (await Peer.join(after, "guest", **hello)).workspace == owner.workspace
+        record = after.workspaces.require(owner.workspace)
+        assert record.owners == [owner.session.user.id]
+        assert not record.persistent
 
 
 async def test_a_stopping_server_answers_what_is_in_flight_then_closes_with_going_away(

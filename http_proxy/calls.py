@@ -7,6 +7,7 @@ did. A stream is (``streams``).
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from starlette.types import ASGIApp
@@ -22,13 +23,23 @@ from schema.identity import Caller
 from schema.services import ServiceInfo
 from schema.values import METHOD, rtype
 
+Resource = Callable[[Request, ServiceInfo], Awaitable[ASGIApp]]
+
 
 class Calls:
-    """Answers ``/{workspace}/services/{service}/{function}``."""
+    """Answers ``/{workspace}/services/{service}/{function}``. ``resources`` are what every service
+    has under such an address, if it has no function of that name."""
 
-    def __init__(self, gateway: Gateway, *, max_body_bytes: int) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        *,
+        max_body_bytes: int,
+        resources: Mapping[str, Resource] | None = None,
+    ) -> None:
         self._gateway = gateway
         self._max_body_bytes = max_body_bytes
+        self._resources = resources or {}
 
     async def answer(self, request: Request, caller: Caller) -> ASGIApp:
         """Call the function, or read the constant. Raises GatewayError and ClientGone."""
@@ -40,6 +51,8 @@ class Calls:
         if request.scope["method"] == "POST":
             arguments = await self._posted(request, function)
         else:
+            if function is None and (resource := self._resources.get(request.function)):
+                return await resource(request, service)
             arguments = from_query(query, function)
         value = await self._value(caller, service, request.function, arguments)
         if is_stream(value):

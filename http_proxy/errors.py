@@ -73,7 +73,12 @@ def status_of(error: errors.GatewayError) -> int:
     """The status for an error: that of its nearest class in the table."""
     if isinstance(error, errors.ServiceError):
         return REMOTE_STATUS.get(error.remote_type, STATUS[errors.ServiceError])
-    return next(STATUS[cls] for cls in type(error).__mro__ if cls in STATUS)
+    return status_of_type(type(error))
+
+
+def status_of_type(kind: type[errors.GatewayError]) -> int:
+    """The status for a type of error, whatever its instance says."""
+    return next(STATUS[cls] for cls in kind.__mro__ if cls in STATUS)
 
 
 def is_defect(error: Exception) -> bool:

@@ -13,6 +13,8 @@ from http_proxy.callers import Callers
 from http_proxy.calls import Calls
 from http_proxy.endpoint import Endpoint, Handler
 from http_proxy.listing import Listing
+from http_proxy.openapi.pages import page_routes, service_page
+from http_proxy.openapi.resources import Documents
 
 READ = ("GET", "HEAD")
 CALL = ("GET", "HEAD", "POST")
@@ -22,7 +24,9 @@ def routes(gateway: Gateway, settings: Settings) -> list[BaseRoute]:
     """All routes. Each takes every method, so that preflights and refused methods are answered
     here, in the form of all other answers."""
     callers = Callers(gateway)
-    calls = Calls(gateway, max_body_bytes=settings.max_body_bytes)
+    documents = Documents(gateway, settings)
+    resources = {"openapi.json": documents.of_service, "docs": service_page}
+    calls = Calls(gateway, max_body_bytes=settings.max_body_bytes, resources=resources)
     listing = Listing(gateway)
 
     def route(path: str, name: str, handler: Handler, methods: tuple[str, ...]) -> Route:
@@ -35,4 +39,7 @@ def routes(gateway: Gateway, settings: Settings) -> list[BaseRoute]:
         route("/{workspace}/services", "services", listing.services, READ),
         route("/{workspace}/services/", "services_slash", listing.services, READ),
         route("/{workspace}/services/{service}", "service", listing.service, READ),
+        route("/openapi.json", "openapi", documents.of_gateway, READ),
+        route("/{workspace}/openapi.json", "workspace_openapi", documents.of_workspace, READ),
+        *page_routes(),
     ]

@@ -10,7 +10,6 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --quiet
 NODE_TESTS := tests/clients/node
 
 # Where the client tests find the previous generation of the MCP SDK.
-export POLYPORT_TEST_MCP1_PYTHON := $(CURDIR)/.venv-mcp1/bin/python
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check bench lock clean fuzz

@@ -17,6 +17,7 @@ from schema.errors import (
     GatewayError,
     InvalidRequest,
     PermissionDenied,
+    TokenRevoked,
     Unauthenticated,
     WorkspaceNotFound,
 )
@@ -192,7 +193,7 @@ class Doorkeeper:
         own = personal_workspace(user.id)
         encoded = user.scope.current_workspace
         wanted = hello.workspace or encoded or own
-        if hello.workspace and encoded and not user.is_anonymous and hello.workspace != encoded:
+        if hello.token and hello.workspace and encoded and hello.workspace != encoded:
             raise PermissionDenied(
                 f"Current workspace encoded in the token ({encoded}) does not match the "
                 f"specified workspace ({hello.workspace})"
@@ -215,6 +216,11 @@ def decide_connect(caller: Caller, workspace: str) -> None:
 
 def refusal_text(error: GatewayError) -> tuple[str, bool]:
     """What to tell a refused client, and whether its credential was the reason."""
+    if isinstance(error, TokenRevoked):
+        return (
+            f"Failed to establish connection: Failed to authenticate user: {error.message}",
+            False,
+        )
     if isinstance(error, Unauthenticated):
         return f"Authentication error: {error.message}", True
     message = f"'{error.message}'" if isinstance(error, WorkspaceNotFound) else error.message

@@ -110,6 +110,7 @@ def run(settings: Settings) -> int:
     try:
         listener = config.bind_socket()
     except SystemExit:
+        typer.echo(f"Cannot listen on {settings.host}, port {settings.port}: see above", err=True)
         return 1
     settings = settings.model_copy(update={"port": listener.getsockname()[1]})
     config.app = create_app(settings)

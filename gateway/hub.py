@@ -192,6 +192,7 @@ class Hub:
             session.subscriptions |= replaced.subscriptions
             session.foreign_callers = replaced.foreign_callers
             session.outbox.adopt(replaced.outbox)
+            self._endpoint.peer_resumed(session.address, replaced.away_since or time.monotonic())
         else:
             self._registry.remove_client(replaced.address)
             self._endpoint.peer_gone(replaced.address)

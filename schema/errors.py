@@ -9,6 +9,7 @@
     │   ├── UnsupportedMediaType  unsupported_media_type
     │   └── PayloadTooLarge       payload_too_large
     ├── Unauthenticated           unauthenticated      a credential was given and is not good
+    │   └── TokenRevoked          token_revoked        it was good once
     ├── PermissionDenied          permission_denied
     ├── NotFound                  not_found
     │   ├── WorkspaceNotFound     workspace_not_found
@@ -77,6 +78,10 @@ class PayloadTooLarge(InvalidRequest):
 class Unauthenticated(GatewayError):
     code = "unauthenticated"
     wire_type = "PermissionError"
+
+
+class TokenRevoked(Unauthenticated):
+    code = "token_revoked"
 
 
 class PermissionDenied(GatewayError):

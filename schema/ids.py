@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from schema.errors import InvalidRequest
+from schema.errors import InvalidRequest, PermissionDenied
 
 ANY = "*"
 """Stands for "any client" or "any app" in a query; never for a workspace."""
@@ -102,7 +102,8 @@ def check_client_id(client_id: object) -> str:
 def parse_registration_id(text: object, workspace: str, client_id: str) -> ServiceId:
     """Parse the id a client registers under: ``[workspace/]client:service``.
 
-    Raises InvalidRequest if the form is wrong, or if it names another workspace or client.
+    Raises InvalidRequest if the form is wrong, PermissionDenied if it names another workspace or
+    client.
     """
     if not isinstance(text, str) or len(text) > MAX_ID_LENGTH:
         raise InvalidRequest(f"Invalid service id: {text!r}")
@@ -110,7 +111,7 @@ def parse_registration_id(text: object, workspace: str, client_id: str) -> Servi
     if "/" in rest:
         target, _, rest = rest.partition("/")
         if target != workspace:
-            raise InvalidRequest(
+            raise PermissionDenied(
                 f"Service ID workspace prefix '{target}' does not match the current workspace "
                 f"'{workspace}'. Cannot register services in other workspaces."
             )
@@ -119,7 +120,7 @@ def parse_registration_id(text: object, workspace: str, client_id: str) -> Servi
     client, _, service = rest.partition(":")
     _check_part(service, text)
     if client != client_id:
-        raise InvalidRequest(
+        raise PermissionDenied(
             f"Service ID client part '{client}' is not the id of this client '{client_id}'."
         )
     return ServiceId(workspace, client_id, service)

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("gateway", "schema", "mcp_bridge", "http_proxy")
 MAX_LINES = 500
 MAX_EXAMPLE_LINES = 80
-UNITS = ("_seconds", "_bytes")
+UNITS = ("_seconds", "_bytes", "_per_second", "_messages")
 WITHOUT_UNIT = {"port"}
 """Settings whose number counts nothing that has a unit."""
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import jwt
 
-from schema.errors import InvalidRequest, Unauthenticated
+from schema.errors import InvalidRequest, TokenRevoked, Unauthenticated
 from schema.identity import Permission, Scope, User
 
 ALGORITHM: Final = "HS256"
@@ -76,7 +76,7 @@ class TokenIssuer:
         if user is None:
             user = self._verify(token, purpose)
             if self._revoked and _digest(token) in self._revoked:
-                raise Unauthenticated("Token has been revoked")
+                raise TokenRevoked("Token has been revoked")
             self._verified[f"{purpose} {token}"] = user
             if len(self._verified) > _CACHE_SIZE:
                 self._verified.popitem(last=False)

@@ -10,9 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import time
 from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -21,11 +19,12 @@ from gateway.routing.session import ClientSession
 from gateway.rpc.callbacks import Callbacks
 from gateway.rpc.chunks import MAX_DIRECT_BYTES, ChunkStore, send_in_chunks
 from gateway.rpc.local import LocalServices, Packed
+from gateway.rpc.pending import SETTLING, PendingCalls
+from gateway.rpc.promises import Reply, bare_promise, call_content, read_arguments
 from gateway.rpc.streams import LocalStreams, RemoteStream
-from gateway.rpc.values import decode_error, encode_error
+from gateway.rpc.values import encode_error
 from gateway.wire.codec import Identity, Splitter, join, pack, unpack_body
 from schema.errors import (
-    CallTimeout,
     GatewayError,
     InternalError,
     InvalidMessage,
@@ -38,22 +37,11 @@ logger = logging.getLogger(__name__)
 
 SERVICES_PREFIX: Final = "services."
 ROOT_USER: Final = User("root", roles=("admin",), scope=Scope({"*": Permission.ADMIN}))
+
+MAX_HEARTBEAT_SECONDS: Final = 5.0
+"""Longest interval at which a provider is asked to show that it works on a call."""
+
 _ONE_ARGUMENT: Final = pack({"args": [None]})[:-1]
-_SETTLE: Final = frozenset({"resolve", "reject", "heartbeat"})
-
-
-@dataclass(slots=True)
-class _PendingCall:
-    """A call that waits for its provider."""
-
-    target: str
-    description: str
-    future: asyncio.Future[Any]
-    silence_seconds: float
-    made_at: float = field(default_factory=time.monotonic)
-    heard_at: float = 0.0
-    timer: asyncio.TimerHandle | None = None
-    callbacks: Callbacks | None = None
 
 
 class Endpoint:
@@ -69,8 +57,7 @@ class Endpoint:
         self._router = router
         self._services = services
         self._silence_seconds = silence_seconds
-        self._pending: dict[str, _PendingCall] = {}
-        self._pending_by_target: dict[str, set[str]] = {}
+        self._pending = PendingCalls()
         self.chunks = ChunkStore()
         self._streams = LocalStreams()
         self._splitter = Splitter()
@@ -122,17 +109,16 @@ class Endpoint:
         """
         limit = silence_seconds or self._silence_seconds
         session = secrets.token_urlsafe(12)
-        promise = (
-            {"promise": "*", "t": limit / 2} if heartbeats else _bare_promise(identity, session)
-        )
-        content = _call_content(args, kwargs, promise)
+        interval = min(limit / 2, MAX_HEARTBEAT_SECONDS)
+        promise = {"promise": "*", "t": interval} if heartbeats else bare_promise(identity, session)
+        content = call_content(args, kwargs, promise)
         callbacks: Callbacks | None = None
         try:
             body = pack(content)
         except InvalidMessage:
             callbacks = Callbacks(identity.address, session)
             body = callbacks.pack(content)
-        call = self._open(session, target, method, limit)
+        call = self._pending.open(session, target, method, limit)
         call.callbacks = callbacks
         try:
             header = {"type": METHOD, "method": method, "session": session}
@@ -143,58 +129,21 @@ class Endpoint:
                 raise ProviderGone(f"The provider {target} is not connected", delivered=False)
             value = await call.future
         finally:
-            self._close(session, call)
+            self._pending.close(session, call)
         if rtype(value) == GENERATOR:
             return RemoteStream.of(self, identity, target, value)
         return value
 
-    def _open(self, session: str, target: str, method: str, limit: float) -> _PendingCall:
-        loop = asyncio.get_running_loop()
-        call = _PendingCall(target, method, loop.create_future(), limit)
-        call.timer = loop.call_later(limit, self._check_silence, call)
-        self._pending[session] = call
-        self._pending_by_target.setdefault(target, set()).add(session)
-        return call
-
-    def _close(self, session: str, call: _PendingCall) -> None:
-        self._pending.pop(session, None)
-        if call.callbacks is not None:
-            call.callbacks.end()
-        if call.timer is not None:
-            call.timer.cancel()
-        if not call.future.cancel() and not call.future.cancelled():
-            call.future.exception()  # looked at here, or asyncio would report it as lost
-        waiting = self._pending_by_target.get(call.target)
-        if waiting is not None:
-            waiting.discard(session)
-            if not waiting:
-                del self._pending_by_target[call.target]
-
-    def _check_silence(self, call: _PendingCall) -> None:
-        if call.future.done():
-            return
-        left = max(call.heard_at, call.made_at) + call.silence_seconds - time.monotonic()
-        if left <= 0:
-            call.future.set_exception(
-                CallTimeout(
-                    f"Method call timed out: {call.description} has sent neither reply nor "
-                    f"heartbeat for {call.silence_seconds:g} s"
-                )
-            )
-            return
-        call.timer = asyncio.get_running_loop().call_later(left, self._check_silence, call)
-
     def peer_gone(self, address: str, *, calls_before: float | None = None) -> None:
         """Fail what waits for a client: all of it, or the calls made before a monotonic time (the
         later ones are kept for its return)."""
-        for session in list(self._pending_by_target.get(address, ())):
-            call = self._pending[session]
-            if calls_before is not None and call.made_at >= calls_before:
-                continue
-            if not call.future.done():
-                call.future.set_exception(ProviderGone(f"The provider {address} has disconnected"))
+        self._pending.peer_gone(address, calls_before=calls_before)
         self.chunks.drop_sender(address)
         self._streams.drop_reader(address)
+
+    def peer_resumed(self, address: str, away_since: float) -> None:
+        """A client is back after a break that began at a monotonic time."""
+        self._pending.peer_resumed(address, away_since)
 
     # Serving clients
 
@@ -210,29 +159,12 @@ class Endpoint:
             return
         session, _, action = method.rpartition(".")
         call = self._pending.get(session)
-        if call is not None and action in _SETTLE:
+        if call is not None and action in SETTLING:
             # Only the client that was called may settle the call.
             if call.target == sender.address:
-                self._settle(call, action, body)
+                call.settle(action, body)
         elif "session" in header or (call is not None and call.callbacks is not None):
             self._spawn(self._serve(sender, header, body, addressed_as))
-
-    def _settle(self, call: _PendingCall, action: str, body: bytes) -> None:
-        if action == "heartbeat":
-            call.heard_at = time.monotonic()
-            return
-        if call.future.done():
-            return
-        try:
-            args = unpack_body(body).get("args")
-            value = args[0] if isinstance(args, list) and args else None
-        except InvalidMessage as error:
-            call.future.set_exception(error)
-            return
-        if action == "resolve":
-            call.future.set_result(value)
-        else:
-            call.future.set_exception(decode_error(value))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -243,10 +175,10 @@ class Endpoint:
         self, sender: ClientSession, header: dict[str, Any], body: bytes, addressed_as: str
     ) -> None:
         """Run one call of a client and send what came of it."""
-        reply = _Reply.of(header, None)
+        reply = Reply.of(header, None)
         try:
             content = unpack_body(body)
-            reply = _Reply.of(header, content)
+            reply = Reply.of(header, content)
             value = await self._with_heartbeats(
                 sender, addressed_as, reply, self._run(sender, header, content, addressed_as)
             )
@@ -264,13 +196,13 @@ class Endpoint:
     async def _run(
         self, sender: ClientSession, header: dict[str, Any], content: dict[str, Any], to: str
     ) -> Any:
-        args, kwargs = _arguments(content)
+        args, kwargs = read_arguments(content)
         method: str = header["method"]
         if not method.startswith(SERVICES_PREFIX):
             session, _, name = method.rpartition(".")
             call = self._pending.get(session)
             if call is not None and call.callbacks is not None and call.target == sender.address:
-                call.heard_at = time.monotonic()
+                call.hear()
                 return await call.callbacks.run(name, args, kwargs)
             return await self._streams.step(sender.address, method)
         service, _, path = method[len(SERVICES_PREFIX) :].partition(".")
@@ -283,7 +215,7 @@ class Endpoint:
         """The client at ``address`` is sending a long reply to a call: it is not silent."""
         call = self._pending.get(session)
         if call is not None and call.target == address:
-            call.heard_at = time.monotonic()
+            call.hear()
 
     def receive_long(self, sender: ClientSession, frame: bytes) -> None:
         """Take a message that came in chunks, under the same rules as one that came whole.
@@ -302,7 +234,7 @@ class Endpoint:
         self,
         sender: ClientSession,
         addressed_as: str,
-        reply: _Reply,
+        reply: Reply,
         work: Coroutine[Any, Any, Any],
     ) -> Any:
         """Run ``work``; while it lasts longer than the caller's interval, tell that it lives."""
@@ -330,7 +262,7 @@ class Endpoint:
         addressed_as: str,
         method: str | None,
         value: Any,
-        reply: _Reply,
+        reply: Reply,
     ) -> None:
         if method is None:
             return
@@ -375,89 +307,3 @@ class Endpoint:
             identity = Identity(addressed_as, sender.workspace, self._root)
             self._reply_identities[sender.caller] = identity
         return identity
-
-
-@dataclass(slots=True)
-class _Reply:
-    """Where the outcome of a call goes. Only method names come from the caller; the address never
-    does, it is always the sender's own."""
-
-    session: str | None = None
-    resolve: str | None = None
-    reject: str | None = None
-    heartbeat: str | None = None
-    interval: float | None = None
-
-    @classmethod
-    def of(cls, header: Mapping[str, Any], content: Mapping[str, Any] | None) -> _Reply:
-        session = header.get("session")
-        if session is None:
-            return cls()
-        promise = content.get("promise", "*") if content is not None else "*"
-        if isinstance(promise, Mapping):
-            return cls(
-                session,
-                _method_of(promise.get("resolve")),
-                _method_of(promise.get("reject")),
-                _method_of(promise.get("heartbeat")),
-                _seconds(promise.get("interval")),
-            )
-        return cls(
-            session,
-            f"{session}.resolve",
-            f"{session}.reject",
-            f"{session}.heartbeat",
-            _seconds((content or {}).get("t")),
-        )
-
-
-def _method_of(callback: object) -> str | None:
-    method = callback.get("_rmethod") if isinstance(callback, Mapping) else None
-    return method if isinstance(method, str) else None
-
-
-def _seconds(value: object) -> float | None:
-    if isinstance(value, (int, float)) and 0 < value < float("inf"):
-        return max(0.1, float(value))
-    return None
-
-
-def _arguments(content: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
-    """Positional and keyword arguments; with ``with_kwargs`` the last positional is the latter."""
-    args = content.get("args")
-    if args is None:
-        args = []
-    if not isinstance(args, list):
-        raise InvalidMessage("The key 'args' must be a list")
-    if content.get("with_kwargs"):
-        if not args or not isinstance(args[-1], dict):
-            raise InvalidMessage("With 'with_kwargs' the last argument must be a map")
-        kwargs = dict(args[-1])
-        return args[:-1], kwargs
-    return args, {}
-
-
-def _bare_promise(identity: Identity, session: str) -> dict[str, Any]:
-    """Where to send the outcome, written out, because the short form asks for heartbeats."""
-    return {
-        "promise": {
-            action: {
-                "_rtype": "method",
-                "_rtarget": identity.address,
-                "_rmethod": f"{session}.{action}",
-            }
-            for action in ("resolve", "reject")
-        }
-    }
-
-
-def _call_content(
-    args: Sequence[Any], kwargs: Mapping[str, Any] | None, promise: Mapping[str, Any]
-) -> dict[str, Any]:
-    content: dict[str, Any] = dict(promise)
-    if kwargs:
-        content["args"] = [*args, kwargs]
-        content["with_kwargs"] = True
-    elif args:
-        content["args"] = list(args)
-    return content

@@ -173,7 +173,10 @@ async def test_a_revoked_token_is_refused(gateway: Gateway, connect: Connect) ->
     owner = await connect()
     token = await owner.generate_token()
     await owner.revoke_token(token)
-    expected = ("Authentication error: Token has been revoked", POLICY)
+    expected = (
+        "Failed to establish connection: Failed to authenticate user: Token has been revoked",
+        GOING_AWAY,
+    )
     assert await refusal_of(gateway, token=token) == expected
 
 

@@ -10,7 +10,7 @@ import pytest
 from gateway.api import Credentials
 from gateway.app import Parts, build
 from gateway.settings import Settings
-from schema.errors import ProviderGone, ServiceNotFound
+from schema.errors import CallTimeout, ProviderGone, ServiceNotFound
 from schema.services import ServiceInfo
 from tests.gateway.peer import Peer, RemoteFailure
 
@@ -209,3 +209,19 @@ async def test_an_absent_client_is_in_no_list(parts: Parts) -> None:
     second = await Peer.join(parts, "second", token=token)
     second.break_off()
     assert [c["id"] for c in await owner.manager("list_clients")] == [owner.address]
+
+
+async def test_a_call_that_got_lost_with_the_old_connection_ends_soon_after_the_return(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.rpc.pending.RESUMED_SILENCE_SECONDS", 0.05)
+    provider = await Peer.join(parts)
+    provider.mute = True  # the call reaches the socket and is lost in it
+    full_id = await provider.register("svc", {"f": lambda: 1})
+    calling = asyncio.create_task(call(parts, await find(parts, full_id), "f"))
+    await asyncio.sleep(0)
+    token = parts.hub.reconnection_token(provider.session)
+    provider.break_off()
+    await resume(provider, token)
+    with pytest.raises(CallTimeout):
+        await calling

@@ -280,7 +280,7 @@ async def test_a_client_that_falls_silent_in_mid_message_is_asked_to_send_it_aga
 class TestAClientThatSendsTooMuch:
     @pytest.fixture
     def settings(self) -> Settings:
-        return Settings(ephemeral=True, max_message_burst=2, max_messages_per_second=0.001)
+        return Settings(ephemeral=True, max_burst_messages=2, max_messages_per_second=0.001)
 
     async def test_is_told_and_disconnected(self, client: Client) -> None:
         me = await client().open()

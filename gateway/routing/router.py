@@ -27,11 +27,13 @@ SERVER_TYPES: Final = frozenset(
         "client_disconnected",
         "client_updated",
         "connected",
+        "connection_info",
         "disconnected",
         "error",
         "force-exit",
         "manager_refreshed",
         "peer_not_found",
+        "reconnection_token",
         "service_added",
         "service_removed",
         "service_updated",
@@ -39,7 +41,9 @@ SERVER_TYPES: Final = frozenset(
         "services_registration_failed",
     }
 )
-"""Types that client libraries take as the server's word; no client may send them."""
+"""Types that client libraries take as the server's word; no client may send them. On a stream of the
+HTTP transport control messages are binary, too: a relayed one would give its receiver another
+manager, or a token to come back with that is none."""
 
 MAX_OPEN_CALLS: Final = 10_000
 _SETTLED: Final = (".resolve", ".reject")

@@ -44,6 +44,7 @@ class OwnServices:
             "hypha_version": version,
             "public_base_url": settings.base_url,
             "local_base_url": settings.local_base_url,
+            "login_service_url": f"{settings.base_url}/{PUBLIC_WORKSPACE}/services/hypha-login",
         }
 
     def add(

@@ -12,6 +12,7 @@ from gateway.auth.access import Action, decide
 from gateway.routing.router import Router
 from gateway.routing.session import CLOSE_GOING_AWAY, ClientSession
 from gateway.rpc.endpoint import Endpoint
+from gateway.rpc.values import make_targets_absolute
 from gateway.workspaces.workspaces import Workspaces
 from schema.errors import GatewayError, InvalidRequest, PermissionDenied
 from schema.identity import Caller
@@ -42,7 +43,7 @@ class ClientFunctions:
 
     async def echo(self, caller: Caller, data: Any) -> Any:
         """Return the data as they came."""
-        return data
+        return make_targets_absolute(data, caller.workspace)
 
     async def list_clients(
         self, caller: Caller, workspace: str | None = None

@@ -27,7 +27,7 @@ from schema.errors import (
     Unavailable,
 )
 from schema.identity import ANY_WORKSPACE, Caller
-from schema.ids import ANY, ServiceId, ServiceQuery, parse_registration_id
+from schema.ids import ANY, MANAGER, ServiceId, ServiceQuery, parse_registration_id
 from schema.services import (
     BUILT_IN,
     MAX_DESCRIPTION,
@@ -115,7 +115,10 @@ class ServiceFunctions:
     ) -> dict[str, Any]:
         """Get the registry's entry for a service, without asking its provider."""
         info = await self._find(caller, service_id, config or {})
-        return info.to_wire(inside=is_inside(caller, info.id.workspace))
+        entry = info.to_wire(inside=is_inside(caller, info.id.workspace))
+        if ServiceQuery.parse(service_id, caller.workspace).is_manager:
+            entry["id"], entry["config"]["workspace"] = MANAGER, ANY_WORKSPACE
+        return entry
 
     async def list_services(
         self,
@@ -131,6 +134,8 @@ class ServiceFunctions:
         workspace = wanted.pop("workspace", caller.workspace)
         if include_unlisted and workspace != caller.workspace:
             raise PermissionDenied("Unlisted services can only be listed in the own workspace")
+        if wanted.get("visibility") == Visibility.UNLISTED.value and not include_unlisted:
+            raise PermissionDenied("Unlisted services are only listed with include_unlisted")
         if include_unlisted:
             decide(caller, Action.READ_WORKSPACE, workspace).require()
         if workspace == ANY_WORKSPACE:

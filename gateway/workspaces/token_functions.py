@@ -64,9 +64,13 @@ class TokenFunctions:
     async def revoke_token(self, caller: Caller, token: str) -> None:
         """Make a token of this workspace invalid from now on."""
         try:
-            user = self._tokens.verify(token)
+            user = self._tokens.verify(token, even_if_expired=True)
         except Unauthenticated as error:
             raise InvalidRequest(f"Invalid token: {error.message}") from None
+        try:
+            self._tokens.verify(token)
+        except Unauthenticated:
+            raise InvalidRequest("Token has already expired") from None
         grants = user.scope.workspaces
         if caller.workspace not in grants:
             raise PermissionDenied("Only tokens of this workspace can be revoked here")

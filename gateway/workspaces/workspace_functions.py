@@ -11,7 +11,7 @@ from gateway.routing.router import Router
 from gateway.routing.session import CLOSE_POLICY
 from gateway.workspaces.workspaces import Workspace, Workspaces
 from schema.errors import Conflict, InvalidRequest, NotFound, PermissionDenied
-from schema.identity import Caller
+from schema.identity import Caller, personal_workspace
 from schema.services import Visibility
 
 MAX_LISTED = 256
@@ -41,7 +41,9 @@ class WorkspaceFunctions:
                     f"{existing.id}"
                 )
         record = self._workspaces.create(config, caller.user, overwrite=overwrite)
-        self._router.publish(caller.workspace, "workspace_loaded", record.to_wire())
+        home = self._workspaces.ensure_personal(caller.user)
+        _remember(home, {"bookmark_type": "workspace", "id": record.id})
+        self._router.publish(home.id, "workspace_loaded", record.to_wire())
         return record.to_wire()
 
     async def delete_workspace(self, caller: Caller, workspace: str) -> None:
@@ -50,13 +52,19 @@ class WorkspaceFunctions:
         self._registry.forget_workspace(workspace)
         for session in self._router.sessions_in(workspace):
             session.close(CLOSE_POLICY, f"Workspace {workspace} was deleted")
-        self._router.publish(caller.workspace, "workspace_deleted", record.to_wire())
+        home = personal_workspace(caller.user.id)
+        self._router.publish(home, "workspace_deleted", record.to_wire())
 
     async def get_workspace_info(
         self, caller: Caller, workspace: str | None = None
     ) -> dict[str, Any]:
-        """Get the record of a workspace. Environment variables are not part of it."""
-        return self._workspaces.require(workspace or caller.workspace).to_wire()
+        """Get the record of a workspace. Environment variables are not part of it; the bookmarks
+        that are kept there are, for those who may write."""
+        record = self._workspaces.require(workspace or caller.workspace)
+        entry = record.to_wire()
+        if record.bookmarks and decide(caller, Action.BOOKMARK, record.id).allowed:
+            entry["config"]["bookmarks"] = list(record.bookmarks)
+        return entry
 
     async def list_workspaces(
         self, caller: Caller, match: dict[str, Any] | None = None, offset: int = 0, limit: int = 256
@@ -133,9 +141,7 @@ class WorkspaceFunctions:
         entry = _read_bookmark(item)
         if entry["bookmark_type"] == "workspace":
             decide(caller, Action.READ_WORKSPACE, entry["id"]).require()
-        bookmarks = self._workspaces.ensure_personal(caller.user).bookmarks
-        if entry not in bookmarks:
-            bookmarks.append(entry)
+        _remember(self._workspaces.ensure_personal(caller.user), entry)
 
     async def unbookmark(self, caller: Caller, item: dict[str, Any]) -> None:
         """Forget a bookmark."""
@@ -193,6 +199,11 @@ class WorkspaceFunctions:
 
     def _own(self, caller: Caller) -> Workspace:
         return self._workspaces.require(caller.workspace)
+
+
+def _remember(home: Workspace, entry: dict[str, str]) -> None:
+    if entry not in home.bookmarks:
+        home.bookmarks.append(entry)
 
 
 def _read_bookmark(item: dict[str, Any]) -> dict[str, str]:

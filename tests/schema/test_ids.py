@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schema.errors import InvalidRequest
+from schema.errors import InvalidRequest, PermissionDenied
 from schema.ids import ServiceId, ServiceQuery, check_client_id, parse_registration_id
 
 PART = st.from_regex(r"[A-Za-z0-9_.|-]{1,20}", fullmatch=True)
@@ -56,8 +56,11 @@ def test_no_text_crashes_the_parser(text: str) -> None:
 def test_a_registration_names_its_own_workspace_and_client() -> None:
     assert parse_registration_id("w/c:s", "w", "c") == ServiceId("w", "c", "s")
     assert parse_registration_id("c:s", "w", "c") == ServiceId("w", "c", "s")
-    for text in ("v/c:s", "w/d:s", "s", "w/c:", "w/c:a:b", "w/c:a@b", None):
+    for text in ("s", "w/c:", "w/c:a:b", "w/c:a@b", None):
         with pytest.raises(InvalidRequest):
+            parse_registration_id(text, "w", "c")
+    for text in ("v/c:s", "w/d:s"):
+        with pytest.raises(PermissionDenied):
             parse_registration_id(text, "w", "c")
 
 

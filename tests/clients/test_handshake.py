@@ -185,7 +185,8 @@ async def test_a_token_is_for_its_workspace_only(gateway: Gateway, connect: Conn
     token = await one.generate_token()
     elsewhere = other.config.workspace
     assert await refusal_of(gateway, token=token, workspace=elsewhere) == (
-        f"{REFUSED}Permission denied for workspace: {elsewhere}",
+        f"{REFUSED}Current workspace encoded in the token ({one.config.workspace}) does not match "
+        f"the specified workspace ({elsewhere})",
         GOING_AWAY,
     )
 

@@ -1,6 +1,7 @@
-// Calls the sample functions and prints what came of it. Arguments: the server's URL, a service id.
-const [url, id] = process.argv.slice(2);
-const server = await hyphaWebsocketClient.connectToServer({ server_url: url });
+// Calls the sample functions and prints what came of it. Arguments: the server's URL, a service id,
+// a transport.
+const [url, id, transport] = process.argv.slice(2);
+const server = await hyphaWebsocketClient.connectToServer({ server_url: url, transport });
 const workspace = id.split("/")[0];
 const listed = await server.listServices({ workspace });
 const sample = await server.getService(id);

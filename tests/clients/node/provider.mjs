@@ -1,5 +1,6 @@
-// Offers the sample functions until its input ends. Argument: the server's URL.
-const server = await hyphaWebsocketClient.connectToServer({ server_url: process.argv[2] });
+// Offers the sample functions until its input ends. Arguments: the server's URL, a transport.
+const [url, transport] = process.argv.slice(2);
+const server = await hyphaWebsocketClient.connectToServer({ server_url: url, transport });
 
 let closed = false;
 

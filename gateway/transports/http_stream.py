@@ -103,7 +103,7 @@ class HttpStreamDoor:
                 "reconnection_token": query.get("reconnection_token"),
             }
         )
-        stream = Stream(send)
+        stream = Stream(request.scope, receive, send)
         try:
             session = await self._hub.open(hello, close=stream.request_end)
         except Unauthenticated as error:
@@ -118,7 +118,7 @@ class HttpStreamDoor:
         try:
             await stream.begin(self._hub.connection_info(session), _ANY_ORIGIN)
             self._hub.ready(session, stream.write)
-            await stream.serve(receive, session, self._settings.http_ping_seconds)
+            await stream.serve(session, self._settings.http_ping_seconds)
         finally:
             del self._streams[session]
             self._hub.closed(

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from gateway.routing.session import CLOSE_GOING_AWAY, ClientSession
 from gateway.transports.intake import Intake
+from gateway.transports.uvicorn_http import ABORT
 from gateway.wire.codec import pack
 
 logger = logging.getLogger(__name__)
@@ -63,7 +64,9 @@ class Stream:
     intake: Intake
     """Takes what the client of this stream sends; set once it is known who that is."""
 
-    def __init__(self, send: Any) -> None:
+    def __init__(self, scope: Any, receive: Any, send: Any) -> None:
+        self._abort = (scope.get("extensions") or {}).get(ABORT)
+        self._receive = receive
         self._send = send
         self._over = asyncio.Event()
         self._reason: str | None = None
@@ -89,10 +92,10 @@ class Stream:
         if self.client_gone:
             await asyncio.get_running_loop().create_future()
 
-    async def serve(self, receive: Any, session: ClientSession, ping_seconds: float) -> None:
+    async def serve(self, session: ClientSession, ping_seconds: float) -> None:
         """Keep the stream alive. Returns when the client has gone or the end was requested."""
         async with asyncio.TaskGroup() as group:
-            listening = group.create_task(self._listen(receive))
+            listening = group.create_task(self._listen())
             while not self._over.is_set():
                 try:
                     async with asyncio.timeout(ping_seconds):
@@ -102,8 +105,8 @@ class Stream:
                         session.outbox.put(_PING)
             listening.cancel()
 
-    async def _listen(self, receive: Any) -> None:
-        while (await receive())["type"] != "http.disconnect":
+    async def _listen(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
             pass  # a GET may have a body
         self.client_gone = True
         self._over.set()
@@ -126,3 +129,6 @@ class Stream:
                 await self._send({"type": "http.response.body", "body": b"", "more_body": False})
         except TimeoutError:
             logger.debug("stream_not_completed")
+            if self._abort is not None:
+                self._abort()
+                await self._listen()

@@ -2,6 +2,8 @@
 
 ASGI sends them as two messages and uvicorn writes each to the socket; for a small answer the second
 system call costs as much as the rest of sending it.
+
+It also offers the application what ASGI does not: to end a connection whose peer does not read.
 """
 
 from __future__ import annotations
@@ -10,6 +12,9 @@ import asyncio
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+ABORT: Final = "polyport.abort"
+"""Key in ``scope["extensions"]``: a function that ends the connection and drops what is unsent."""
 
 _HEAD: Final = b"HTTP/1."
 
@@ -61,6 +66,11 @@ class OneWriteHttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.transport = _HeadHolder(transport, self.loop)  # type: ignore[assignment]
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        extensions: dict[str, Any] = {ABORT: self.transport.abort}
+        self.scope["extensions"] = extensions
 
     def handle_websocket_upgrade(self) -> None:
         holder = self.transport

@@ -12,6 +12,7 @@ import msgpack
 import orjson
 from starlette.types import ASGIApp, Message
 
+from gateway.transports.uvicorn_http import ABORT
 from tests.http_proxy.asgi import PATIENCE, Exchange
 
 OMIT = object()
@@ -25,9 +26,14 @@ class Reply(NamedTuple):
 
 
 class Line(Exchange):
-    """A GET on a connection that, as uvicorn's, swallows what is written after it was lost."""
+    """A GET on a connection that, as the gateway's own server does, swallows what is written after
+    it was lost, and can be ended by the application."""
 
     lost = False
+
+    async def __aenter__(self) -> Self:
+        self.scope["extensions"] = {ABORT: self.disconnect}
+        return await super().__aenter__()
 
     async def _send(self, message: Message) -> None:
         if not self.reading.is_set():

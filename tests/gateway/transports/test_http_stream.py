@@ -444,6 +444,7 @@ class TestAClientThatReadsTooSlowly:
         peer.send(call(me.address), {"args": [1]})
         await me.line.finished()
         assert parts.router.get(me.address) is None
+        assert me.line.lost
 
 
 # Coming back and leaving

@@ -9,7 +9,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from gateway.transports.uvicorn_http import OneWriteHttpProtocol
+from gateway.transports.uvicorn_http import ABORT, OneWriteHttpProtocol
 
 
 class Socket(asyncio.Transport):
@@ -24,6 +24,9 @@ class Socket(asyncio.Transport):
         self.written.set()
 
     def close(self) -> None:
+        self.closed = True
+
+    def abort(self) -> None:
         self.closed = True
 
     def is_closing(self) -> bool:
@@ -94,3 +97,21 @@ async def test_nothing_is_lost_when_the_connection_closes_after_the_response(
     assert socket.closed is (connection == b"close")
     if protocol.timeout_keep_alive_task is not None:
         protocol.timeout_keep_alive_task.cancel()
+
+
+async def test_the_application_can_end_a_connection_whose_peer_does_not_read() -> None:
+    heard: asyncio.Queue[str] = asyncio.Queue()
+
+    async def giving_up(scope: Any, receive: Any, send: Any) -> None:
+        heard.put_nowait((await receive())["type"])
+        scope["extensions"][ABORT]()
+        heard.put_nowait((await receive())["type"])
+
+    protocol, socket = serve(giving_up)
+    protocol.data_received(REQUEST)
+    async with asyncio.timeout(5):
+        assert await heard.get() == "http.request"
+        assert socket.closed
+        protocol.connection_lost(None)
+        assert await heard.get() == "http.disconnect"
+    assert socket.writes == []

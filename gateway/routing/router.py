@@ -41,8 +41,8 @@ SERVER_TYPES: Final = frozenset(
         "services_registration_failed",
     }
 )
-"""Types that client libraries take as the server's word; no client may send them. On a stream of the
-HTTP transport control messages are binary, too: a relayed one would give its receiver another
+"""Types that client libraries take as the server's word; no client may send them. On a stream of
+the HTTP transport control messages are binary, too: a relayed one would give its receiver another
 manager, or a token to come back with that is none."""
 
 MAX_OPEN_CALLS: Final = 10_000

@@ -132,12 +132,10 @@ class ServiceFunctions:
         workspace "*" the public ones of all workspaces and the caller's own."""
         wanted = _read_query(query, caller.workspace)
         workspace = wanted.pop("workspace", caller.workspace)
-        if include_unlisted and workspace != caller.workspace:
-            raise PermissionDenied("Unlisted services can only be listed in the own workspace")
-        if wanted.get("visibility") == Visibility.UNLISTED.value and not include_unlisted:
-            raise PermissionDenied("Unlisted services are only listed with include_unlisted")
         if include_unlisted:
-            decide(caller, Action.READ_WORKSPACE, workspace).require()
+            _check_may_list_unlisted(caller, workspace)
+        elif wanted.get("visibility") == Visibility.UNLISTED.value:
+            raise PermissionDenied("Unlisted services are only listed with include_unlisted")
         if workspace == ANY_WORKSPACE:
             if wanted.get("visibility") not in (None, Visibility.PUBLIC.value):
                 raise PermissionDenied("Only public services can be listed in all workspaces")
@@ -271,6 +269,12 @@ def _read_text_query(text: str, workspace: str) -> dict[str, str]:
         if not _PATTERN.fullmatch(value):
             raise InvalidRequest(f"Invalid query: {text!r}")
     return wanted
+
+
+def _check_may_list_unlisted(caller: Caller, workspace: str) -> None:
+    if workspace != caller.workspace:
+        raise PermissionDenied("Unlisted services can only be listed in the own workspace")
+    decide(caller, Action.READ_WORKSPACE, workspace).require()
 
 
 def _matches(service: ServiceInfo, wanted: dict[str, str]) -> bool:

@@ -36,6 +36,13 @@ class Settings(BaseSettings):
         validation_alias=_named("public_base_url"),
         description="URL that clients reach the server under; default: host and port.",
     )
+    allow_origins: tuple[str, ...] = Field(
+        ("*",),
+        validation_alias=AliasChoices(
+            "POLYPORT_ALLOW_ORIGINS", "HYPHA_ALLOW_ORIGINS", "ALLOW_ORIGINS"
+        ),
+        description="Origins of pages that may read answers; * is any, but without cookies.",
+    )
     data_dir: Path | None = Field(
         None,
         validation_alias=_named("data_dir"),

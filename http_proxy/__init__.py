@@ -5,17 +5,27 @@ does not know how services are registered, who may call them or how a call trave
 requests into calls and results into responses.
 
 A request, followed: ``routes`` (URL table) → ``endpoint`` (method, caller, errors) → ``calls`` or
-``listing`` → ``arguments`` (in) and ``encoding`` (out), or ``streams`` for a generator.
+``listing`` → ``arguments`` (in) and ``encoding`` (out), or ``streams`` for a generator. The package
+``apps`` has web services, ``/{workspace}/apps/{service}/``.
 """
 
 from __future__ import annotations
 
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route
 
 from gateway.extensions import ExtensionContext
+from http_proxy.apps.routes import routes as app_routes
+from http_proxy.callers import Callers
+from http_proxy.cors import Origins
 from http_proxy.routes import routes
 
 
 def create(context: ExtensionContext) -> list[BaseRoute]:
     """The routes of the HTTP door."""
-    return routes(context.gateway, context.settings)
+    gateway, settings = context.gateway, context.settings
+    origins = Origins(settings.allow_origins)
+    calls = routes(gateway, settings)
+    for route in calls:
+        if isinstance(route, Route):
+            route.app = origins.applied_to(route.app)
+    return [*app_routes(gateway, settings, Callers(gateway), origins), *calls]

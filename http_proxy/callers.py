@@ -14,7 +14,8 @@ from http_proxy.request import Request
 from schema.errors import Unauthenticated
 from schema.identity import Caller
 
-_COOKIE = "access_token"
+COOKIE = "access_token"
+"""Cookie in which a browser keeps the token of its user."""
 
 
 class Callers:
@@ -78,7 +79,7 @@ def _from_basic(encoded: str) -> str:
 def _from_cookie(header: str) -> str | None:
     for part in header.split(";"):
         name, _, value = part.partition("=")
-        if name.strip() == _COOKIE:
+        if name.strip() == COOKIE:
             # A page that logs out leaves an empty cookie behind.
             return value.strip().strip('"') or None
     return None

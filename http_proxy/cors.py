@@ -1,16 +1,74 @@
-"""Cross-origin access (Fetch standard): any origin may call, none may use the browser's cookies.
+"""Cross-origin access (Fetch standard), decided in one place.
 
-The literal ``*`` without ``Access-Control-Allow-Credentials`` makes browsers withhold the answer
-of a request that carried the ``access_token`` cookie, so a foreign page cannot read with the
-visitor's identity; a token in the ``Authorization`` header works from anywhere.
+By default any origin may call, and none may use the browser's cookies: the literal ``*`` without
+``Access-Control-Allow-Credentials`` makes browsers withhold the answer of a request that carried
+the ``access_token`` cookie, so a foreign page cannot read with the visitor's identity; a token in
+the ``Authorization`` header works from anywhere. Origins that the operator lists are named in the
+answer and may use cookies; with a list, others are not admitted.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from http_proxy.replies import ANY_ORIGIN, BytesReply, Header
 
 _MAX_AGE = b"86400"
 """Seconds that a browser may remember a preflight; browsers cap it themselves."""
+_ALLOW_ORIGIN = ANY_ORIGIN[0]
+
+
+class Origins:
+    """The origins that may read answers; ``*`` among them stands for all, without cookies."""
+
+    def __init__(self, allowed: Sequence[str] = ("*",)) -> None:
+        self._any = "*" in allowed
+        self._listed = frozenset(origin.encode() for origin in allowed if origin != "*")
+
+    def headers(self, origin: bytes | None) -> list[Header]:
+        """What an answer says to a request from ``origin``."""
+        if not self._listed:
+            return [ANY_ORIGIN] if self._any else []
+        vary: Header = (b"vary", b"Origin")
+        if origin in self._listed:
+            assert origin is not None  # noqa: S101 - None is not listed
+            return [
+                (_ALLOW_ORIGIN, origin),
+                (b"access-control-allow-credentials", b"true"),
+                vary,
+            ]
+        return [ANY_ORIGIN, vary] if self._any else [vary]
+
+    def may_use_cookies(self, headers: Mapping[bytes, bytes]) -> bool:
+        """Whether a request is from the gateway's own origin or a listed one, or from no page."""
+        origin = headers.get(b"origin")
+        if origin is None or origin in self._listed:
+            return True
+        return urlsplit(origin.decode("latin-1")).netloc.encode() == headers.get(b"host")
+
+    def applied_to(self, app: ASGIApp) -> ASGIApp:
+        """An application whose answers admit the origins; they are written to admit any."""
+        return app if self._any and not self._listed else _Rewriting(app, self)
+
+
+class _Rewriting:
+    def __init__(self, app: ASGIApp, origins: Origins) -> None:
+        self._app = app
+        self._origins = origins
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        origin = dict(scope["headers"]).get(b"origin")
+
+        async def rewrite(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                kept = [pair for pair in message["headers"] if pair[0].lower() != _ALLOW_ORIGIN]
+                message["headers"] = kept + self._origins.headers(origin)
+            await send(message)
+
+        await self._app(scope, receive, rewrite)
 
 
 def preflight(methods: str, requested_headers: bytes | None) -> BytesReply:

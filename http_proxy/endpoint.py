@@ -16,6 +16,7 @@ from http_proxy.callers import Callers
 from http_proxy.cors import preflight
 from http_proxy.errors import MethodNotAllowed, defect, error_reply, is_defect
 from http_proxy.negotiation import negotiate
+from http_proxy.replies import BytesReply
 from http_proxy.request import ClientGone, Request
 from schema.errors import GatewayError
 from schema.identity import Caller
@@ -28,11 +29,12 @@ logger = logging.getLogger(__name__)
 class Endpoint:
     """One resource, as an ASGI application."""
 
-    def __init__(self, handler: Handler, callers: Callers, methods: Sequence[str]) -> None:
+    def __init__(self, handler: Handler, callers: Callers, methods: Sequence[str] | None) -> None:
+        """``methods`` that the resource has besides OPTIONS; None: the handler decides."""
         self._handler = handler
         self._callers = callers
-        self._methods = frozenset(methods)
-        self._allow = ", ".join((*methods, "OPTIONS"))
+        self._methods = frozenset(methods) if methods is not None else None
+        self._allow = ", ".join((*(methods or ()), "OPTIONS"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -43,7 +45,7 @@ class Endpoint:
 
     async def _reply(self, scope: Scope, receive: Receive) -> ASGIApp:
         try:
-            if scope["method"] not in self._methods:
+            if self._methods is not None and scope["method"] not in self._methods:
                 return self._other_method(scope)
             request = Request(scope, receive)
             caller = await self._callers.identify(request)
@@ -55,14 +57,19 @@ class Endpoint:
                 logger.exception(
                     "http_request_failed method=%s path=%r", scope["method"], scope["path"]
                 )
-            told = error if isinstance(error, GatewayError) else defect()
-            return error_reply(told, as_problem=_wants_problem(scope))
+            return failure_reply(error, scope)
 
     def _other_method(self, scope: Scope) -> ASGIApp:
         if scope["method"] != "OPTIONS":
             raise MethodNotAllowed(scope["method"], self._allow)
         requested = dict(scope["headers"]).get(b"access-control-request-headers")
         return preflight(self._allow, requested)
+
+
+def failure_reply(error: Exception, scope: Scope) -> BytesReply:
+    """The response for whatever went wrong; of a defect it tells nothing but that it is one."""
+    told = error if isinstance(error, GatewayError) else defect()
+    return error_reply(told, as_problem=_wants_problem(scope))
 
 
 def _wants_problem(scope: Scope) -> bool:

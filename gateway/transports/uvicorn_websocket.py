@@ -143,8 +143,6 @@ class RelayWebSocketProtocol(WebSocketsSansIOProtocol):
     async def send(self, message: Any) -> None:
         self.flush()  # what was written directly comes first
         await super().send(message)
-        if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
-            self.handshake_complete = True  # refused, but with all that belongs to it
         if self.close_sent:
             # For uvicorn a handshake that was answered with a status is not complete, and it would
             # log a refusal as a mistake of the application.

@@ -15,9 +15,11 @@ from starlette.types import ASGIApp
 from gateway.api import Gateway
 from http_proxy.arguments import MODE, Arguments, from_body, from_query, parse_query, unsupported
 from http_proxy.encoding import value_reply
+from http_proxy.fault import judged
 from http_proxy.negotiation import Media
 from http_proxy.request import Request
 from http_proxy.streams import is_stream, open_stream
+from schema.errors import ServiceError
 from schema.functions import FunctionInfo
 from schema.identity import Caller
 from schema.services import ServiceInfo
@@ -54,9 +56,12 @@ class Calls:
             if function is None and (resource := self._resources.get(request.function)):
                 return await resource(request, service)
             arguments = from_query(query, function)
-        value = await self._value(caller, service, request.function, arguments)
-        if is_stream(value):
-            return await open_stream(value, request)
+        try:
+            value = await self._value(caller, service, request.function, arguments)
+            if is_stream(value):
+                return await open_stream(value, request)
+        except ServiceError as error:
+            raise judged(error, function, arguments) from error
         return value_reply(value, request.formats)
 
     async def _posted(self, request: Request, function: FunctionInfo | None) -> Arguments:

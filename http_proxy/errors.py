@@ -62,6 +62,7 @@ REMOTE_STATUS = {
     "ValueError": 400,
     "TypeError": 400,
     "AssertionError": 400,
+    "ValidationError": 400,  # pydantic's, a ValueError: what hypha-rpc checks models with
     "KeyError": 404,
     "PermissionError": 403,
     "TimeoutError": 504,

@@ -89,6 +89,7 @@ def test_errors_of_the_door_itself() -> None:
         ("ValueError", 400),
         ("TypeError", 400),
         ("AssertionError", 400),
+        ("ValidationError", 400),
         ("KeyError", 404),
         ("PermissionError", 403),
         ("TimeoutError", 504),

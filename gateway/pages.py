@@ -21,7 +21,7 @@ _PAGE = """<!doctype html>
 <title>Polyport {version}</title>
 <style>
 :root {{ color-scheme: light dark; --line: #8884; --soft: #8881; }}
-body {{ font: 16px/1.55 system-ui, sans-serif; max-width: 46rem; margin: 3rem auto;
+body {{ font: 16px/1.55 system-ui, sans-serif; max-width: 50rem; margin: 3rem auto;
   padding: 0 1.2rem; }}
 h1 {{ margin: 0; font-size: 2rem; }} h2 {{ margin-top: 2rem; font-size: 1.1rem; }}
 .version {{ opacity: .7; }}
@@ -63,8 +63,9 @@ asyncio.run(main())</pre>
 <tr><td>HTTP</td><td><code>{url}/&lt;workspace&gt;/services/&lt;service&gt;/&lt;function&gt;</code></td></tr>
 <tr><td>MCP</td><td><code>{url}/&lt;workspace&gt;/mcp/&lt;service&gt;/mcp</code></td></tr>
 </table>
-<h2>State</h2>
-<p><a href="health/liveness">liveness</a> · <a href="health/readiness">readiness</a></p>
+<h2>This server</h2>
+<p><a href="api-docs">API documentation</a> · <a href="login">log in</a> ·
+<a href="health/liveness">liveness</a> · <a href="health/readiness">readiness</a></p>
 </body>
 </html>
 """

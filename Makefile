@@ -8,6 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --quiet
 NODE_TESTS := tests/clients/node
+TS_TESTS := tests/clients/typescript
 
 # Where the client tests find the previous generation of the MCP SDK.
 
@@ -21,7 +22,7 @@ help: ## Show this list
 run: $(VENV)/.installed ## Start the gateway on port 9527 with a sample service (HOST=, PORT=)
 	@$(BIN)/python examples/agents/run_sample.py --host $(HOST) --port $(PORT)
 
-test: check .venv-mcp1/.installed $(NODE_TESTS)/node_modules/.installed ## Run the checks and all tests
+test: check test-environments ## Run the checks and all tests
 	$(BIN)/python -m pytest
 
 check: $(VENV)/.installed-dev ## Lint, formatting, types and the dependency rules between modules
@@ -41,9 +42,11 @@ lock: .venv-lock/.installed ## Pin the newest dependencies that pyproject.toml a
 	$(LOCK) pyproject.toml requirements.in -o requirements.txt
 	$(LOCK) pyproject.toml requirements.in --all-extras -c requirements.txt -o requirements-dev.txt
 	$(LOCK) requirements-mcp1.in -o requirements-mcp1.txt
+	$(LOCK) requirements-openapi.in -o requirements-openapi.txt
 
 clean: ## Remove what make has made: environments, caches, builds
-	rm -rf .venv .venv-mcp1 .venv-lock $(NODE_TESTS)/node_modules build dist
+	rm -rf .venv .venv-mcp1 .venv-openapi .venv-lock build dist
+	rm -rf $(NODE_TESTS)/node_modules $(TS_TESTS)/node_modules
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -53,7 +56,11 @@ LOCK = .venv-lock/bin/uv pip compile --quiet --upgrade --universal --python-vers
 
 # Environments. Each is marked when it is complete and made anew from a changed list.
 
-$(BIN)/python .venv-mcp1/bin/python .venv-lock/bin/python:
+.PHONY: test-environments
+test-environments: .venv-mcp1/.installed .venv-openapi/.installed \
+  $(NODE_TESTS)/node_modules/.installed $(TS_TESTS)/node_modules/.installed
+
+$(BIN)/python .venv-mcp1/bin/python .venv-openapi/bin/python .venv-lock/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Polyport needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3" >&2; exit 1; }
 	$(PYTHON) -m venv $(@D:/bin=)
@@ -67,19 +74,20 @@ $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 	$(PIP) --require-hashes -r requirements-dev.txt
 	@touch $@
 
-.venv-mcp1/.installed: requirements-mcp1.txt | .venv-mcp1/bin/python
-	.venv-mcp1/bin/python -m pip --disable-pip-version-check install --quiet --quiet --require-hashes -r $<
+.venv-mcp1/.installed .venv-openapi/.installed: .venv-%/.installed: requirements-%.txt | .venv-%/bin/python
+	.venv-$*/bin/python -m pip --disable-pip-version-check install --quiet --quiet --require-hashes -r $<
 	@touch $@
 
 .venv-lock/.installed: | .venv-lock/bin/python
 	.venv-lock/bin/python -m pip --disable-pip-version-check install --quiet --quiet uv==0.13.8
 	@touch $@
 
-# The JavaScript client. Without Node.js its tests are skipped, and this says so.
-$(NODE_TESTS)/node_modules/.installed: $(NODE_TESTS)/package.json $(NODE_TESTS)/package-lock.json
+# The JavaScript and TypeScript clients. Without Node.js their tests are skipped, and this says so.
+$(NODE_TESTS)/node_modules/.installed $(TS_TESTS)/node_modules/.installed: \
+  %/node_modules/.installed: %/package.json %/package-lock.json
 	@if command -v npm >/dev/null 2>&1; then \
-		echo "npm ci ($(NODE_TESTS))"; \
-		npm ci --prefix $(NODE_TESTS) --no-audit --no-fund --loglevel=error && touch $@; \
+		echo "npm ci ($*)"; \
+		npm ci --prefix $* --no-audit --no-fund --loglevel=error && touch $@; \
 	else \
-		echo "The tests of the JavaScript client are skipped: they need Node.js with npm, which is not installed."; \
+		echo "The tests in $* are skipped: they need Node.js with npm, which is not installed."; \
 	fi

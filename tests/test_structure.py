@@ -149,7 +149,13 @@ def test_locks_agree_with_each_other() -> None:
 
 
 @pytest.mark.parametrize(
-    "lock", ["requirements.txt", "requirements-dev.txt", "requirements-mcp1.txt"]
+    "lock",
+    [
+        "requirements.txt",
+        "requirements-dev.txt",
+        "requirements-mcp1.txt",
+        "requirements-openapi.txt",
+    ],
 )
 def test_every_pin_has_hashes(lock: str) -> None:
     text = text_of(ROOT / lock)

@@ -86,13 +86,15 @@ def shared_schemas() -> Object:
 
 def shared_responses() -> Object:
     """The ``responses`` section of a document: a result, and every error."""
-    text = {"schema": {"type": "string"}}
+    # Of no type: for tools the content is either a text or, one by one, what is in it.
+    events = {"description": "Events, the data of each one item as JSON, and `[DONE]`."}
+    lines = {"description": "One item as JSON in each line."}
     content = {
         Media.JSON.value: {"schema": {}},
         Media.MSGPACK.value: {"schema": {}},
         Media.OCTETS.value: {"schema": {"type": "string", "format": "binary"}},
-        Media.EVENTS.value: text,
-        Media.NDJSON.value: text,
+        Media.EVENTS.value: {"schema": events},
+        Media.NDJSON.value: {"schema": lines},
     }
     errors = {_name(status): _error(status) for status in _statuses()}
     return {"Result": {"description": _RESULT, "content": content}, **errors}

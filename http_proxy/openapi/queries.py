@@ -38,6 +38,8 @@ def query_parameters(arguments: Schema, components: Components) -> Parameters | 
         parameter = {"name": name, "in": "query", "required": name in required, "schema": schema}
         if isinstance(description := schema.pop("description", None), str) and description:
             parameter["description"] = description
+        if isinstance(examples := schema.get("examples"), list) and examples:
+            parameter["example"] = examples[0]  # which pages fill in
         parameters.append(parameter)
     return parameters
 

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from websockets.utils import apply_mask
+try:  # in C, where the wheel of websockets has it
+    from websockets.speedups import apply_mask
+except ImportError:
+    from websockets.utils import apply_mask
 
 _WHOLE_BINARY: Final = 0x82
 _FINAL: Final = 0x80

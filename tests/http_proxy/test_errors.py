@@ -25,6 +25,7 @@ EXPECTED: dict[type[errors.GatewayError], int] = {
     errors.UnsupportedMediaType: 415,
     errors.PayloadTooLarge: 413,
     errors.Unauthenticated: 401,
+    errors.TokenRevoked: 401,
     errors.PermissionDenied: 403,
     errors.NotFound: 404,
     errors.WorkspaceNotFound: 404,

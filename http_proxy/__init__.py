@@ -6,7 +6,8 @@ requests into calls and results into responses.
 
 A request, followed: ``routes`` (URL table) → ``endpoint`` (method, caller, errors) → ``calls`` or
 ``listing`` → ``arguments`` (in) and ``encoding`` (out), or ``streams`` for a generator. The package
-``apps`` has web services, ``/{workspace}/apps/{service}/``.
+``apps`` has web services, ``/{workspace}/apps/{service}/``; the package ``openapi`` describes the
+rest, in documents and pages.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -16,6 +16,8 @@ _BODY_ONLY: Final = frozenset({413, 415})
 """What only a request with a body can be told."""
 _NO_OPERATION: Final = 405
 """The answer to methods that are no operations of a document."""
+
+_TOLD: Final = frozenset(kind.__module__ for kind in STATUS)
 
 _RESULT: Final = (
     "What the function returns, in the format that `Accept` asks for: JSON, msgpack, or bytes as "
@@ -136,7 +138,9 @@ def _error(status: int) -> Object:
     return answer
 
 
-def _kinds(kind: type[GatewayError]) -> Iterable[type[GatewayError]]:
-    yield kind
+def _kinds(kind: type[GatewayError]) -> Iterator[type[GatewayError]]:
+    """The errors that callers are told. Other modules have some that never leave them."""
+    if kind.__module__ in _TOLD:
+        yield kind
     for narrower in kind.__subclasses__():
         yield from _kinds(narrower)

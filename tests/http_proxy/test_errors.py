@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import orjson
 import pytest
@@ -14,6 +16,7 @@ from http_proxy.errors import (
     describe,
     error_reply,
     status_of,
+    status_of_type,
 )
 from schema import errors
 
@@ -159,3 +162,12 @@ def test_an_error_whose_text_is_not_valid_unicode_is_still_told() -> None:
     reply = error_reply(error)
     assert reply.status == 400
     assert rb"ValueError: bad \ud800" in reply.body
+
+
+def test_the_documentation_has_the_same_table() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "http.md").read_text("utf-8")
+    rows = re.findall(r"^\| (\d{3}) \| (.+?) \|", page, re.MULTILINE)
+    told = {code: int(status) for status, codes in rows for code in re.findall(r"\w+", codes)}
+    modules = {kind.__module__ for kind in STATUS}
+    kinds = [kind for kind in all_errors(errors.GatewayError) if kind.__module__ in modules]
+    assert told == {kind.code: status_of_type(kind) for kind in kinds}

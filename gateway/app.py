@@ -20,9 +20,11 @@ from gateway.auth.login.page import login_page
 from gateway.auth.login.pending import PendingLogins
 from gateway.auth.login.providers import GuestProvider, LoginProvider, TokenProvider
 from gateway.auth.tokens import TokenIssuer
+from gateway.base_path import BasePath
 from gateway.core import GatewayCore
 from gateway.extensions import ExtensionContext, load_routes
 from gateway.hub import Hub
+from gateway.mounts import static_routes
 from gateway.observability import configure_logging
 from gateway.pages import Pages
 from gateway.registry.apps import NoApps
@@ -35,6 +37,7 @@ from gateway.rpc.endpoint import Endpoint
 from gateway.rpc.local import LocalServices
 from gateway.settings import Settings
 from gateway.shutdown import drain_on_signal
+from gateway.startup import Startup
 from gateway.transports.http_stream import HttpStreamDoor
 from gateway.transports.websocket import WebSocketDoor
 from gateway.workspaces.client_functions import ClientFunctions
@@ -64,7 +67,8 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
     """Make all parts and the gateway's own routes. No I/O but for the signing key and
     the login page."""
     key = signing_key(settings)
-    tokens = TokenIssuer(key)
+    root = settings.root_token
+    tokens = TokenIssuer(key, root_token=root.get_secret_value() if root else None)
     workspaces = Workspaces()
     registry = Registry()
     router = Router(manager_id(key), max_relay_bytes=settings.max_relay_bytes)
@@ -149,7 +153,10 @@ def create_app(settings: Settings) -> FastAPI:
     configure_logging(settings.log_level)
     parts, routes = build(settings)
 
+    startup = Startup(settings, parts.tokens)
+
     async def stop() -> None:
+        await startup.close()
         parts.logins.close()
         await parts.hub.drain()
 
@@ -167,8 +174,12 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.parts = parts
+    app.state.startup = startup
     context = ExtensionContext(gateway=parts.gateway, settings=settings)
+    if settings.base_path != "/":
+        app.add_middleware(BasePath, path=settings.base_path)
     app.router.routes.extend(routes)
+    app.router.routes.extend(static_routes(settings.static_mounts))
     app.router.routes.extend(load_routes(settings.extensions, context))
     return app
 

@@ -1,22 +1,18 @@
-"""The command ``polyport``: arguments to settings, then run."""
+"""The command ``polyport``: which words start what. The commands are in ``gateway.commands``."""
 
 from __future__ import annotations
 
-import gc
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-import uvicorn
-from pydantic import ValidationError
 
 from gateway import __version__
-from gateway.app import create_app
+from gateway.commands.checking import check
+from gateway.commands.options import SettingsCommand, with_settings
+from gateway.commands.services import call, describe, list_services, openapi, token
 from gateway.settings import Settings
-from gateway.transports.uvicorn_http import OneWriteHttpProtocol
-from gateway.transports.uvicorn_websocket import RelayWebSocketProtocol
 
 app = typer.Typer(
     name="polyport", add_completion=True, no_args_is_help=True, pretty_exceptions_enable=False
@@ -38,85 +34,23 @@ def polyport(
     """One service gateway with three doors: websocket RPC, HTTP and MCP."""
 
 
-@app.command()
-def serve(
-    host: Annotated[str | None, typer.Option(help="Bind address (127.0.0.1).")] = None,
-    port: Annotated[int | None, typer.Option(help="Port (9527); 0 picks a free one.")] = None,
-    public_base_url: Annotated[
-        str | None, typer.Option(help="URL that clients reach this server under.")
-    ] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Directory for what must survive a restart.")
-    ] = None,
-    ephemeral: Annotated[
-        bool | None, typer.Option("--ephemeral", help="Keep nothing on disk.")
-    ] = None,
-    log_level: Annotated[str | None, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = None,
-) -> None:
+def _serve(settings: Settings) -> int:
     """Start the gateway."""
-    given: dict[str, Any] = {
-        "host": host,
-        "port": port,
-        "public_base_url": public_base_url,
-        "data_dir": data_dir,
-        "ephemeral": ephemeral,
-        "log_level": log_level,
-    }
-    try:
-        settings = Settings(**{name: value for name, value in given.items() if value is not None})
-    except ValidationError as error:
-        for problem in error.errors(include_url=False, include_input=False):
-            name = ".".join(str(part) for part in problem["loc"])
-            typer.echo(f"Setting {name}: {problem['msg']}", err=True)
-        raise typer.Exit(2) from None
-    raise typer.Exit(run(settings))
+    # The other commands need neither the server nor the time that its parts take to load.
+    from gateway.commands.serving import run  # noqa: PLC0415
+
+    return run(settings)
 
 
-class _Server(uvicorn.Server):
-    """uvicorn's server, which says so once it takes requests."""
+_JSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
-    def __init__(self, config: uvicorn.Config, url: str) -> None:
-        super().__init__(config)
-        self._url = url
-
-    async def startup(self, sockets: Any = None) -> None:
-        await super().startup(sockets)
-        # What exists by now lives as long as the process, and a relay makes little cyclic
-        # garbage: the collector need not walk over the former, nor look often for the latter.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(20_000, 20, 50)
-        if self.started:
-            print(f"Polyport {__version__} ready at {self._url}", flush=True)  # noqa: T201
-
-
-def run(settings: Settings) -> int:
-    """Serve until a signal. Returns the exit code."""
-    config = uvicorn.Config(
-        app="",
-        host=settings.host,
-        port=settings.port,
-        loop="auto",
-        http=OneWriteHttpProtocol,
-        ws=RelayWebSocketProtocol,
-        ws_max_size=settings.max_frame_bytes,
-        ws_per_message_deflate=False,
-        timeout_keep_alive=300,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=5,
-    )
-    try:
-        listener = config.bind_socket()
-    except SystemExit:
-        typer.echo(f"Cannot listen on {settings.host}, port {settings.port}: see above", err=True)
-        return 1
-    settings = settings.model_copy(update={"port": listener.getsockname()[1]})
-    config.app = create_app(settings)
-    server = _Server(config, settings.local_base_url)
-    server.run(sockets=[listener])
-    return 0 if server.started else 3
+app.command("serve", cls=SettingsCommand)(with_settings(_serve))
+app.command("check-config", cls=SettingsCommand)(with_settings(check, as_json=_JSON))
+app.command("services")(list_services)
+app.command("describe")(describe)
+app.command("call")(call)
+app.command("openapi")(openapi)
+app.command("token")(token)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -17,6 +17,12 @@ def configure_logging(level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(number)
+
+
+def silence_client_library() -> None:
+    """For the time when the gateway disconnects its own clients: to their library, which sets its
+    levels itself, every goodbye is a warning."""
+    logging.getLogger("RPC").disabled = True
     for name in _WEB_SERVER:
         logging.getLogger(name).addFilter(hide_queries)
 

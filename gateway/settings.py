@@ -6,14 +6,53 @@ Every setting can be given as ``POLYPORT_<NAME>`` or, for deployments that move 
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
+from typing import Annotated, Any, Final
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MIB = 1024 * 1024
 ANY_ADDRESS = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not bound to
+
+
+MIN_ROOT_TOKEN: Final = 32
+"""Characters of a root token: too many to guess."""
+
+RESERVED_MOUNTS: Final = frozenset(
+    {
+        "api-docs",
+        "apps",
+        "assets",
+        "health",
+        "login",
+        "metrics",
+        "openapi.json",
+        "public",
+        "rpc",
+        "ws",
+    }
+)
+"""First parts of paths that the gateway itself answers."""
+
+
+def _words(value: Any) -> Any:
+    """A list in the environment is words between spaces; a JSON array also works."""
+    if isinstance(value, str):
+        return json.loads(value) if value.lstrip().startswith("[") else value.split()
+    return value
+
+
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 
 
 def _named(name: str) -> AliasChoices:
@@ -36,7 +75,12 @@ class Settings(BaseSettings):
         validation_alias=_named("public_base_url"),
         description="URL that clients reach the server under; default: host and port.",
     )
-    allow_origins: tuple[str, ...] = Field(
+    base_path: str = Field(
+        "/",
+        validation_alias=_named("base_path"),
+        description="Path in front of all of the server's; what is not below it is not found.",
+    )
+    allow_origins: Words = Field(
         ("*",),
         validation_alias=AliasChoices(
             "POLYPORT_ALLOW_ORIGINS", "HYPHA_ALLOW_ORIGINS", "ALLOW_ORIGINS"
@@ -56,7 +100,22 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("POLYPORT_JWT_SECRET", "HYPHA_JWT_SECRET", "JWT_SECRET"),
         description="Key that signs tokens; default: made once, in the data directory.",
     )
-    extensions: tuple[str, ...] = Field(
+    root_token: SecretStr | None = Field(
+        None,
+        validation_alias=_named("root_token"),
+        description="A token with every right, 32 characters or more; default: there is none.",
+    )
+    static_mounts: Words = Field(
+        (),
+        validation_alias=_named("static_mounts"),
+        description="Directories of files to serve, each as /path:directory.",
+    )
+    startup_functions: Words = Field(
+        (),
+        validation_alias=_named("startup_functions"),
+        description="Functions to call at the start, each as file.py:function or module:function.",
+    )
+    extensions: Words = Field(
         ("mcp_bridge", "http_proxy"),
         validation_alias=_named("extensions"),
         description="Modules that add routes, in order.",
@@ -197,6 +256,50 @@ class Settings(BaseSettings):
         description="At shutdown, how long calls in flight may take to finish.",
     )
 
+    @field_validator("allow_origins")
+    @classmethod
+    def _split_commas(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        origins = [part.strip().rstrip("/") for word in value for part in word.split(",")]
+        return tuple(origin for origin in origins if origin)
+
+    @field_validator("base_path")
+    @classmethod
+    def _check_base_path(cls, value: str) -> str:
+        path = "/" + value.strip("/")
+        if any(part in ("", ".", "..") for part in path.split("/")[1:]) and path != "/":
+            raise ValueError(f"{value!r} is not a path")
+        return path
+
+    @field_validator("root_token")
+    @classmethod
+    def _check_root_token(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < MIN_ROOT_TOKEN:
+            raise ValueError(f"It needs {MIN_ROOT_TOKEN} characters or more")
+        return value
+
+    @field_validator("static_mounts")
+    @classmethod
+    def _check_mounts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for mount in value:
+            path, _, directory = mount.partition(":")
+            name = path.strip("/")
+            if not path.startswith("/") or not name or "/" in name or not directory:
+                raise ValueError(f"{mount!r} is not of the form /path:directory")
+            if name in RESERVED_MOUNTS:
+                raise ValueError(f"The path /{name} belongs to the gateway")
+            if not Path(directory).is_dir():
+                raise ValueError(f"There is no directory {directory!r}")
+        return value
+
+    @field_validator("startup_functions")
+    @classmethod
+    def _check_startup_functions(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            source, _, name = text.rpartition(":")
+            if not source or not name.isidentifier():
+                raise ValueError(f"{text!r} is not of the form file.py:function or module:function")
+        return value
+
     @field_validator("public_base_url")
     @classmethod
     def _strip_slash(cls, value: str | None) -> str | None:
@@ -221,4 +324,25 @@ class Settings(BaseSettings):
     def local_base_url(self) -> str:
         """The URL that processes on this machine reach the server under."""
         host = "127.0.0.1" if self.host in ANY_ADDRESS else self.host
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+        prefix = "" if self.base_path == "/" else self.base_path
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}{prefix}"
+
+
+def mistakes(error: ValidationError) -> list[str]:
+    """What is wrong with the settings, one sentence each, without the values of secrets."""
+    found = []
+    for problem in error.errors(include_url=False, include_input=False):
+        name = str(problem["loc"][0]) if problem["loc"] else ""
+        option = _OPTIONS.get(name, name)
+        found.append(f"{option}: {problem['msg'].removeprefix('Value error, ')}.")
+    return found
+
+
+_OPTIONS = {
+    alias: name
+    for name, field in Settings.model_fields.items()
+    if isinstance(field.validation_alias, AliasChoices)
+    for alias in field.validation_alias.choices
+    if isinstance(alias, str)
+}
+"""Names of settings by those of their environment variables."""

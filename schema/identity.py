@@ -109,6 +109,10 @@ class User:
         }
 
 
+ROOT_USER = User("root", roles=("admin",), scope=Scope({ANY_WORKSPACE: Permission.ADMIN}))
+"""The operator of the gateway, and the gateway itself where it calls services."""
+
+
 @dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
 class Caller:
     """Who asks, and from which workspace; set by the server, never by the request.

@@ -30,13 +30,12 @@ from schema.errors import (
     InvalidMessage,
     ProviderGone,
 )
-from schema.identity import Caller, Permission, Scope, User
+from schema.identity import ROOT_USER, Caller
 from schema.values import GENERATOR, rtype
 
 logger = logging.getLogger(__name__)
 
 SERVICES_PREFIX: Final = "services."
-ROOT_USER: Final = User("root", roles=("admin",), scope=Scope({"*": Permission.ADMIN}))
 
 MAX_HEARTBEAT_SECONDS: Final = 5.0
 """Longest interval at which a provider is asked to show that it works on a call."""

@@ -1,0 +1,42 @@
+"""A server that is not at the root of its host: the path in front of all of its own.
+
+Routes know nothing of it. It is taken off before they are asked, and put in front again by the one
+setting from which every URL is made.
+"""
+
+from __future__ import annotations
+
+from starlette.responses import JSONResponse, RedirectResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+
+class BasePath:
+    """An ASGI application that is found below ``path`` only."""
+
+    def __init__(self, app: ASGIApp, path: str) -> None:
+        self._app = app
+        self._path = path
+        self._raw_path = path.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        path: str = scope["path"]
+        if path.startswith(f"{self._path}/"):
+            raw = scope.get("raw_path") or path.encode()
+            inner = {
+                **scope,
+                "path": path[len(self._path) :],
+                "raw_path": raw.removeprefix(self._raw_path),
+            }
+            await self._app(inner, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1000})
+        elif path == self._path:
+            await RedirectResponse(f".{self._path[self._path.rindex('/') :]}/")(
+                scope, receive, send
+            )
+        else:
+            body = {"success": False, "code": "not_found", "detail": f"Not below {self._path}/"}
+            await JSONResponse(body, status_code=404)(scope, receive, send)

@@ -1,0 +1,186 @@
+"""The commands that use a gateway: what it offers, how a function is described, what it returns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from gateway.commands.client import Client
+
+Server = Annotated[
+    str, typer.Option("--server", envvar="POLYPORT_SERVER", help="URL of the gateway.")
+]
+Token = Annotated[
+    str | None, typer.Option("--token", envvar="POLYPORT_TOKEN", help="Token to identify with.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Service = Annotated[str, typer.Argument(metavar="WORKSPACE/SERVICE", help="Id of the service.")]
+LOCAL = "http://127.0.0.1:9527"
+INTERRUPTED = 130
+"""Exit code of a program that Ctrl-C ended (128 + SIGINT)."""
+
+
+def list_services(
+    workspace: Annotated[str, typer.Argument(help="Workspace to look into.")] = "public",
+    server: Server = LOCAL,
+    token: Token = None,
+    as_json: Json = False,
+) -> None:
+    """List the services of a workspace."""
+    with _connected(server, token) as client:
+        found = client.get(workspace, "services")
+    if as_json:
+        _print_json(found)
+        return
+    rows = [(s["id"], s["name"], s["type"], s["config"]["visibility"]) for s in found]
+    _print_table(("id", "name", "type", "visibility"), rows)
+
+
+def describe(
+    service: Service, server: Server = LOCAL, token: Token = None, as_json: Json = False
+) -> None:
+    """Show what a service is and which functions it has."""
+    workspace, name = _parts(service)
+    with _connected(server, token) as client:
+        info = client.get(workspace, "services", name)
+    if as_json:
+        _print_json(info)
+        return
+    typer.echo(f"{info['id']}  ({info['type']}, {info['config']['visibility']})")
+    for text in (info["name"], info.get("description")):
+        if text:
+            typer.echo(text)
+    _print_table(("function", "description"), list(_functions(info.get("service_schema"))))
+
+
+def call(
+    service: Service,
+    function: Annotated[str, typer.Argument(help="Function, with dots for a nested one.")],
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="NAME=VALUE...", help="Arguments; a value is JSON, or else text."),
+    ] = None,
+    server: Server = LOCAL,
+    token: Token = None,
+    timeout: Annotated[
+        float | None, typer.Option(help="Seconds to wait for an answer; default: no limit.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Call a function and print its result; the items of a stream as they come."""
+    workspace, name = _parts(service)
+    given = dict(_argument(text) for text in arguments or [])
+    path = (workspace, "services", name, function)
+    with _connected(server, token) as client:
+        for value in client.request("POST", path, json_body=given, wait_seconds=timeout):
+            is_text = isinstance(value, str) and not as_json
+            typer.echo(value if is_text else json.dumps(value, ensure_ascii=False))
+
+
+def openapi(
+    service: Annotated[
+        str, typer.Argument(metavar="WORKSPACE[/SERVICE]", help="A workspace, or one service.")
+    ],
+    server: Server = LOCAL,
+    token: Token = None,
+    as_json: Json = False,
+) -> None:
+    """Print the OpenAPI document of a workspace or a service. It is JSON in any case."""
+    workspace, _, name = service.partition("/")
+    path = (workspace, "services", name) if name else (workspace,)
+    with _connected(server, token) as client:
+        _print_json(client.get(*path, "openapi.json"))
+
+
+def token(
+    workspace: Annotated[str, typer.Argument(help="Workspace that the token is for.")],
+    permission: Annotated[str, typer.Option(help="read, read_write or admin.")] = "read_write",
+    expires_in: Annotated[float, typer.Option(help="Life in seconds.")] = 3600.0,
+    client_id: Annotated[str | None, typer.Option(help="Bind it to this client.")] = None,
+    server: Server = LOCAL,
+    token: Token = None,
+    as_json: Json = False,
+) -> None:
+    """Make a token for a workspace that you administrate."""
+    config: dict[str, Any] = {
+        "workspace": workspace,
+        "permission": permission,
+        "expires_in": expires_in,
+    }
+    if client_id is not None:
+        config["client_id"] = client_id
+    path = (workspace, "services", "ws", "generate_token")
+    with _connected(server, token) as client:
+        made = next(iter(client.request("POST", path, json_body={"config": config})))
+    typer.echo(json.dumps({"token": made}) if as_json else made)
+
+
+@contextmanager
+def _connected(server: str, token: str | None) -> Iterator[Client]:
+    """A client; what goes wrong with it is one line and an exit code."""
+    # `polyport serve` should not wait for an HTTP client to load.
+    from gateway.commands.client import Client, Failed  # noqa: PLC0415
+
+    try:
+        yield Client(server, token)
+    except Failed as error:
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _parts(service: str) -> tuple[str, str]:
+    workspace, _, name = service.partition("/")
+    if not workspace or not name:
+        typer.echo(f"Error: {service!r} is not of the form WORKSPACE/SERVICE", err=True)
+        raise typer.Exit(2)
+    return workspace, name
+
+
+def _argument(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        typer.echo(f"Error: {text!r} is not of the form NAME=VALUE", err=True)
+        raise typer.Exit(2)
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def _functions(node: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    if not isinstance(node, dict):
+        return
+    for key, child in node.items():
+        path = f"{prefix}{key}"
+        if isinstance(child, dict) and child.get("type") == "function":
+            declared = child.get("function") or {}
+            names = ", ".join((declared.get("parameters") or {}).get("properties") or {})
+            text = str(declared.get("description") or "").partition("\n")[0]
+            yield f"{path}({names})", text
+        else:
+            yield from _functions(child, f"{path}.")
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _print_table(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    # rich is slow to load, and nothing else needs it.
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for title in titles:
+        table.add_column(title, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(str(cell)) for cell in row))
+    Console().print(table)

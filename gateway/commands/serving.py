@@ -1,0 +1,78 @@
+"""``polyport serve``: the gateway under uvicorn, until a signal."""
+
+from __future__ import annotations
+
+import gc
+from typing import Any
+
+import typer
+import uvicorn
+
+from gateway import __version__
+from gateway.app import create_app
+from gateway.settings import Settings
+from gateway.startup import Startup, StartupFailed
+from gateway.transports.uvicorn_http import OneWriteHttpProtocol
+from gateway.transports.uvicorn_websocket import RelayWebSocketProtocol
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which says so once it takes requests and the startup functions have run."""
+
+    def __init__(self, config: uvicorn.Config, startup: Startup, url: str) -> None:
+        super().__init__(config)
+        self._startup = startup
+        self._url = url
+        self.has_failed = False
+
+    async def startup(self, sockets: Any = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            await self._run_startup_functions()
+        # What exists by now lives as long as the process, and a relay makes little cyclic
+        # garbage: the collector need not walk over the former, nor look often for the latter.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(20_000, 20, 50)
+        if self.started and not self.has_failed:
+            print(f"Polyport {__version__} ready at {self._url}", flush=True)  # noqa: T201
+
+    async def _run_startup_functions(self) -> None:
+        try:
+            await self._startup.run()
+        except StartupFailed as error:
+            typer.echo(str(error), err=True)
+            self.has_failed = True
+            self.should_exit = True
+
+
+def run(settings: Settings) -> int:
+    """Start the gateway."""
+    config = uvicorn.Config(
+        app="",
+        host=settings.host,
+        port=settings.port,
+        loop="auto",
+        http=OneWriteHttpProtocol,
+        ws=RelayWebSocketProtocol,
+        ws_max_size=settings.max_frame_bytes,
+        ws_per_message_deflate=False,
+        timeout_keep_alive=300,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=5,
+    )
+    try:
+        listener = config.bind_socket()
+    except SystemExit:
+        typer.echo(f"Cannot listen on {settings.host}, port {settings.port}: see above", err=True)
+        return 1
+    settings = settings.model_copy(update={"port": listener.getsockname()[1]})
+    app = create_app(settings)
+    config.app = app
+    server = _Server(config, app.state.startup, settings.local_base_url)
+    server.run(sockets=[listener])
+    if server.has_failed:
+        return 1
+    return 0 if server.started else 3

@@ -188,6 +188,7 @@ def test_the_wheel_has_the_four_packages_and_nothing_else(wheel: Path) -> None:
     tops = {name.split("/")[0] for name in names}
     assert tops == {*PACKAGES, f"polyport-{gateway.__version__}.dist-info"}
     assert "gateway/auth/login/page.html" in names
+    assert "http_proxy/openapi/assets/page.js" in names
 
 
 def test_the_wheel_runs_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:

@@ -36,17 +36,17 @@ def service_document(service: ServiceInfo, server: str) -> Document:
     """The functions of one service, as paths below its own URL."""
     components = Components(shared_schemas())
     tag = cleaned(service.name)
-    items = Operations(components).items(
-        service.functions.values(), prefix="", id_prefix="", tag=tag
-    )
+    operations = Operations(components)
+    items = operations.items(service.functions.values(), prefix="", id_prefix="", tag=tag)
+    paths = dict(items)
     docs = service.docs if isinstance(service.docs, str) else None
     version = service.config.get("version")
     return _document(
-        _info(tag, version, service.description, docs),
+        _info(tag, version, service.description, docs, _left_out(operations)),
         server=server,
         tags=[_tag(tag, service)],
         security=_security(service),
-        paths=dict(items),
+        paths=paths,
         components=components,
     )
 
@@ -72,6 +72,7 @@ def workspace_document(workspace: str, services: Sequence[ServiceInfo], server: 
             f"Services of {workspace}",
             None,
             f"The services of the workspace `{workspace}` that you may see.",
+            _left_out(operations),
         ),
         server=server,
         tags=tags,
@@ -96,6 +97,11 @@ def addressed(services: Sequence[ServiceInfo]) -> list[tuple[str, ServiceInfo]]:
         )
         for s in services
     ]
+
+
+def _left_out(operations: Operations) -> str | None:
+    number = max(0, -operations.left)
+    return f"{number} more functions are not described here." if number else None
 
 
 def _info(title: str, version: object, *about: str | None) -> Document:

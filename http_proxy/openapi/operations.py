@@ -16,7 +16,11 @@ from http_proxy.openapi.schemas import Undescribable, prepared
 from schema.functions import FunctionInfo
 from schema.parameters import Schema
 
-MAX_DESCRIPTION: Final = 8_000
+MAX_FUNCTIONS: Final = 2_000
+"""In a document. One is described in a hundred times the bytes that it may have been registered
+with, and what nobody can read need not be made."""
+
+MAX_DESCRIPTION: Final = 4_000
 MAX_SCHEMA_BYTES: Final = 4 * 1024 * 1024
 """Of all functions in a document together; those beyond are documented without their arguments."""
 
@@ -33,18 +37,22 @@ class Operations:
         self._components = components
         self._ids = Names()
         self._room = MAX_SCHEMA_BYTES
+        self.left = MAX_FUNCTIONS
+        """How many more functions can be described; negative by those that were not."""
 
     def items(
         self, functions: Iterable[FunctionInfo], *, prefix: str, id_prefix: str, tag: str
     ) -> Iterator[tuple[str, Item]]:
         """Path and item of each function. ``prefix`` stands before its path, ``id_prefix`` before
         the operation ids."""
-        made = [
-            (f"{prefix}/{quote(cleaned(f.path), safe='')}", f.path, self._item(f, id_prefix, tag))
-            for f in functions
-            # A slash in a URL is a dot in the path of a function.
-            if f.path and "/" not in f.path
-        ]
+        made: list[tuple[str, str, Item]] = []
+        for function in functions:
+            if not function.path or "/" in function.path:
+                continue  # a slash in a URL is a dot in the path of a function
+            self.left -= 1
+            if self.left >= 0:
+                path = f"{prefix}/{quote(cleaned(function.path), safe='')}"
+                made.append((path, function.path, self._item(function, id_prefix, tag)))
         for path, name, item in made:
             # After all POSTs, so that a function called get_x keeps its name.
             if "get" in item:

@@ -184,3 +184,10 @@ async def test_schemas_together_have_a_limit(client: httpx.AsyncClient, offer: O
     offer({f"f{i}": long for i in range(25)})
     paths = (await document(client))["paths"]
     assert sum("get" in item for item in paths.values()) == 20
+
+
+async def test_functions_have_a_limit(client: httpx.AsyncClient, offer: Offer) -> None:
+    offer({f"f{i}": of({}) for i in range(2003)})
+    made = (await client.get("/ws-lab/services/typed/openapi.json")).json()
+    assert len(made["paths"]) == 2000
+    assert "3 more functions are not described here.\n\n" in made["info"]["description"]

@@ -243,10 +243,10 @@ class Settings(BaseSettings):
         ),
         description="Messages that one connection may send per second, on average.",
     )
-    max_message_burst: float = Field(
+    max_burst_messages: float = Field(
         20_000.0,
         gt=0,
-        validation_alias=AliasChoices("POLYPORT_MAX_MESSAGE_BURST", "HYPHA_WS_MSG_BURST_LIMIT"),
+        validation_alias=AliasChoices("POLYPORT_MAX_BURST_MESSAGES", "HYPHA_WS_MSG_BURST_LIMIT"),
         description="Messages that one connection may send at once.",
     )
     drain_seconds: float = Field(

@@ -47,7 +47,7 @@ class Intake:
         self._clock = clock
         self._bad_frames = 0
         self._per_second = settings.max_messages_per_second
-        self._burst = self._allowance = settings.max_message_burst
+        self._burst = self._allowance = settings.max_burst_messages
         self.heard_at = self._filled_at = clock()
 
     def take(self, frame: bytes) -> GatewayError | None:

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from tests.behaviour.wire import Join
+from tests.behaviour.joining import Join
 from tests.clients.conftest import connect, http, node, pytest_itemcollected
 from tests.clients.gateways import Gateway, started
 

@@ -25,15 +25,23 @@ class InProcess:
     def __init__(self, parts: Parts, url: str) -> None:
         self.parts = parts
         self.url = url
-        self.websocket_url = url.replace("http://", "ws://") + "/ws"
+
+    @property
+    def websocket_url(self) -> str:
+        return self.url.replace("http://", "ws://") + "/ws"
 
     def sizes(self) -> dict[str, int]:
         """How much is kept, by what keeps it."""
         parts = self.parts
-        endpoint = parts.router.endpoint
-        owners: list[object] = [parts.router, parts.registry, parts.hub, parts.router._long_messages, endpoint]
-    assert isinstance(parts.gateway, GatewayCore)
-    owners.append(parts.gateway._directory)
+        assert isinstance(parts.gateway, GatewayCore)
+        owners: list[object] = [
+            parts.router,
+            parts.router.endpoint,
+            parts.router._long_messages,
+            parts.registry,
+            parts.hub,
+            parts.gateway._directory,
+        ]
         return {
             f"{type(owner).__name__}.{name}": sum(map(_depth, value.values()))
             for owner in owners

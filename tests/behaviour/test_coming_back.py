@@ -16,7 +16,8 @@ from hypha_rpc import connect_to_server
 
 from gateway.settings import Settings
 from tests.behaviour.in_process import InProcess, in_process
-from tests.behaviour.wire import Client, WebSocketClient, over_websocket
+from tests.behaviour.joining import over_websocket
+from tests.behaviour.wire import Client, WebSocketClient
 from tests.clients.conftest import NODE
 from tests.clients.gateways import Gateway, started
 from tests.clients.programs import running
@@ -117,8 +118,7 @@ async def test_clients_that_break_off_again_and_again_leave_no_trace(
     ):
         providers = (python, javascript)
         services = [await caller.get_service(p.id) for p in providers]
-        for provider in providers:
-            await until(lambda p=provider: len(registry.of_client(p.address)) == 2)
+        await until(lambda: all(len(registry.of_client(p.address)) == 2 for p in providers))
         before = gateway_here.sizes()
         away = 0.0
         for _ in range(CYCLES):

@@ -13,8 +13,9 @@ import pytest
 from websockets.asyncio.client import connect as open_websocket
 
 from schema.identity import Permission, Scope
+from tests.behaviour.joining import Join
 from tests.behaviour.test_workspaces import token_of
-from tests.behaviour.wire import Join, WebSocketClient
+from tests.behaviour.wire import WebSocketClient
 from tests.clients.gateways import Gateway
 from tests.clients.raw import admitted, opened
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.behaviour.wire import Client, Join, Rejected
+from tests.behaviour.joining import Join
+from tests.behaviour.wire import Client, Rejected
 
 CLIENT_EVENTS = ["client_connected", "client_updated", "client_disconnected"]
 

@@ -9,7 +9,8 @@ from typing import Any
 import msgpack
 import pytest
 
-from tests.behaviour.wire import Client, Join, Rejected
+from tests.behaviour.joining import Join
+from tests.behaviour.wire import Client, Rejected
 
 CACHE = "services.built-in.message_cache"
 CHUNK = 262144

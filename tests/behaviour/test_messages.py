@@ -9,7 +9,8 @@ from typing import Any
 import msgpack
 import pytest
 
-from tests.behaviour.wire import Join, Message, Rejected, encoded
+from tests.behaviour.joining import Join
+from tests.behaviour.wire import Message, Rejected, encoded
 
 USER_KEYS = {
     "id", "roles", "is_anonymous", "scope", "email", "parent", "expires_at", "current_workspace",

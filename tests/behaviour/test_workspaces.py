@@ -10,7 +10,8 @@ import pytest
 from gateway.auth.tokens import TokenIssuer
 from schema.identity import Permission, Scope, User
 from tests.behaviour.conftest import SETTINGS
-from tests.behaviour.wire import Client, Join, Rejected
+from tests.behaviour.joining import Join
+from tests.behaviour.wire import Client, Rejected
 
 ISSUER = TokenIssuer(SETTINGS["POLYPORT_JWT_SECRET"])
 

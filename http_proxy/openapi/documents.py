@@ -27,8 +27,8 @@ Document = dict[str, Any]
 VERSION: Final = "3.1.0"
 _CALLING: Final = (
     "Every function can be called by POST with its arguments in the body, as JSON or msgpack, and "
-    "by GET if they are single words and numbers. In a URL, a text of digits stands for the "
-    "number; send it in a body where that matters."
+    "by GET with single words and numbers. In a URL, a text of digits stands for the number; send "
+    "it in a body where that matters."
 )
 
 

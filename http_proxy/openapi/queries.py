@@ -25,8 +25,8 @@ def takes_nothing(arguments: Schema) -> bool:
 
 
 def query_parameters(arguments: Schema, components: Components) -> Parameters | None:
-    """The parameters of a collected schema; None if an argument is more than one word or number,
-    or is not known by name."""
+    """The parameters of a collected schema; None if a required argument is more than one word or
+    number, or is not known by name. Optional ones that are more are left out."""
     if not _COMPOSED.isdisjoint(arguments):
         return None
     required = arguments.get("required", ())
@@ -34,7 +34,9 @@ def query_parameters(arguments: Schema, components: Components) -> Parameters | 
     for name, declared in arguments["properties"].items():
         schema = _scalar(declared, components, _MAX_STEPS)
         if schema is None:
-            return None
+            if name in required:
+                return None
+            continue
         parameter = {"name": name, "in": "query", "required": name in required, "schema": schema}
         if isinstance(description := schema.pop("description", None), str) and description:
             parameter["description"] = description

@@ -31,12 +31,15 @@ async def test_a_url_has_room_for_words_and_numbers_only(
         "untyped": of({"x": {"type": "string", "description": ""}}),
         "shown": of({"x": {"type": "string", "examples": ["one", "two"]}}),
     }
+    needed = {"required": ["x"]}
     rich = {
-        "list": of({"x": {"type": "array"}}),
-        "object": of({"x": {"$ref": "#/$defs/P"}}, **{"$defs": {"P": {"type": "object"}}}),
-        "mixed": of({"x": {"anyOf": [{"type": "string"}, {"type": "array"}]}}),
-        "nothing": of({"x": {"type": "null"}}),
-        "never": of({"x": False}),
+        "list": of({"x": {"type": "array"}}, **needed),
+        "object": of(
+            {"x": {"$ref": "#/$defs/P"}}, **needed, **{"$defs": {"P": {"type": "object"}}}
+        ),
+        "mixed": of({"x": {"anyOf": [{"type": "string"}, {"type": "array"}]}}, **needed),
+        "nothing": of({"x": {"type": "null"}}, **needed),
+        "never": of({"x": False}, **needed),
         "open": of({}, patternProperties={"^x": NUMBER}),
         "unknown": function(),
     }
@@ -191,3 +194,12 @@ async def test_functions_have_a_limit(client: httpx.AsyncClient, offer: Offer) -
     made = (await client.get("/ws-lab/services/typed/openapi.json")).json()
     assert len(made["paths"]) == 2000
     assert "3 more functions are not described here.\n\n" in made["info"]["description"]
+
+
+async def test_an_optional_argument_that_needs_a_body_is_left_out_of_the_url(
+    client: httpx.AsyncClient, offer: Offer
+) -> None:
+    offer({"f": of({"x": NUMBER, "options": {"type": "object"}}, required=["x"])})
+    made = await document(client)
+    assert [p["name"] for p in made["paths"]["/f"]["get"]["parameters"]] == ["x"]
+    assert made["components"]["schemas"]["FArguments"]["properties"].keys() == {"x", "options"}

@@ -17,6 +17,8 @@ def configure_logging(level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(number)
+    # It warns of every malformed form, which is the sender's affair.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
 
 
 def silence_client_library() -> None:

@@ -17,9 +17,11 @@ from schema.errors import InvalidArguments, InvalidRequest, UnsupportedMediaType
 from schema.functions import FunctionInfo
 
 MODE = "_mode"
-RESERVED = frozenset({"workspace", "service_id", "function_key", MODE})
-"""Names that reach a function over HTTP only if it declares them, and the last of them never: they
-were path and selection parameters first."""
+TIMEOUT = "_timeout"
+_NEVER_PASSED_ON = frozenset({MODE, TIMEOUT})
+RESERVED = frozenset({"workspace", "service_id", "function_key"}) | _NEVER_PASSED_ON
+"""Names that reach a function over HTTP only if it declares them, and those with an underscore
+never: they were parameters of the path and of the call first."""
 
 _PARSERS = {Media.JSON: from_json, Media.MSGPACK: from_msgpack}
 _FLOAT_CHARACTERS = frozenset("0123456789.eE+-")
@@ -44,7 +46,7 @@ def parse_query(query_string: bytes) -> dict[str, str]:
 def from_query(parameters: Mapping[str, str], function: FunctionInfo | None = None) -> Arguments:
     """Keyword arguments for a function from a URL. Raises InvalidRequest for a value that cannot
     be read."""
-    given = _for_function(parameters, function)
+    given = for_function(parameters, function)
     return Arguments(named={name: read_value(name, text) for name, text in given.items()})
 
 
@@ -107,13 +109,13 @@ def from_body(body: bytes, media: Media, function: FunctionInfo | None = None) -
         return Arguments(positional=value)
     if not isinstance(value, dict):
         return Arguments(positional=(value,))
-    value = _for_function(value, function)
+    value = for_function(value, function)
     if media is Media.MSGPACK and not all(isinstance(name, str) for name in value):
         raise InvalidRequest("Invalid request body: the names of arguments must be text")
     return Arguments(named=value)
 
 
-def _for_function(given: Mapping[str, Any], function: FunctionInfo | None) -> Mapping[str, Any]:
+def for_function(given: Mapping[str, Any], function: FunctionInfo | None) -> Mapping[str, Any]:
     """What is given without the names that are not for this function."""
     if RESERVED.isdisjoint(given):
         return given
@@ -121,9 +123,12 @@ def _for_function(given: Mapping[str, Any], function: FunctionInfo | None) -> Ma
     return {
         name: value
         for name, value in given.items()
-        if name not in RESERVED or (name != MODE and name in declared)
+        if name not in RESERVED or (name not in _NEVER_PASSED_ON and name in declared)
     }
 
 
 def unsupported() -> UnsupportedMediaType:
-    return UnsupportedMediaType("Send arguments as application/json or application/msgpack")
+    return UnsupportedMediaType(
+        "Send arguments as application/json, application/msgpack or a form "
+        "(application/x-www-form-urlencoded, multipart/form-data)"
+    )

@@ -1,8 +1,8 @@
 """The call resource: one function (or constant) of one service.
 
-It asks the gateway and keeps nothing between requests. A call is not given up when its client
-leaves: scripts send a request and do not wait, and the function has no way to take back what it
-did. A stream is (``streams``).
+It asks the gateway and keeps nothing between requests. When its client leaves, a call is waited for
+no longer (``waiting``) and a stream is closed (``streams``); a function that has begun runs to its
+end, because nothing could tell it otherwise.
 """
 
 from __future__ import annotations
@@ -13,13 +13,24 @@ from typing import Any
 from starlette.types import ASGIApp
 
 from gateway.api import Gateway
-from http_proxy.arguments import MODE, Arguments, from_body, from_query, parse_query, unsupported
+from http_proxy.arguments import (
+    MODE,
+    Arguments,
+    for_function,
+    from_body,
+    from_query,
+    parse_query,
+    unsupported,
+)
+from http_proxy.cors import Origins
 from http_proxy.encoding import value_reply
 from http_proxy.fault import judged
+from http_proxy.forms import from_form
 from http_proxy.negotiation import Media
 from http_proxy.request import Request
 from http_proxy.streams import is_stream, open_stream
-from schema.errors import ServiceError
+from http_proxy.waiting import limit_of, waited_for
+from schema.errors import PermissionDenied, ServiceError
 from schema.functions import FunctionInfo
 from schema.identity import Caller
 from schema.services import ServiceInfo
@@ -38,8 +49,11 @@ class Calls:
         *,
         max_body_bytes: int,
         resources: Mapping[str, Resource] | None = None,
+        origins: Origins | None = None,
     ) -> None:
+        """``origins`` are those whose pages may send forms with the browser's cookies."""
         self._gateway = gateway
+        self._origins = origins or Origins()
         self._max_body_bytes = max_body_bytes
         self._resources = resources or {}
 
@@ -56,8 +70,11 @@ class Calls:
             if function is None and (resource := self._resources.get(request.function)):
                 return await resource(request, service)
             arguments = from_query(query, function)
+        limit = limit_of(request, query)
         try:
-            value = await self._value(caller, service, request.function, arguments)
+            value = await waited_for(
+                self._value(caller, service, request.function, arguments), request, limit
+            )
             if is_stream(value):
                 return await open_stream(value, request)
         except ServiceError as error:
@@ -68,10 +85,21 @@ class Calls:
         media = request.media
         if media is Media.JSON or media is Media.MSGPACK:
             return from_body(await request.body(self._max_body_bytes), media, function)
-        # Programs that send nothing still name a type: curl -d '' says it is a form.
+        if media is Media.FORM or media is Media.MULTIPART:
+            return Arguments(named=for_function(await self._form(request, media), function))
         if await request.has_body():
             raise unsupported()
         return Arguments()
+
+    async def _form(self, request: Request, media: Media) -> dict[str, Any]:
+        headers = request.headers
+        # Any page can have a browser send a form anywhere, cookies included.
+        by_cookie = b"cookie" in headers and b"authorization" not in headers
+        if by_cookie and not self._origins.may_use_cookies(headers):
+            raise PermissionDenied("A page of another origin cannot send forms with cookies")
+        # Programs that send nothing still name a type: curl -d '' says it is a form.
+        body = await request.body(self._max_body_bytes)
+        return from_form(body, media, headers[b"content-type"]) if body else {}
 
     async def _value(
         self, caller: Caller, service: ServiceInfo, function: str, arguments: Arguments

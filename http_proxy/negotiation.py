@@ -23,6 +23,8 @@ class Media(Enum):
     EVENTS = "text/event-stream"
     NDJSON = "application/x-ndjson"
     PROBLEM = "application/problem+json"
+    FORM = "application/x-www-form-urlencoded"
+    MULTIPART = "multipart/form-data"
     OTHER = ""
 
 

@@ -11,6 +11,7 @@ from gateway.api import Gateway
 from gateway.settings import Settings
 from http_proxy.callers import Callers
 from http_proxy.calls import Calls
+from http_proxy.cors import Origins
 from http_proxy.endpoint import Endpoint, Handler
 from http_proxy.listing import Listing
 from http_proxy.openapi.pages import page_routes, service_page
@@ -26,7 +27,12 @@ def routes(gateway: Gateway, settings: Settings) -> list[BaseRoute]:
     callers = Callers(gateway)
     documents = Documents(gateway, settings)
     resources = {"openapi.json": documents.of_service, "docs": service_page}
-    calls = Calls(gateway, max_body_bytes=settings.max_body_bytes, resources=resources)
+    calls = Calls(
+        gateway,
+        max_body_bytes=settings.max_body_bytes,
+        resources=resources,
+        origins=Origins(settings.allow_origins),
+    )
     listing = Listing(gateway)
 
     def route(path: str, name: str, handler: Handler, methods: tuple[str, ...]) -> Route:

@@ -79,7 +79,7 @@ async def open_stream(stream: ValueStream, request: Request) -> StreamReply:
     Raises the GatewayError of a generator that fails before its first item, and ClientGone.
     """
     first = asyncio.ensure_future(stream.__anext__())
-    gone = asyncio.ensure_future(_disconnected(request.receive))
+    gone = asyncio.ensure_future(disconnected(request.receive))
     reply = StreamReply(stream, FRAMINGS[request.formats.stream], first, gone)
     try:
         await reply.begin()
@@ -173,7 +173,8 @@ def _last(error: GatewayError) -> dict[str, Any]:
     return {"error": told["detail"], "code": told["code"], "type": told["type"]}
 
 
-async def _disconnected(receive: Receive) -> Message:
+async def disconnected(receive: Receive) -> Message:
+    """The message that the client has left, when it has."""
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":

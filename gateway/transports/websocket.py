@@ -151,7 +151,7 @@ class WebSocketDoor:
                 direct.set_sink(None)
 
     async def _control(self, connection: _Connection, session: ClientSession, text: str) -> None:
-        if len(text) > MAX_CONTROL_CHARACTERS:
+        if len(text) > MAX_CONTROL_CHARACTERS or connection.closing:
             return
         try:
             message = orjson.loads(text)

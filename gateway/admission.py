@@ -71,6 +71,9 @@ class Admission:
     client_id: str
     resumes: bool
     """It proved with a reconnection token to be the client that had this id before."""
+    origin: str | None = None
+    """Stands for the token that the client first came with: what it comes back with is good for as
+    long as that is not revoked."""
 
 
 class Doorkeeper:
@@ -93,7 +96,8 @@ class Doorkeeper:
         workspace = self._workspace(hello, user)
         user = self.as_member(user, workspace)
         decide_connect(Caller(user, workspace, hello.client_id), workspace)
-        return Admission(user, workspace, hello.client_id, resumes=False)
+        origin = self._tokens.origin_of(hello.token) if hello.token is not None else None
+        return Admission(user, workspace, hello.client_id, resumes=False, origin=origin)
 
     def act_in(self, user: User, workspace: str | None) -> Caller:
         """The caller of a request that is not a connection: in the workspace it names if the user
@@ -138,7 +142,9 @@ class Doorkeeper:
             client_id=admission.client_id,
         )
         user = replace(admission.user, scope=scope)
-        return self._tokens.issue(user, expires_in_seconds=life_seconds, purpose=RECONNECT)
+        return self._tokens.issue(
+            user, expires_in_seconds=life_seconds, purpose=RECONNECT, origin=admission.origin
+        )
 
     def new_anonymous(self) -> User:
         """A user who has not existed before, with a workspace of their own."""
@@ -174,7 +180,8 @@ class Doorkeeper:
         self._workspaces.restore(workspace, user.scope)
         self._workspaces.require(workspace)
         decide_connect(Caller(user, workspace, hello.client_id), workspace)
-        return Admission(user, workspace, hello.client_id, resumes=True)
+        origin = self._tokens.origin_of(token)
+        return Admission(user, workspace, hello.client_id, resumes=True, origin=origin)
 
     def _user(self, hello: Hello) -> User:
         if hello.token is None:

@@ -45,11 +45,19 @@ class TokenIssuer:
         self._clock = clock
         self._verified: OrderedDict[str, User] = OrderedDict()
         self._revoked: dict[str, float] = {}
-        """Digest of each revoked token, and when it expires by itself."""
+        """Digest of each revoked token, and how long it may still matter."""
 
-    def issue(self, user: User, *, expires_in_seconds: float, purpose: str = "access") -> str:
-        """A token for ``user`` with its scope. Raises InvalidRequest for a scope that cannot be
-        written without ambiguity, or a life that is not positive."""
+    def issue(
+        self,
+        user: User,
+        *,
+        expires_in_seconds: float,
+        purpose: str = "access",
+        origin: str | None = None,
+    ) -> str:
+        """A token for ``user`` with its scope. ``origin`` is the digest of another token, with
+        which this one is revoked. Raises InvalidRequest for a scope that cannot be written without
+        ambiguity, or a life that is not positive."""
         if not expires_in_seconds > 0:
             raise InvalidRequest("A token's life must be more than 0 seconds")
         now = self._clock()
@@ -67,19 +75,32 @@ class TokenIssuer:
             "email": user.email,
             "parent": user.parent,
         }
+        if origin is not None:
+            claims["origin"] = origin
         return jwt.encode(claims, self._key, algorithm=ALGORITHM)
 
     def revoke(self, token: str) -> None:
-        """Refuse a token from now on."""
+        """Refuse a token from now on, and those that have it as their origin."""
         now = self._clock()
-        self._revoked = {d: expiry for d, expiry in self._revoked.items() if expiry > now}
-        user = self.verify(token)
-        self._revoked[_digest(token)] = user.expires_at or now
+        self._revoked = {d: until for d, until in self._revoked.items() if until > now}
+        self.verify(token)
+        # A connection that it opened outlives it, and gets new tokens to come back with.
+        self._revoked[_digest(token)] = now + MAX_LIFE_SECONDS
         self._verified.clear()
+
+    def origin_of(self, token: str) -> str:
+        """What to give as the origin of tokens that follow from a verified one: its own origin if
+        it has one, else its digest."""
+        token = _bare(token)
+        try:
+            claims = jwt.decode(token, options={"verify_signature": False})
+        except jwt.PyJWTError:
+            claims = {}
+        return str(claims.get("origin") or _digest(token))
 
     def verify(self, token: str, *, purpose: str = "access", even_if_expired: bool = False) -> User:
         """The user a token stands for. Raises Unauthenticated; nothing else."""
-        token = token.removeprefix("Bearer ").strip()
+        token = _bare(token)
         if self._root_token is not None and secrets.compare_digest(
             token.encode("utf-8", "replace"), self._root_token
         ):
@@ -108,6 +129,8 @@ class TokenIssuer:
             )
         except jwt.PyJWTError:
             raise Unauthenticated("The token is not valid") from None
+        if claims.get("origin") in self._revoked:
+            raise TokenRevoked("Token has been revoked")
         if claims.get("purpose") != purpose:
             raise Unauthenticated("The token is not valid for this purpose")
         try:
@@ -123,6 +146,10 @@ class TokenIssuer:
             parent=claims.get("parent"),
             expires_at=float(claims["exp"]),
         )
+
+
+def _bare(token: str) -> str:
+    return token.removeprefix("Bearer ").strip()
 
 
 def check_life(expires_in: object) -> float:

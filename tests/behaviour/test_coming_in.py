@@ -222,3 +222,21 @@ async def test_the_upgrade_itself_is_never_forbidden(gateway: Gateway) -> None:
 async def test_pages_that_helpers_wait_for_are_there(http: httpx.AsyncClient, path: str) -> None:
     response = await http.get(path, follow_redirects=True)
     assert response.status_code == 200
+
+
+async def test_who_came_with_a_token_does_not_come_back_once_it_is_revoked(
+    gateway: Gateway, join: Join
+) -> None:
+    owner = await join()
+    token = await owner.manager("generate_token")
+    first = (await join("robot", token=token)).info["reconnection_token"]
+    second = (await join("robot", reconnection_token=first)).info["reconnection_token"]
+    await owner.manager("revoke_token", token)
+    for resumes in (first, second):
+        assert await refusal(gateway, client_id="robot", reconnection_token=resumes) == (
+            "Failed to establish connection: Failed to authenticate user: Token has been revoked",
+            1001,
+        )
+    # Its own user is not concerned.
+    again = await join(owner.info["client_id"], reconnection_token=owner.info["reconnection_token"])
+    assert again.address == owner.address

@@ -18,8 +18,8 @@ from schema.functions import FunctionInfo
 
 MODE = "_mode"
 TIMEOUT = "_timeout"
-_NEVER_PASSED_ON = frozenset({MODE, TIMEOUT})
-RESERVED = frozenset({"workspace", "service_id", "function_key"}) | _NEVER_PASSED_ON
+NEVER_PASSED_ON = frozenset({MODE, TIMEOUT})
+RESERVED = frozenset({"workspace", "service_id", "function_key"}) | NEVER_PASSED_ON
 """Names that reach a function over HTTP only if it declares them, and those with an underscore
 never: they were parameters of the path and of the call first."""
 
@@ -123,7 +123,7 @@ def for_function(given: Mapping[str, Any], function: FunctionInfo | None) -> Map
     return {
         name: value
         for name, value in given.items()
-        if name not in RESERVED or (name not in _NEVER_PASSED_ON and name in declared)
+        if name not in RESERVED or (name not in NEVER_PASSED_ON and name in declared)
     }
 
 

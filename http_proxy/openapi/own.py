@@ -106,6 +106,15 @@ def _mode() -> Document:
     }
 
 
+def _timeout() -> Document:
+    return {
+        "name": "_timeout",
+        "in": "query",
+        "description": "Seconds after which the answer is 504.",
+        "schema": {"type": "number", "minimum": 0},
+    }
+
+
 def _read(id: str, summary: str, schema: Any, parameters: list[Document] | None = None) -> Document:
     content = {media.value: {"schema": schema} for media in (Media.JSON, Media.MSGPACK)}
     success = {"description": summary, "content": content}
@@ -131,14 +140,14 @@ def _call() -> tuple[Document, Document]:
         "operationId": "call_by_url",
         "summary": "Call a function with words and numbers, or read a constant",
         "tags": ["services"],
-        "parameters": [_mode(), arguments],
+        "parameters": [_mode(), _timeout(), arguments],
         "responses": responses(has_body=False),
     }
     post = {
         "operationId": "call",
         "summary": "Call a function: an object names its arguments, an array lists them",
         "tags": ["services"],
-        "parameters": [_mode()],
+        "parameters": [_mode(), _timeout()],
         "requestBody": _ANY_BODY,
         "responses": responses(has_body=True),
     }

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 import jsonschema_rs
 import orjson
 
-from http_proxy.arguments import MODE
+from http_proxy.arguments import NEVER_PASSED_ON
 from schema.parameters import Schema, mend_habits, schema_positions
 
 MAX_BYTES: Final = 256 * 1024
@@ -46,7 +46,8 @@ def prepared(parameters: Mapping[str, Any] | None) -> tuple[Schema, int]:
     if not isinstance(schema.setdefault("properties", {}), dict):
         raise Undescribable("'properties' is not an object")
     mend_habits(schema)
-    schema["properties"].pop(MODE, None)  # over HTTP it chooses the service
+    for name in NEVER_PASSED_ON:
+        schema["properties"].pop(name, None)
     _check(schema)
     if not jsonschema_rs.meta.is_valid(schema):
         raise Undescribable("their schema is not valid JSON Schema 2020-12")

@@ -79,7 +79,12 @@ async def test_a_function_without_arguments_has_no_body(
 async def test_habits_of_hypha_rpc_are_mended_and_reserved_names_left_out(
     client: httpx.AsyncClient, offer: Offer
 ) -> None:
-    properties = {"x": {"type": "string", "description": ""}, "_mode": NUMBER, "n": {"type": "int"}}
+    properties = {
+        "x": {"type": "string", "description": ""},
+        "_mode": NUMBER,
+        "_timeout": NUMBER,
+        "n": {"type": "int"},
+    }
     offer({"f": of(properties, required=["x", "context"])})
     schema = (await document(client))["components"]["schemas"]["FArguments"]
     assert schema["properties"] == {"x": {}, "n": {"type": "integer"}}

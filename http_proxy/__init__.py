@@ -29,4 +29,5 @@ def create(context: ExtensionContext) -> list[BaseRoute]:
     for route in calls:
         if isinstance(route, Route):
             route.app = origins.applied_to(route.app)
-    return [*app_routes(gateway, settings, Callers(gateway), origins), *calls]
+    # Calls first: they are many and small, and each pays for the routes in front of it.
+    return [*calls, *app_routes(gateway, settings, Callers(gateway), origins)]

@@ -79,6 +79,8 @@ async def waited_for(
 class _Watch:
     """Cancels the task it is made in when the client leaves. It costs a timer until it matters."""
 
+    __slots__ = ("_request", "_timer", "_watching", "has_fired", "task")
+
     def __init__(self, request: Request) -> None:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a coroutine runs in a task

@@ -86,6 +86,7 @@ RULES: Final[Mapping[type[errors.GatewayError], Rule]] = {
     errors.UnsupportedMediaType: Rule(INVALID_REQUEST, 415),
     errors.PayloadTooLarge: Rule(INVALID_REQUEST, 413),
     errors.Unauthenticated: Rule(INVALID_REQUEST, 401),
+    errors.TokenRevoked: Rule(INVALID_REQUEST, 401),
     errors.PermissionDenied: Rule(INVALID_REQUEST, 403),
     errors.NotFound: Rule(INVALID_REQUEST, 404),
     errors.WorkspaceNotFound: Rule(INVALID_REQUEST, 404),

@@ -19,14 +19,14 @@ def configure_logging(level: str) -> None:
     root.setLevel(number)
     # It warns of every malformed form, which is the sender's affair.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
+    for name in _WEB_SERVER:
+        logging.getLogger(name).addFilter(hide_queries)
 
 
 def silence_client_library() -> None:
     """For the time when the gateway disconnects its own clients: to their library, which sets its
     levels itself, every goodbye is a warning."""
     logging.getLogger("RPC").disabled = True
-    for name in _WEB_SERVER:
-        logging.getLogger(name).addFilter(hide_queries)
 
 
 def hide_queries(record: logging.LogRecord) -> bool:

@@ -16,7 +16,11 @@ from gateway.settings import Settings
 
 @cache
 def _app_from_environment() -> Any:
-    return create_app(Settings())
+    settings = Settings()
+    if settings.startup_functions:
+        # Their clients connect to this server, and only our own command knows when it listens.
+        raise RuntimeError("Startup functions need `polyport serve` or `python -m gateway.server`")
+    return create_app(settings)
 
 
 def __getattr__(name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import httpx
@@ -77,3 +78,12 @@ async def test_the_root_token_has_every_right() -> None:
     without = build(Settings(ephemeral=True))[0]
     with pytest.raises(Unauthenticated):
         await without.gateway.authenticate(Credentials(TOKEN))
+
+
+def test_startup_functions_are_refused_where_they_cannot_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("POLYPORT_STARTUP_FUNCTIONS", "lab:start")
+    server = importlib.reload(importlib.import_module("gateway.server"))
+    with pytest.raises(RuntimeError, match="need `polyport serve`"):
+        _ = server.app

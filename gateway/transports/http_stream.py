@@ -10,6 +10,9 @@ The contract is that of ``hypha_rpc/http_client.py`` and ``http-client.js`` (hyp
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import hmac
+import secrets
 from typing import Any, Final
 
 from starlette.datastructures import QueryParams
@@ -58,7 +61,7 @@ BODY_SECONDS: Final = 30.0
 MAX_CONTROL_BYTES: Final = 64
 _PONG: Final = pack({"type": "pong"})
 _ANY_ORIGIN: Final = {"access-control-allow-origin": "*"}
-"""Web pages of any origin may connect, as they may by websocket. No cookie is looked at."""
+"""Web pages of any origin may connect, as they may by websocket. No cookie gives access."""
 
 
 class HttpStreamDoor:
@@ -72,6 +75,7 @@ class HttpStreamDoor:
         self._doorkeeper = doorkeeper
         self._router = router
         self._streams: dict[ClientSession, Stream] = {}
+        self._secret = secrets.token_bytes()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         request = Request(scope, receive)
@@ -106,17 +110,24 @@ class HttpStreamDoor:
         stream = Stream(request.scope, receive, send)
         try:
             session = await self._hub.open(hello, close=stream.request_end)
-        except Unauthenticated as error:
-            if hello.reconnection_token is None or hello.token is not None:
+        except (Unauthenticated, PermissionDenied) as error:
+            token_is_bad = isinstance(error, Unauthenticated) and hello.token is not None
+            if hello.reconnection_token is None or token_is_bad:
                 raise
             raise Unauthenticated(f"Invalid reconnection token: {error.message}") from None
-        stream.needs_token = hello.token is not None or not _came_without_credential(session.user)
+        stream.needs_token = hello.token is not None
+        stream.key = self._key(session)
+        stream.needs_key = not _is_made_up(session.user)
+        headers = dict(_ANY_ORIGIN)
+        if not stream.needs_token and (stream.needs_key or not _is_from_script(request)):
+            cookie = f"{_cookie_name(session.address)}={stream.key}; HttpOnly; SameSite=Strict"
+            headers["set-cookie"] = cookie
         stream.intake = Intake(
             session, self._router.route, self._settings, asyncio.get_running_loop().time
         )
         self._streams[session] = stream
         try:
-            await stream.begin(self._hub.connection_info(session), _ANY_ORIGIN)
+            await stream.begin(self._hub.connection_info(session), headers)
             self._hub.ready(session, stream.write)
             await stream.serve(session, self._settings.http_ping_seconds)
         finally:
@@ -158,9 +169,15 @@ class HttpStreamDoor:
         if user is not None:
             if not self._doorkeeper.speaks_for(user, session.caller):
                 raise PermissionDenied(f"This token is not that of the client {address}")
-        elif stream.needs_token:
+        elif stream.needs_token or not stream.admits(request.cookies.get(_cookie_name(address))):
             raise Unauthenticated(f"Messages of {address} need its token")
         return session, stream
+
+    def _key(self, session: ClientSession) -> str:
+        """What a client without a token is known by. The same for all of its streams, so that
+        messages which are on their way when it comes back are not refused."""
+        who = f"{session.user.id} {session.address}"
+        return hmac.digest(self._secret, who.encode(), "sha256").hex()
 
     def _is_served(self, session: ClientSession) -> bool:
         return session in self._streams and self._router.get(session.address) is session
@@ -223,9 +240,19 @@ def _home(user: User) -> str:
     return user.scope.current_workspace or personal_workspace(user.id)
 
 
-def _came_without_credential(user: User) -> bool:
-    """Made up by the gateway for a client that named no user; nothing but its id tells it apart."""
+def _is_made_up(user: User) -> bool:
+    """Whether the gateway made the user for a client that had no credential."""
     return user.is_anonymous and user.parent is None
+
+
+def _cookie_name(address: str) -> str:
+    return f"polyport_{hashlib.sha256(address.encode()).hexdigest()[:16]}"
+
+
+def _is_from_script(request: Request) -> bool:
+    """Whether JavaScript sends it: in a web page the cookies of one client after the other would
+    pile up, and Node.js keeps none."""
+    return "sec-fetch-mode" in request.headers
 
 
 def _no_stream(address: str) -> InvalidRequest:

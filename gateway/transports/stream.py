@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -73,7 +74,19 @@ class Stream:
         self.turns = Turns()
         self.needs_token = True
         """What is sent in the name of this client must carry the client's token."""
+        self.key = ""
+        self.needs_key = True
+        """If it had no token: it must carry the key, which the client was given in a cookie."""
         self.client_gone = False
+
+    def admits(self, key: str | None) -> bool:
+        """Whether a message with this key may be of this client. Clients that keep no cookies come
+        without; the key is needed from the first message on that has it, since a client's id is no
+        secret: it is a part of the ids of its services."""
+        if key is not None and secrets.compare_digest(key.encode(), self.key.encode()):
+            self.needs_key = True
+            return True
+        return not self.needs_key
 
     async def begin(self, info: dict[str, Any], headers: Mapping[str, str]) -> None:
         """Send the first message."""

@@ -149,6 +149,25 @@ async def test_nobody_speaks_for_a_client_but_who_has_its_token(
     assert await provider.list_services({"service_id": "offer"}) == []
 
 
+async def test_nobody_speaks_for_an_anonymous_python_client(
+    connect: Connect, http: httpx.AsyncClient
+) -> None:
+    client = await connect(**OVER_HTTP)
+    query = {"workspace": client.config.workspace, "client_id": client.config.client_id}
+    assert (await http.post("/rpc", params=query, content=PING)).status_code == 401
+    assert await client.echo(1) == 1
+
+
+async def test_a_reconnection_token_is_enough_to_come_back(connect: Connect) -> None:
+    owner = await connect()
+    first = await connect(**OVER_HTTP, token=await owner.generate_token(), client_id="me")
+    resumes = {"reconnection_token": first.config.reconnection_token, "client_id": "me"}
+    await first.disconnect()
+    again = await connect(**OVER_HTTP, **resumes)
+    assert again.config.user["id"] == first.config.user["id"]
+    assert await again.echo(1) == 1
+
+
 # The life of a stream
 
 

@@ -49,13 +49,19 @@ class Line(Exchange):
 
 
 class StreamClient:
-    """One client. ``token`` goes with every request, as client libraries send it."""
+    """One client. ``token`` and ``headers`` go with every request."""
 
     def __init__(
-        self, door: ASGIApp, client_id: str | None = None, *, token: str | None = None
+        self,
+        door: ASGIApp,
+        client_id: str | None = None,
+        *,
+        token: str | None = None,
+        headers: dict[str, str] | None = None,
     ) -> None:
         self.client_id = client_id or secrets.token_hex(8)
         self.token = token
+        self.sends = headers or {}
         self.info: dict[str, Any] = {}
         self.headers: dict[str, str] = {}
         self.line: Line
@@ -141,9 +147,15 @@ class StreamClient:
             f"*/{self.info['manager_id']}", f"services.default.{function}", *args
         )
 
-    @staticmethod
-    def _authorization(token: str | None) -> dict[str, str]:
-        return {} if token is None else {"authorization": f"Bearer {token}"}
+    def keep_cookie(self) -> str:
+        """From now on send the cookie that the stream came with."""
+        cookie, *attributes = self.headers["set-cookie"].split("; ")
+        assert attributes == ["HttpOnly", "SameSite=Strict"]
+        self.sends["cookie"] = cookie
+        return cookie
+
+    def _authorization(self, token: str | None) -> dict[str, str]:
+        return self.sends if token is None else self.sends | {"authorization": f"Bearer {token}"}
 
 
 async def replied(post: Exchange) -> Reply:

@@ -70,7 +70,7 @@ def call(to: str, method: str = "services.svc.f", **more: Any) -> dict[str, Any]
 async def test_the_first_message_is_what_a_websocket_client_is_told(
     parts: Parts, client: Client
 ) -> None:
-    me = await client("me").open()
+    me = await client("me", token=token_for(parts)).open()
     session = parts.router.get(me.address)
     assert session is not None
     expected = parts.hub.connection_info(session)
@@ -164,6 +164,18 @@ async def test_who_gets_no_stream_is_told_why(
     assert reply.status == status
     assert detail in str(reply.detail)
     assert parts.hub.connections == 0
+
+
+@pytest.mark.parametrize("query", [{"client_id": "other"}, {"workspace": "ws-other"}])
+async def test_a_reconnection_token_is_for_its_own_client(
+    client: Client, query: dict[str, str]
+) -> None:
+    me = await client("me").open()
+    thief = client("me")
+    await thief.get(reconnection_token=me.info["reconnection_token"], **query)
+    reply = await replied(thief.line)
+    assert reply.status == 401
+    assert "Invalid reconnection token" in str(reply.detail)
 
 
 async def test_an_id_in_use_is_refused_and_its_stream_goes_on(parts: Parts, client: Client) -> None:
@@ -362,7 +374,32 @@ async def test_the_stream_of_an_anonymous_client_is_for_those_without_a_token(
     assert await me.post({"type": "ping"}) == OK
 
 
-async def test_a_user_who_comes_back_without_a_token_must_show_it_to_speak(
+async def test_a_client_without_a_token_that_keeps_cookies_is_known_by_its_cookie(
+    client: Client,
+) -> None:
+    me = await client("me").open()
+    cookie = me.keep_cookie()
+    assert await me.post({"type": "ping"}) == OK
+    for other in ("", f"{cookie.partition('=')[0]}=guessed", "polyport=x"):
+        me.sends["cookie"] = other
+        assert (await me.post({"type": "ping"})).status == 401
+    me.line.disconnect()
+    again = await client("me").open(reconnection_token=me.info["reconnection_token"])
+    assert again.keep_cookie() == cookie
+    assert await again.post({"type": "ping"}) == OK
+
+
+async def test_scripts_are_given_no_cookies_that_would_pile_up_in_a_browser(
+    parts: Parts, client: Client
+) -> None:
+    script = await client(headers={"sec-fetch-mode": "cors"}).open()
+    assert "set-cookie" not in script.headers
+    assert await script.post({"type": "ping"}) == OK
+    with_token = await client(token=token_for(parts)).open()
+    assert "set-cookie" not in with_token.headers
+
+
+async def test_a_user_who_comes_back_without_a_token_must_show_the_token_or_the_cookie(
     parts: Parts, client: Client
 ) -> None:
     me = await client("me", token=token_for(parts)).open()
@@ -370,6 +407,8 @@ async def test_a_user_who_comes_back_without_a_token_must_show_it_to_speak(
     again = await client("me").open(reconnection_token=me.info["reconnection_token"])
     assert (await again.post({"type": "ping"})).status == 401
     assert await again.post({"type": "ping"}, token=me.token) == OK
+    again.keep_cookie()
+    assert await again.post({"type": "ping"}) == OK
 
 
 async def test_the_workspace_of_a_message_may_be_left_to_the_token(

@@ -13,11 +13,11 @@ TS_TESTS := tests/clients/typescript
 # Where the client tests find the previous generation of the MCP SDK.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench lock clean fuzz
+.PHONY: help run test check bench bench-scale lock clean fuzz
 .DELETE_ON_ERROR:
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 run: $(VENV)/.installed ## Start the gateway on port 9527 with a sample service (HOST=, PORT=)
 	@$(BIN)/python examples/agents/run_sample.py --host $(HOST) --port $(PORT)
@@ -37,6 +37,9 @@ fuzz: $(VENV)/.installed-dev ## Throw 100,000 odd frames at the gateway
 
 bench: $(VENV)/.installed-dev ## Measure the gateway and write docs/benchmarks.md (HYPHA_PYTHON=)
 	$(BIN)/python -m tests.bench --output docs/benchmarks.md
+
+bench-scale: $(VENV)/.installed-dev ## Measure what many clients cost, into docs/benchmarks.md
+	$(BIN)/python -m tests.bench.scale --output docs/benchmarks.md
 
 lock: .venv-lock/.installed ## Pin the newest dependencies that pyproject.toml admits
 	$(LOCK) pyproject.toml requirements.in -o requirements.txt

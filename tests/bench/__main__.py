@@ -11,8 +11,10 @@ import os
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from tests.bench import scale
 from tests.bench.measure import Figures, measure
 from tests.bench.report import page
+from tests.bench.sections import section
 from tests.bench.servers import Server, hypha, polyport, provider
 
 
@@ -39,6 +41,10 @@ def main() -> None:
     text = page(results)
     print(f"\n{text}")
     if arguments.output:
+        # What the other benchmark has written stays.
+        kept = section(arguments.output.read_text(encoding="utf-8"), scale.TITLE)
+        if kept:
+            text = f"{text}\n{kept}"
         arguments.output.write_text(text, encoding="utf-8")
 
 

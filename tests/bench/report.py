@@ -44,7 +44,7 @@ OTHER_ROWS: Sequence[Row] = (
 
 def page(results: dict[str, Figures]) -> str:
     """The whole page; results by the name of the server, ours first."""
-    parts = [INTRODUCTION, _calls(results), _others(results), _machine()]
+    parts = [INTRODUCTION, _calls(results), _others(results), machine()]
     return "\n".join(parts)
 
 
@@ -62,7 +62,7 @@ def _calls(results: dict[str, Figures]) -> str:
         row += _compare([calls.per_second for calls in measured], more_is_better=True)
         row += [f"{calls.p50_ms:.2f} / {calls.p99_ms:.2f}" for calls in measured]
         rows.append(row)
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _others(results: dict[str, Figures]) -> str:
@@ -71,7 +71,7 @@ def _others(results: dict[str, Figures]) -> str:
         [what, *_compare([figure(f) for f in results.values()], more_is_better=more)]
         for what, figure, more in OTHER_ROWS
     ]
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _compare(figures: list[float], *, more_is_better: bool) -> list[str]:
@@ -87,12 +87,14 @@ def _short(value: float) -> str:
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """A table; all but the first column are figures."""
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def _machine() -> str:
+def machine() -> str:
+    """Where and with what the figures were measured."""
     processor = "unknown processor"
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists() and (found := re.search(r"model name\s*: (.+)", cpuinfo.read_text())):

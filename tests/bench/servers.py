@@ -42,6 +42,10 @@ class Server:
         stats = (_read(f"/proc/{pid}/stat").rpartition(")")[2].split() for pid in self._pids())
         return sum(int(s[11]) + int(s[12]) for s in stats if s) / TICKS_PER_SECOND
 
+    def cpu_nanoseconds(self) -> int:
+        """Time that the thread with the event loop has run so far, finer than clock ticks."""
+        return int(_read(f"/proc/{self.pid}/schedstat").split()[0])
+
     def memory_bytes(self) -> int:
         """Resident memory now."""
         sizes = (

@@ -205,6 +205,7 @@ class Hub:
     async def drain(self) -> None:
         """Let calls in flight finish, then close every connection with "going away"."""
         self._draining = True
+        self._directory.stop_expecting()
         deadline = asyncio.get_running_loop().time() + self._settings.drain_seconds
         # What is waited for is spread over all clients, and asked for once in a server's life.
         while self._is_busy() and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110

@@ -230,7 +230,7 @@ class Settings(BaseSettings):
         description="The same for clients of the HTTP transport, which first try again after 2 s.",
     )
     reconnect_gap_seconds: float = Field(
-        5.0,
+        4.0,
         ge=0,
         validation_alias=_named("reconnect_gap_seconds"),
         description="After a connection breaks, how long new calls wait for the client's return.",

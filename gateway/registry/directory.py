@@ -107,6 +107,12 @@ class Directory:
             expected.until = max(expected.until, until)
             asyncio.get_running_loop().call_at(until, self._lapse, key)
 
+    def stop_expecting(self) -> None:
+        """Nobody comes back to a server that stops: whoever waits for a provider is answered."""
+        expected, self._expected = self._expected, {}
+        for entry in expected.values():
+            entry.changed.set()
+
     async def _returning(self, query: ServiceQuery) -> list[ServiceInfo]:
         """What matches once an absent provider is back; nothing if it does not come."""
         while (expected := self._expected.get((query.workspace, query.service_id))) is not None:

@@ -56,10 +56,12 @@ def unpack(data: bytes) -> Any:
 
 
 class Splitter:
-    """Splits frames. Keeps its decoder between frames, so one instance serves one event loop."""
+    """Splits frames of at most ``max_bytes``. Keeps its decoder between frames, so one instance
+    serves one event loop."""
 
-    def __init__(self) -> None:
-        self._unpacker = _new_unpacker()
+    def __init__(self, max_bytes: int = 64 * 1024 * 1024) -> None:
+        self._max_bytes = max_bytes
+        self._unpacker = self._new_unpacker()
         self._fed = 0
 
     def split(self, frame: bytes) -> tuple[dict[str, Any], bytes]:
@@ -102,12 +104,11 @@ class Splitter:
 
     def _renew(self) -> None:
         # A decoder that stopped midway still holds the rest of the bad frame.
-        self._unpacker = _new_unpacker()
+        self._unpacker = self._new_unpacker()
         self._fed = 0
 
-
-def _new_unpacker() -> msgpack.Unpacker:
-    return msgpack.Unpacker(raw=False, strict_map_key=False, max_buffer_size=64 * 1024 * 1024)
+    def _new_unpacker(self) -> msgpack.Unpacker:
+        return msgpack.Unpacker(raw=False, strict_map_key=False, max_buffer_size=self._max_bytes)
 
 
 def unpack_body(body: bytes) -> dict[str, Any]:

@@ -310,6 +310,8 @@ def _convert_keys(value: Any, case: object) -> Any:
 
 def _camel(name: str) -> str:
     head, *rest = name.split("_")
+    if not rest:
+        return head[:1].lower() + head[1:]
     return head + "".join(part.capitalize() for part in rest)
 
 

@@ -225,3 +225,18 @@ async def test_a_call_that_got_lost_with_the_old_connection_ends_soon_after_the_
     await resume(provider, token)
     with pytest.raises(CallTimeout):
         await calling
+
+
+async def test_a_stopping_server_does_not_wait_for_a_provider_to_return() -> None:
+    parts = build(Settings(ephemeral=True, reconnect_grace_seconds=0, reconnect_gap_seconds=60))[0]
+    provider = await Peer.join(parts)
+    full_id = await provider.register("svc", {})
+    leaving = gone(parts, provider)
+    provider.break_off()
+    await leaving
+    waiting = asyncio.create_task(find(parts, full_id))
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await parts.hub.drain()
+        with pytest.raises(ServiceNotFound):
+            await waiting

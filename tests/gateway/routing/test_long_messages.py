@@ -40,6 +40,17 @@ async def test_an_honest_long_message_passes(parts: Parts) -> None:
     assert target.contexts[-1]["method"] == f"{CACHE}.process"
 
 
+async def test_a_message_may_be_longer_than_a_frame_ever_is(parts: Parts) -> None:
+    sender, target = await sending(parts)
+    data = whole({"args": [b"x" * (64 * 1024 * 1024)]})
+    await sender.call(target.address, f"{CACHE}.create", "k")
+    for start in range(0, len(data), 8 * 1024 * 1024):
+        part = data[start : start + 8 * 1024 * 1024]
+        await sender.call(target.address, f"{CACHE}.append", "k", part)
+    await sender.call(target.address, f"{CACHE}.process", "k")
+    assert target.contexts[-1]["method"] == f"{CACHE}.process"
+
+
 @pytest.mark.parametrize("key", ["from", "ctx", "user", "ws", "to", "method"])
 async def test_a_long_message_cannot_carry_a_forged_identity(parts: Parts, key: str) -> None:
     sender, target = await sending(parts)

@@ -330,9 +330,12 @@ async def test_an_anonymous_user_cannot_create_workspaces(parts: Parts) -> None:
 
 async def test_keys_are_converted_where_the_caller_asks(parts: Parts) -> None:
     peer = await Peer.join(parts)
-    await peer.register("svc", {"take_picture": lambda: 1})
+    await peer.register("svc", {"take_picture": lambda: 1, "SetUp": lambda: 2})
     camel = await peer.manager("get_service", "svc", {"case_conversion": "camel"})
     assert camel["takePicture"]["_rmethod"] == "services.svc.take_picture"
+    assert camel["setUp"]["_rmethod"] == "services.svc.SetUp"
+    snake = await peer.manager("get_service", "svc", {"case_conversion": "snake"})
+    assert snake["set_up"]["_rmethod"] == "services.svc.SetUp"
     with pytest.raises(RemoteFailure, match=r"case_conversion"):
         await peer.manager("get_service", "svc", {"case_conversion": "kebab"})
 

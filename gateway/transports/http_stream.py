@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from starlette.datastructures import QueryParams
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from gateway.admission import Doorkeeper, Hello
 from gateway.hub import Hub
@@ -26,14 +26,12 @@ from gateway.routing.session import ClientSession
 from gateway.settings import Settings
 from gateway.transports.intake import Intake
 from gateway.transports.stream import Stream
+from gateway.transports.stream_replies import cross_origin, method_not_allowed, preflight, refusal
 from gateway.wire.codec import pack, unpack
 from schema.errors import (
-    Conflict,
     GatewayError,
     InvalidMessage,
     InvalidRequest,
-    LimitExceeded,
-    NotFound,
     PayloadTooLarge,
     PermissionDenied,
     Unauthenticated,
@@ -41,27 +39,11 @@ from schema.errors import (
 )
 from schema.identity import User, personal_workspace
 
-STATUS: Final[dict[type[GatewayError], int]] = {
-    GatewayError: 500,
-    InvalidRequest: 400,
-    # Clients send what is answered with 400 again, because they may be about to reconnect.
-    InvalidMessage: 422,
-    Unauthenticated: 401,
-    PermissionDenied: 403,
-    NotFound: 404,
-    Conflict: 409,
-    PayloadTooLarge: 413,
-    LimitExceeded: 429,
-    Unavailable: 503,
-}
-
 BODY_SECONDS: Final = 30.0
 """How long a request may send nothing before it has sent all of its body."""
 
 MAX_CONTROL_BYTES: Final = 64
 _PONG: Final = pack({"type": "pong"})
-_ANY_ORIGIN: Final = {"access-control-allow-origin": "*"}
-"""Web pages of any origin may connect, as they may by websocket. No cookie gives access."""
 
 
 class HttpStreamDoor:
@@ -86,15 +68,16 @@ class HttpStreamDoor:
                     return
                 case "POST":
                     await self._message(request, receive)
-                    response = Response(headers=_ANY_ORIGIN)
+                    response = Response()
                 case "OPTIONS":
-                    response = _preflight(request)
+                    response = preflight(request)
                 case _:
-                    response = Response(status_code=405, headers={"allow": "GET, POST, OPTIONS"})
+                    response = method_not_allowed()
         except GatewayError as error:
-            response = _refusal(error)
+            response = refusal(error)
         except ClientDisconnect:
             return
+        response.headers.update(cross_origin(request, self._settings.allow_origins))
         await response(scope, receive, send)
 
     async def _stream(self, request: Request, receive: Any, send: Any) -> None:
@@ -118,7 +101,7 @@ class HttpStreamDoor:
         stream.needs_token = hello.token is not None
         stream.key = self._key(session)
         stream.needs_key = not _is_made_up(session.user)
-        headers = dict(_ANY_ORIGIN)
+        headers = cross_origin(request, self._settings.allow_origins)
         if not stream.needs_token and (stream.needs_key or not _is_from_script(request)):
             cookie = f"{_cookie_name(session.address)}={stream.key}; HttpOnly; SameSite=Strict"
             headers["set-cookie"] = cookie
@@ -257,28 +240,3 @@ def _is_from_script(request: Request) -> bool:
 
 def _no_stream(address: str) -> InvalidRequest:
     return InvalidRequest(f"No stream is open for the client {address}")
-
-
-def _preflight(request: Request) -> Response:
-    """Fetch standard, CORS preflight: the wildcard for headers would not cover Authorization."""
-    headers = {
-        **_ANY_ORIGIN,
-        "access-control-allow-methods": "GET, POST",
-        "access-control-max-age": "86400",
-        "vary": "Access-Control-Request-Headers",
-    }
-    wanted = request.headers.get("access-control-request-headers")
-    if wanted:
-        headers["access-control-allow-headers"] = wanted
-    return Response(status_code=204, headers=headers)
-
-
-def _refusal(error: GatewayError) -> Response:
-    status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
-    headers = dict(_ANY_ORIGIN)
-    if isinstance(error, (LimitExceeded, Unavailable)):
-        headers["retry-after"] = "5"
-    if isinstance(error, Unauthenticated):
-        headers["www-authenticate"] = "Bearer"
-    body = {"success": False, "detail": error.message}
-    return JSONResponse(body, status_code=status, headers=headers)

@@ -220,7 +220,28 @@ async def test_web_pages_may_ask_first(built: tuple[Parts, ASGIApp]) -> None:
     assert status == 204
     assert headers["access-control-allow-origin"] == "*"
     assert headers["access-control-allow-headers"] == "authorization,content-type"
-    assert headers["access-control-allow-methods"] == "GET, POST"
+    assert headers["access-control-allow-methods"] == "GET, POST, OPTIONS"
+
+
+class TestAListOfOrigins:
+    @pytest.fixture
+    def settings(self) -> Settings:
+        return Settings(ephemeral=True, allow_origins=("https://good.example",))
+
+    @pytest.mark.parametrize(
+        ("origin", "expected"),
+        [("https://good.example", "https://good.example"), ("https://bad.example", None)],
+    )
+    async def test_is_kept_to(
+        self, built: tuple[Parts, ASGIApp], client: Client, origin: str, expected: str | None
+    ) -> None:
+        me = await client(headers={"origin": origin}).open()
+        assert me.headers.get("access-control-allow-origin") == expected
+        asks = Exchange(built[1], "/rpc", method="OPTIONS", headers={"origin": origin})
+        async with asks as preflight:
+            _, headers = await preflight.start()
+        assert headers.get("access-control-allow-origin") == expected
+        assert headers["vary"] == "Origin"
 
 
 # Messages that are not taken

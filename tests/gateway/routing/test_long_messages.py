@@ -44,8 +44,8 @@ async def test_a_message_may_be_longer_than_a_frame_ever_is(parts: Parts) -> Non
     sender, target = await sending(parts)
     data = whole({"args": [b"x" * (64 * 1024 * 1024)]})
     await sender.call(target.address, f"{CACHE}.create", "k")
-    for start in range(0, len(data), 8 * 1024 * 1024):
-        part = data[start : start + 8 * 1024 * 1024]
+    for start in range(0, len(data), 256 * 1024):
+        part = data[start : start + 256 * 1024]
         await sender.call(target.address, f"{CACHE}.append", "k", part)
     await sender.call(target.address, f"{CACHE}.process", "k")
     assert target.contexts[-1]["method"] == f"{CACHE}.process"

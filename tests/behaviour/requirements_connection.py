@@ -149,8 +149,8 @@ CONNECTION: list[Requirement] = [
              "elsewhere can list a workspace but not read, delete or mint for it. A resumed "
              "connection cannot yet be told from one whose token is pinned."),
     must("W1.7-role-admin", "the role admin is a grant for all workspaces",
-         gap="Rights come from grants alone. The root token has one for all workspaces; a role says "
-             "who somebody is and not what they may do."),
+         gap="Rights come from grants alone. The root token has one for all workspaces; a role "
+             "says who somebody is and not what they may do."),
     must("W1.7-owners-by-email", "a verified email among the owners counts like an id",
          gap="A workspace has its creator as its only owner, and emails are not verified yet."),
     # 1.8

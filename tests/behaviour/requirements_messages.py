@@ -139,7 +139,7 @@ MESSAGES: list[Requirement] = [
          long_messages("the_manager_takes_and_returns_what_needs_many_chunks"),
          endpoint("a_reply_too_long_for_a_frame_arrives_in_chunks")),
     should("W2.8-late-replies", "chunks of a reply that nobody waits for any more are refused",
-           gap="The manager takes them within the sender's budget, and drops the whole at its end."),
+           gap="The manager takes them, within the sender's budget, and drops the whole."),
     must("W2.8-between-clients", "chunks between clients pass side by side",
          long_messages("chunks_between_clients_pass_side_by_side"),
          python_client("twenty_megabytes_go_there_and_back")),

@@ -23,8 +23,9 @@ class Outbox:
 
     ``send`` writes one frame, and before that suspends while the connection is full (as ``send`` of
     uvicorn does); a frame in suspense counts as not sent. ``on_failure`` is called once with a
-    reason when the peer must be given up: it reads too slowly (more than ``max_bytes`` waiting, or
-    nothing taken for ``stall_seconds``) or its connection broke.
+    reason when the peer must be given up, because it reads too slowly: more than ``max_bytes``
+    wait, or nothing was taken for ``stall_seconds``. A write that fails corks the outbox again:
+    that the connection broke is for its reader to notice, who knows what follows from it.
     """
 
     __slots__ = (
@@ -84,8 +85,9 @@ class Outbox:
             waits_for = writing.send(None)
         except StopIteration:
             return
-        except Exception:  # noqa: BLE001 - whatever the transport raises, the peer is gone
-            self._fail("connection lost")
+        except Exception:  # noqa: BLE001 - whatever the transport raises, the connection broke
+            self._cork()
+            self._enqueue(frame)
             return
         self._queue = deque([frame])
         self._queued_bytes += len(frame)
@@ -134,12 +136,15 @@ class Outbox:
         except TimeoutError:
             self._writer = None
             self._fail("the client has stopped reading")
-        except Exception:  # noqa: BLE001 - whatever the transport raises, the peer is gone
+        except Exception:  # noqa: BLE001 - whatever the transport raises, the connection broke
             self._writer = None
-            self._fail("connection lost")
+            self._cork()
         else:
             self._writer = None
             self._queue = None
+
+    def _cork(self) -> None:
+        self._send = self._write = None
 
     def _fail(self, reason: str) -> None:
         if self._closed:

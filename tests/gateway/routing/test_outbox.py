@@ -94,25 +94,45 @@ async def test_a_reader_that_takes_nothing_for_long_is_given_up(
     assert failures == ["the client has stopped reading"]
 
 
-async def test_a_broken_connection_is_reported_once(wire: Wire, failures: Failures) -> None:
+async def test_what_a_broken_connection_did_not_take_is_kept_for_the_next(
+    wire: Wire, failures: Failures
+) -> None:
     box = outbox(wire, failures)
     wire.fails = True
     box.put(b"a")
     box.put(b"b")
-    assert failures == ["connection lost"]
+    assert failures == []
+    assert box.waiting_bytes == 2
+    repaired = Wire()
+    box.uncork(repaired.send)
+    assert repaired.written == [b"a", b"b"]
 
 
-async def test_a_connection_that_breaks_while_it_is_full_is_reported(
+async def test_a_connection_that_breaks_while_it_is_full_loses_nothing(
     wire: Wire, failures: Failures
 ) -> None:
     box = outbox(wire, failures)
     wire.room.clear()
     box.put(b"a")
+    box.put(b"b")
     wire.fails = True
     wire.room.set()
     async with asyncio.timeout(5):
         await box.flushed()
-    assert failures == ["connection lost"]
+    assert failures == []
+    repaired = Wire()
+    box.uncork(repaired.send)
+    assert repaired.written == [b"a", b"b"]
+
+
+async def test_a_broken_connection_that_nobody_notices_is_given_up_at_the_limit(
+    wire: Wire, failures: Failures
+) -> None:
+    box = outbox(wire, failures, max_bytes=10)
+    wire.fails = True
+    for _ in range(11):
+        box.put(b"x")
+    assert failures == ["too much data is waiting for a client that reads too slowly"]
 
 
 async def test_a_closed_outbox_drops_what_waits(wire: Wire, failures: Failures) -> None:

@@ -250,7 +250,7 @@ class Settings(BaseSettings):
         description="Messages that one connection may send at once.",
     )
     drain_seconds: float = Field(
-        5.0,
+        3.0,
         ge=0,
         validation_alias=_named("drain_seconds"),
         description="At shutdown, how long calls in flight may take to finish.",

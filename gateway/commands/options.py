@@ -16,22 +16,30 @@ from gateway.settings import Settings, mistakes
 ACCEPTED: Final = frozenset({"--from-env", "--enable-mcp"})
 """Flags of Hypha that ask for what this server always does."""
 
-UNAVAILABLE: Final = frozenset(
+PASSED_OVER: Final = frozenset(
     {
-        "--server-id", "--redis-uri", "--reset-redis", "--database-uri", "--migrate-database",
-        "--cache-dir", "--enable-admin-terminal", "--enable-local-auth", "--interactive",
-        "--enable-server", "--enable-server-apps", "--in-docker", "--enable-s3", "--s3-admin-type",
-        "--endpoint-url", "--endpoint-url-public", "--region-name", "--access-key-id",
-        "--secret-access-key", "--workspace-bucket", "--enable-s3-proxy", "--s3-cleanup-period",
-        "--enable-s3-for-anonymous-users", "--start-minio-server", "--minio-workdir",
-        "--minio-port", "--minio-console-port", "--minio-root-user", "--minio-root-password",
-        "--minio-version", "--mc-version", "--minio-file-system-mode", "--executable-path",
-        "--triton-servers", "--enable-service-search", "--ollama-host", "--openai-base-url",
-        "--openai-api-key", "--enable-a2a", "--disable-agent-skills", "--enable-k8s-worker",
+        "--server-id", "--reset-redis", "--cache-dir", "--enable-server-apps", "--in-docker",
+        "--enable-s3", "--s3-admin-type", "--endpoint-url", "--endpoint-url-public",
+        "--region-name", "--access-key-id", "--secret-access-key", "--workspace-bucket",
+        "--enable-s3-proxy", "--s3-cleanup-period", "--enable-s3-for-anonymous-users",
+        "--start-minio-server", "--minio-workdir", "--minio-port", "--minio-console-port",
+        "--minio-root-user", "--minio-root-password", "--minio-version", "--mc-version",
+        "--minio-file-system-mode", "--executable-path", "--triton-servers",
+        "--enable-service-search", "--ollama-host", "--openai-base-url", "--openai-api-key",
+        "--enable-a2a", "--disable-agent-skills", "--enable-k8s-worker",
         "--enable-terminal-worker", "--disable-ssl",
     }
 )  # fmt: skip
-"""Flags of Hypha for what this version does not have."""
+"""Flags of Hypha for parts that this version does not have. The rest of a deployment works without
+them, so the server starts, and says so."""
+
+REFUSED: Final = frozenset(
+    {
+        "--redis-uri", "--database-uri", "--migrate-database", "--enable-admin-terminal",
+        "--enable-local-auth", "--interactive", "--enable-server",
+    }
+)  # fmt: skip
+"""Flags of Hypha that whoever gives them relies on: for what is kept, or for who gets in."""
 
 Run = Callable[..., int]
 
@@ -66,12 +74,23 @@ def spread(arguments: list[str], lists: set[str]) -> list[str]:
 
 
 def _supported(arguments: list[str]) -> list[str]:
-    kept = [argument for argument in arguments if argument not in ACCEPTED]
-    for argument in kept:
+    """Without the flags of Hypha that mean nothing here, and the words that belong to them."""
+    kept: list[str] = []
+    passing_over = False
+    for argument in arguments:
         name = argument.partition("=")[0]
-        if name in UNAVAILABLE:
+        if name in REFUSED:
             typer.echo(f"{name} is not available in this version of Polyport.", err=True)
             raise typer.Exit(2)
+        if name in PASSED_OVER:
+            typer.echo(
+                f"{name} is passed over: this version of Polyport has no such part.", err=True
+            )
+            passing_over = "=" not in argument
+        elif not (passing_over and not argument.startswith("-")):
+            passing_over = False
+            if name not in ACCEPTED:
+                kept.append(argument)
     return kept
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cli import main
-from gateway.commands.options import UNAVAILABLE, spread
+from gateway.commands.options import PASSED_OVER, REFUSED, spread
 from gateway.settings import Settings
 
 TOKEN = "r" * 32
@@ -100,14 +100,25 @@ def test_every_mistake_is_told_in_one_sentence(
     ]
 
 
-@pytest.mark.parametrize("flag", sorted(UNAVAILABLE))
-def test_a_flag_for_what_is_not_there_is_refused_in_one_line(
+@pytest.mark.parametrize("flag", sorted(REFUSED))
+def test_a_flag_that_is_relied_on_is_refused_in_one_line(
     capsys: pytest.CaptureFixture[str], flag: str
 ) -> None:
     for written in ([flag], [f"{flag}=x"]):
         assert main(["serve", *written]) == 2
         told = capsys.readouterr()
         assert told.err == f"{flag} is not available in this version of Polyport.\n"
+
+
+@pytest.mark.parametrize("flag", sorted(PASSED_OVER))
+def test_a_flag_for_a_part_that_is_not_there_is_passed_over_with_its_value(
+    capsys: pytest.CaptureFixture[str], flag: str
+) -> None:
+    for written in ([flag], [flag, "value"], [f"{flag}=value"]):
+        assert main(["check-config", "--json", *written, "--port", "9999"]) == 0
+        told = capsys.readouterr()
+        assert json.loads(told.out)["port"] == 9999
+        assert told.err == f"{flag} is passed over: this version of Polyport has no such part.\n"
 
 
 def test_flags_for_what_is_always_there_are_accepted(capsys: pytest.CaptureFixture[str]) -> None:

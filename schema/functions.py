@@ -56,6 +56,19 @@ def _walk(node: object, prefix: str, depth: int) -> Iterator[FunctionInfo]:
                 yield from _walk(child, path, depth + 1)
 
 
+def has_only_functions(node: object, depth: int = 0) -> bool:
+    """True if a service is described completely by its functions: it has no other members, whose
+    values only its provider knows."""
+    if depth > _MAX_DEPTH:
+        return False
+    if is_function(node):
+        return True
+    children = node.values() if isinstance(node, Mapping) else node
+    if not children or not isinstance(node, (Mapping, list)):
+        return False
+    return all(has_only_functions(child, depth + 1) for child in children)  # type: ignore[attr-defined]
+
+
 def is_function(node: object) -> bool:
     """True for the leaf that stands for a callable (and not for a member called "type")."""
     return isinstance(node, Mapping) and node.get("type") == "function"

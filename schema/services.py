@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from schema.errors import InvalidRequest
-from schema.functions import FunctionInfo, iter_functions
+from schema.functions import FunctionInfo, has_only_functions, iter_functions
 from schema.identity import User
 from schema.ids import ANY, ServiceId
 
@@ -51,6 +51,11 @@ class ServiceInfo:
     def functions(self) -> Mapping[str, FunctionInfo]:
         """Callables by dotted path, in declared order."""
         return {f.path: f for f in iter_functions(self.service_schema)}
+
+    @cached_property
+    def has_only_functions(self) -> bool:
+        """Whether the service object is the same until it is registered again."""
+        return has_only_functions(self.service_schema)
 
     @cached_property
     def authorized_workspaces(self) -> frozenset[str]:

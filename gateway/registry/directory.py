@@ -6,14 +6,16 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from gateway.auth.access import ServiceAction, decide
 from gateway.registry.apps import AppCatalogue, match_instances
 from gateway.registry.registry import ADDED, Registry
 from gateway.registry.selection import choose
 from gateway.rpc.endpoint import Endpoint
-from gateway.rpc.local import LocalServices
+from gateway.rpc.local import LocalServices, Packed
 from gateway.rpc.values import make_targets_absolute
+from gateway.wire.codec import pack
 from schema.errors import GatewayError, InvalidRequest, ServiceNotFound
 from schema.identity import Caller
 from schema.ids import ANY, ServiceQuery
@@ -21,6 +23,9 @@ from schema.services import ServiceInfo
 
 SELECT_PREFIX: Final = "select:"
 SELECT_CRITERIA: Final = ("min", "max", "first_success")
+MAX_KEPT_BYTES: Final = 64 * 1024
+"""Longest encoded service object that is kept."""
+
 DEFAULT_SELECT_SECONDS: Final = 2.0
 
 
@@ -58,6 +63,7 @@ class Directory:
         self._base_url = base_url
         self._fetch_seconds = fetch_seconds
         self._expected: dict[tuple[str, str], _Expected] = {}
+        self._shown: WeakKeyDictionary[ServiceInfo, dict[bool, Packed]] = WeakKeyDictionary()
         registry.subscribe(self._on_change)
 
     def is_local(self, service: ServiceInfo) -> bool:
@@ -178,6 +184,27 @@ class Directory:
         value["config"] = config
         value["id"] = str(sid)
         return value
+
+    async def show(
+        self, service: ServiceInfo, *, inside: bool, timeout_seconds: float | None = None
+    ) -> Packed:
+        """The service object, encoded for a caller from ``inside`` its workspace or from another.
+
+        Its provider is asked once per registration if functions are all there is to show.
+        Raises what ``fetch`` raises.
+        """
+        kept = self._shown.get(service)
+        if kept is not None and inside in kept:
+            return kept[inside]
+        value = await self.fetch(service, timeout_seconds=timeout_seconds)
+        if isinstance(value, Packed):
+            return value
+        if not inside:
+            value["config"].pop("authorized_workspaces", None)
+        packed = Packed(pack(value))
+        if service.has_only_functions and len(packed) <= MAX_KEPT_BYTES:
+            self._shown.setdefault(service, {})[inside] = packed
+        return packed
 
     async def _select(
         self, caller: Caller, candidates: Sequence[ServiceInfo], mode: str, seconds: float

@@ -16,7 +16,6 @@ from gateway.registry.directory import DEFAULT_SELECT_SECONDS, Directory
 from gateway.registry.registry import Registry
 from gateway.registry.sharing import SchemaPool
 from gateway.routing.router import Router
-from gateway.rpc.local import Packed
 from gateway.wire.codec import unpack
 from schema.errors import (
     Conflict,
@@ -102,13 +101,13 @@ class ServiceFunctions:
         """Get a service with its functions. A query is [workspace/][client:]service[@app]."""
         options = config or {}
         info = await self._find(caller, service_id, options)
-        value = await self._directory.fetch(info, timeout_seconds=_seconds(options, "timeout"))
+        packed = await self._directory.show(
+            info,
+            inside=is_inside(caller, info.id.workspace),
+            timeout_seconds=_seconds(options, "timeout"),
+        )
         case = options.get("case_conversion")
-        if isinstance(value, Packed):
-            return value if case is None else _convert_keys(unpack(value), case)
-        if isinstance(value, dict) and not is_inside(caller, info.id.workspace):
-            value["config"].pop("authorized_workspaces", None)
-        return value if case is None else _convert_keys(value, case)
+        return packed if case is None else _convert_keys(unpack(packed), case)
 
     async def get_service_info(
         self, caller: Caller, service_id: str, config: dict[str, Any] | None = None

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from schema.functions import iter_functions
+from schema.functions import has_only_functions, iter_functions
 
 
 def leaf(**declared: Any) -> dict[str, Any]:
@@ -46,3 +46,17 @@ def test_whatever_a_provider_sends_as_schema_is_survived() -> None:
     )
     assert function.description == ""
     assert function.parameters is None
+
+
+def test_a_service_of_functions_alone_is_told_from_one_with_other_members() -> None:
+    assert has_only_functions({"f": leaf(), "ns": {"g": leaf()}, "l": [leaf()]})
+    others: tuple[Any, ...] = (
+        {},
+        {"f": leaf(), "k": {"type": "number"}},
+        {"ns": {}},
+        {"x": None},
+        None,
+        "f",
+    )
+    for tree in others:
+        assert not has_only_functions(tree)

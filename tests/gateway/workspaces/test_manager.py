@@ -355,3 +355,35 @@ async def test_clean_up_removes_clients_that_do_not_answer(parts: Parts) -> None
     result = await owner.manager("cleanup", timeout=0.1)
     assert result == {"removed_clients": [dead.address]}
     assert (await dead.closed_with)[0] == 1001
+
+
+async def test_a_provider_is_asked_again_for_members_that_may_have_changed(parts: Parts) -> None:
+    peer = await Peer.join(parts)
+    temperature = iter([20, 21])
+    full_id = f"{peer.address}:lab"
+    peer.functions["services.built-in.get_service"] = lambda _: {"n": next(temperature)}
+    await peer.manager(
+        "register_service",
+        {"id": full_id, "config": {}, "service_schema": {"n": {"type": "number"}}},
+    )
+    assert [(await peer.manager("get_service", "lab"))["n"] for _ in range(2)] == [20, 21]
+
+
+async def test_functions_are_fetched_once_per_registration(parts: Parts) -> None:
+    peer, other = await Peer.join(parts), await Peer.join(parts)
+    for registration in range(2):
+        full_id = await peer.register("svc", {"f": lambda: 1})
+        shown = peer.functions["services.built-in.get_service"]
+        asked: list[str] = []
+
+        def get_service(
+            wanted: str, shown: Any = shown, asked: list[str] = asked, n: int = registration
+        ) -> Any:
+            asked.append(wanted)
+            return {**shown(wanted), "description": f"version {n}"}
+
+        peer.functions["services.built-in.get_service"] = get_service
+        for _ in range(3):
+            service = await other.manager("get_service", full_id)
+            assert service["description"] == f"version {registration}"
+        assert asked == ["svc"]

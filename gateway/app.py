@@ -172,6 +172,8 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         openapi_url=None,
         redirect_slashes=False,
+        # Its own spans and counters would look for a configuration with every request.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.parts = parts
     app.state.startup = startup

@@ -61,6 +61,7 @@ def run(settings: Settings) -> int:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nobody in front is trusted to say who calls
         timeout_graceful_shutdown=1,
     )
     try:

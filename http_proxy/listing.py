@@ -1,6 +1,7 @@
-"""The resources that describe services: those of a workspace, and one of them.
+"""The resources that describe a workspace: its record, its services, and one of them.
 
 Entries are the registry's, in the form that ``ServiceInfo.to_wire`` gives them; nothing is added.
+The record comes from the workspace manager, under the manager's own rule.
 """
 
 from __future__ import annotations
@@ -14,14 +15,25 @@ from http_proxy.arguments import MODE, parse_query
 from http_proxy.encoding import value_reply
 from http_proxy.request import Request
 from schema.identity import Caller
+from schema.ids import MANAGER
 from schema.services import ServiceInfo
 
 
 class Listing:
-    """Answers ``/{workspace}/services`` and ``/{workspace}/services/{service}``."""
+    """Answers ``/{workspace}/info``, ``/{workspace}/services`` and
+    ``/{workspace}/services/{service}``."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
+
+    async def workspace(self, request: Request, caller: Caller) -> ASGIApp:
+        """The record of the workspace. Raises PermissionDenied to whoever may not read it, whether
+        or not it exists, and WorkspaceNotFound."""
+        manager = await self._gateway.find_service(caller, request.workspace, MANAGER)
+        record = await self._gateway.call(
+            caller, manager, "get_workspace_info", (), {"workspace": request.workspace}
+        )
+        return value_reply(record, request.formats)
 
     async def services(self, request: Request, caller: Caller) -> ASGIApp:
         """The services that the caller may see; ids come without the workspace of the URL (HTTP

@@ -45,6 +45,7 @@ def routes(gateway: Gateway, settings: Settings) -> list[BaseRoute]:
         route("/{workspace}/services", "services", listing.services, READ),
         route("/{workspace}/services/", "services_slash", listing.services, READ),
         route("/{workspace}/services/{service}", "service", listing.service, READ),
+        route("/{workspace}/info", "info", listing.workspace, READ),
         route("/openapi.json", "openapi", documents.of_gateway, READ),
         route("/{workspace}/openapi.json", "workspace_openapi", documents.of_workspace, READ),
         *page_routes(),

@@ -85,7 +85,7 @@ OTHERS: list[Requirement] = [
     must("W7-login", "the short address leads to the login page",
          coming_in("pages_that_helpers_wait_for_are_there")),
     should("W7-workspace-info", "the record of a workspace is read by URL",
-           gap="There is no /{workspace}/info yet; get_workspace_info has the same."),
+           coming_in("the_record_of_a_workspace_is_read_by_url")),
     may("W7-assets", "config.json and a copy of the client are served",
         gap="Nothing in the shipped clients reads them; a copy of the client would age."),
     must("W7-remote-service", "a service is got by its URL in both languages",

@@ -224,6 +224,20 @@ async def test_pages_that_helpers_wait_for_are_there(http: httpx.AsyncClient, pa
     assert response.status_code == 200
 
 
+async def test_the_record_of_a_workspace_is_read_by_url(
+    http: httpx.AsyncClient, join: Join
+) -> None:
+    owner = await join()
+    await owner.manager("set_env", "KEY", "secret")
+    bearer = {"Authorization": f"Bearer {await owner.manager('generate_token')}"}
+    own = await http.get(f"/{owner.workspace}/info", headers=bearer)
+    assert own.json() == await owner.manager("get_workspace_info")
+    assert "secret" not in own.text
+    for workspace in (owner.workspace, "ws-nowhere"):
+        strange = await http.get(f"/{workspace}/info")
+        assert (strange.status_code, strange.json()["code"]) == (403, "permission_denied")
+
+
 async def test_who_came_with_a_token_does_not_come_back_once_it_is_revoked(
     gateway: Gateway, join: Join
 ) -> None:

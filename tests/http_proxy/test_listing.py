@@ -100,3 +100,15 @@ async def test_mode_chooses_which_instance_is_shown(
 async def test_lists_come_as_msgpack_to_those_who_ask(client: httpx.AsyncClient) -> None:
     answer = await client.get("/ws-lab/services", headers={"Accept": "application/msgpack"})
     assert msgpack.unpackb(answer.content)[0]["id"] == "worker:calc"
+
+
+async def test_the_record_of_a_workspace_is_the_managers(
+    client: httpx.AsyncClient, gateway: FakeGateway
+) -> None:
+    def get_workspace_info(workspace: str) -> dict[str, str]:
+        return {"id": workspace}
+
+    functions = {"get_workspace_info": get_workspace_info}
+    gateway.add_service("ws-lab/manager:~", functions, visibility="public")
+    assert (await client.get("/ws-lab/info")).json() == {"id": "ws-lab"}
+    assert (await client.post("/ws-lab/info")).status_code == 405

@@ -23,6 +23,8 @@ from schema.services import ServiceInfo
 
 SELECT_PREFIX: Final = "select:"
 SELECT_CRITERIA: Final = ("min", "max", "first_success")
+TIMER_SLACK_SECONDS: Final = 0.05
+
 MAX_KEPT_BYTES: Final = 64 * 1024
 """Longest encoded service object that is kept."""
 
@@ -152,7 +154,9 @@ class Directory:
 
     def _lapse(self, key: tuple[str, str]) -> None:
         expected = self._expected.get(key)
-        if expected is not None and expected.until <= asyncio.get_running_loop().time():
+        # A timer may fire a moment early; only a time that was put off since is really later.
+        now = asyncio.get_running_loop().time() + TIMER_SLACK_SECONDS
+        if expected is not None and expected.until <= now:
             del self._expected[key]
             expected.changed.set()
 

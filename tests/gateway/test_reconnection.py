@@ -240,3 +240,21 @@ async def test_a_stopping_server_does_not_wait_for_a_provider_to_return() -> Non
         await parts.hub.drain()
         with pytest.raises(ServiceNotFound):
             await waiting
+
+
+async def test_waiting_for_a_provider_ends_even_if_the_timer_fires_a_moment_early(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider = await Peer.join(parts)
+    full_id = await provider.register("svc", {})
+    loop = asyncio.get_running_loop()
+    call_at = loop.call_at
+    monkeypatch.setattr(
+        loop, "call_at", lambda when, *rest, **kw: call_at(when - 0.002, *rest, **kw)
+    )
+    leaving = gone(parts, provider)
+    provider.break_off()
+    await leaving
+    async with asyncio.timeout(5):
+        with pytest.raises(ServiceNotFound):
+            await find(parts, full_id)

@@ -7,10 +7,10 @@ PORT ?= 9527
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --quiet
-NODE_TESTS := tests/clients/node
-TS_TESTS := tests/clients/typescript
-
-# Where the client tests find the previous generation of the MCP SDK.
+WORKERS ?= auto
+# Where the tests find JavaScript packages.
+JAVASCRIPT := tests/clients/node tests/clients/typescript
+BROWSER := tests/clients/browser
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check bench bench-scale lock clean fuzz
@@ -22,8 +22,8 @@ help: ## Show this list
 run: $(VENV)/.installed ## Start the gateway on port 9527 with a sample service (HOST=, PORT=)
 	@$(BIN)/python examples/agents/run_sample.py --host $(HOST) --port $(PORT)
 
-test: check test-environments ## Run the checks and all tests
-	$(BIN)/python -m pytest
+test: check test-environments ## Run the checks and all tests (WORKERS=)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
 check: $(VENV)/.installed-dev ## Lint, formatting, types and the dependency rules between modules
 	$(BIN)/ruff check
@@ -49,7 +49,7 @@ lock: .venv-lock/.installed ## Pin the newest dependencies that pyproject.toml a
 
 clean: ## Remove what make has made: environments, caches, builds
 	rm -rf .venv .venv-mcp1 .venv-openapi .venv-lock build dist
-	rm -rf $(NODE_TESTS)/node_modules $(TS_TESTS)/node_modules
+	rm -rf $(addsuffix /node_modules,$(JAVASCRIPT) $(BROWSER))
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -61,7 +61,7 @@ LOCK = .venv-lock/bin/uv pip compile --quiet --upgrade --universal --python-vers
 
 .PHONY: test-environments
 test-environments: .venv-mcp1/.installed .venv-openapi/.installed \
-  $(NODE_TESTS)/node_modules/.installed $(TS_TESTS)/node_modules/.installed
+  $(addsuffix /node_modules/.installed,$(JAVASCRIPT)) browser
 
 $(BIN)/python .venv-mcp1/bin/python .venv-openapi/bin/python .venv-lock/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -85,12 +85,19 @@ $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 	.venv-lock/bin/python -m pip --disable-pip-version-check install --quiet --quiet uv==0.13.8
 	@touch $@
 
-# The JavaScript and TypeScript clients. Without Node.js their tests are skipped, and this says so.
-$(NODE_TESTS)/node_modules/.installed $(TS_TESTS)/node_modules/.installed: \
-  %/node_modules/.installed: %/package.json %/package-lock.json
-	@if command -v npm >/dev/null 2>&1; then \
-		echo "npm ci ($*)"; \
-		npm ci --prefix $* --no-audit --no-fund --loglevel=error && touch $@; \
-	else \
-		echo "The tests in $* are skipped: they need Node.js with npm, which is not installed."; \
-	fi
+# Node.js comes as a Python package, so that a machine needs neither it nor npm.
+$(addsuffix /node_modules/.installed,$(JAVASCRIPT) $(BROWSER)): \
+  %/node_modules/.installed: %/package.json %/package-lock.json $(VENV)/.installed-dev
+	@echo "npm ci ($*)"; PATH="$(CURDIR)/$(BIN):$$PATH" \
+		npm ci --prefix $* --no-audit --no-fund --loglevel=error && touch $@ || \
+		echo "The tests that need $* are skipped: its packages could not be installed."
+
+# A Chromium for the pages among the tests, if the machine has none.
+.PHONY: browser
+browser: $(VENV)/.installed-dev
+	@for name in chromium chromium-browser google-chrome chrome; do \
+		command -v $$name >/dev/null 2>&1 && exit 0; \
+	done; $(MAKE) --no-print-directory $(BROWSER)/node_modules/.chromium/chromium
+
+$(BROWSER)/node_modules/.chromium/chromium: $(BROWSER)/node_modules/.installed $(BROWSER)/unpack.mjs
+	@test ! -f $< || PATH="$(CURDIR)/$(BIN):$$PATH" node $(BROWSER)/unpack.mjs

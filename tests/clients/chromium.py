@@ -18,6 +18,8 @@ from typing import Any, Final
 from websockets.asyncio.client import ClientConnection, connect
 
 PROGRAMS: Final = ("chromium", "chromium-browser", "google-chrome", "chrome")
+UNPACKED: Final = Path(__file__).parent / "browser" / "node_modules" / ".chromium"
+"""Where ``make test`` puts a Chromium if the machine has none, with the libraries it needs."""
 FLAGS: Final = (
     "--headless",
     "--no-sandbox",
@@ -38,7 +40,16 @@ SECONDS: Final = 15.0
 
 def executable() -> str | None:
     """Where Chromium is; None if there is none."""
-    return next(filter(None, map(shutil.which, PROGRAMS)), None)
+    installed = next(filter(None, map(shutil.which, PROGRAMS)), None)
+    return installed or shutil.which(UNPACKED / "chromium")
+
+
+def _environment(program: str) -> dict[str, str]:
+    environment = dict(os.environ)
+    if Path(program).parent == UNPACKED:
+        environment["LD_LIBRARY_PATH"] = str(UNPACKED / "lib")
+        environment["FONTCONFIG_PATH"] = str(UNPACKED / "fonts")
+    return environment
 
 
 class PageError(Exception):
@@ -200,6 +211,7 @@ async def started(program: str, profile: Path, *flags: str) -> AsyncIterator[Bro
         stdout=DEVNULL,
         stderr=PIPE,
         start_new_session=True,
+        env=_environment(program),
     )
     try:
         assert process.stderr is not None

@@ -75,6 +75,7 @@ $(VENV)/.installed: requirements.txt pyproject.toml | $(BIN)/python
 
 $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 	$(PIP) --require-hashes -r requirements-dev.txt
+	@$(BIN)/python tests/link_node.py
 	@touch $@
 
 .venv-mcp1/.installed .venv-openapi/.installed: .venv-%/.installed: requirements-%.txt | .venv-%/bin/python

@@ -1,5 +1,8 @@
 // Offers a function; every line of input breaks the connection. Argument: the server's URL.
 import { createInterface } from "node:readline";
+import { WebSocket } from "ws";
+
+globalThis.WebSocket = WebSocket; // the one of Node.js cannot break a connection
 
 const server = await hyphaWebsocketClient.connectToServer({ server_url: process.argv[2] });
 

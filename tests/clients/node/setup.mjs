@@ -1,4 +1,4 @@
-// What a web page with the client has, and Node.js 20 has not: load with `node --import`.
+// What a web page with the client has, and an older Node.js has not: load with `node --import`.
 import { hyphaWebsocketClient } from "hypha-rpc";
 import { WebSocket } from "ws";
 

@@ -38,6 +38,7 @@ from gateway.rpc.local import LocalServices
 from gateway.settings import Settings
 from gateway.shutdown import drain_on_signal
 from gateway.startup import Startup
+from gateway.storage.database import Database
 from gateway.transports.http_stream import HttpStreamDoor
 from gateway.transports.websocket import WebSocketDoor
 from gateway.workspaces.client_functions import ClientFunctions
@@ -61,12 +62,21 @@ class Parts:
     tokens: TokenIssuer
     workspaces: Workspaces
     logins: PendingLogins
+    database: Database
+
+    async def load(self) -> None:
+        """Open the database and read what is kept in memory, before the first request.
+
+        Raises StorageFailed.
+        """
+        await self.database.open()
 
 
 def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
     """Make all parts and the gateway's own routes. No I/O but for the signing key and
     the login page."""
     key = signing_key(settings)
+    database = Database(settings)
     root = settings.root_token
     tokens = TokenIssuer(key, root_token=root.get_secret_value() if root else None)
     workspaces = Workspaces()
@@ -145,7 +155,9 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         Route("/rpc", HttpStreamDoor(settings, hub, doorkeeper, router)),
         *pages.routes(),
     ]
-    return Parts(settings, core, hub, router, registry, tokens, workspaces, logins), routes
+    return Parts(
+        settings, core, hub, router, registry, tokens, workspaces, logins, database
+    ), routes
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -162,9 +174,13 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        with drain_on_signal(stop):
-            yield
-        await stop()
+        await parts.load()
+        try:
+            with drain_on_signal(stop):
+                yield
+            await stop()
+        finally:
+            await parts.database.close()
 
     app = FastAPI(
         title="Polyport",

@@ -55,6 +55,9 @@ def _words(value: Any) -> Any:
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 
 
+SecretWords = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_words)]
+
+
 def _named(name: str) -> AliasChoices:
     return AliasChoices(f"POLYPORT_{name.upper()}", f"HYPHA_{name.upper()}")
 
@@ -94,6 +97,18 @@ class Settings(BaseSettings):
     )
     ephemeral: bool = Field(
         False, validation_alias=_named("ephemeral"), description="Keep nothing on disk."
+    )
+    database_uri: SecretStr | None = Field(
+        None,
+        validation_alias=_named("database_uri"),
+        description="PostgreSQL (postgresql://…) or SQLite (sqlite:///…); default: SQLite in the "
+        "data directory.",
+    )
+    secrets_key: SecretWords = Field(
+        (),
+        validation_alias=_named("secrets_key"),
+        description="Keys of stored secrets, 32 characters or more; the first one encrypts, the "
+        "others decrypt what is older; default: made once, in the data directory.",
     )
     jwt_secret: SecretStr | None = Field(
         None,
@@ -275,6 +290,21 @@ class Settings(BaseSettings):
     def _check_root_token(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value()) < MIN_ROOT_TOKEN:
             raise ValueError(f"It needs {MIN_ROOT_TOKEN} characters or more")
+        return value
+
+    @field_validator("secrets_key")
+    @classmethod
+    def _check_secrets_key(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if any(len(key.get_secret_value()) < MIN_ROOT_TOKEN for key in value):
+            raise ValueError(f"Each needs {MIN_ROOT_TOKEN} characters or more")
+        return value
+
+    @field_validator("database_uri")
+    @classmethod
+    def _check_database_uri(cls, value: SecretStr | None) -> SecretStr | None:
+        scheme = value.get_secret_value().partition("://")[0] if value else ""
+        if value and scheme.partition("+")[0] not in ("postgresql", "sqlite"):
+            raise ValueError("It begins with postgresql:// or sqlite:///")
         return value
 
     @field_validator("static_mounts")

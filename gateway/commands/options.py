@@ -18,7 +18,8 @@ ACCEPTED: Final = frozenset({"--from-env", "--enable-mcp"})
 
 PASSED_OVER: Final = frozenset(
     {
-        "--server-id", "--reset-redis", "--cache-dir", "--enable-server-apps", "--in-docker",
+        "--server-id", "--reset-redis", "--migrate-database",
+        "--cache-dir", "--enable-server-apps", "--in-docker",
         "--enable-s3", "--s3-admin-type", "--endpoint-url", "--endpoint-url-public",
         "--region-name", "--access-key-id", "--secret-access-key", "--workspace-bucket",
         "--enable-s3-proxy", "--s3-cleanup-period", "--enable-s3-for-anonymous-users",
@@ -35,8 +36,8 @@ them, so the server starts, and says so."""
 
 REFUSED: Final = frozenset(
     {
-        "--redis-uri", "--database-uri", "--migrate-database", "--enable-admin-terminal",
-        "--enable-local-auth", "--interactive", "--enable-server",
+        "--redis-uri", "--enable-admin-terminal", "--enable-local-auth", "--interactive",
+        "--enable-server",
     }
 )  # fmt: skip
 """Flags of Hypha that whoever gives them relies on: for what is kept, or for who gets in."""
@@ -138,6 +139,8 @@ def shown(value: Any) -> str:
     """A value of a setting as people read and write it; a secret is not shown."""
     if isinstance(value, SecretStr):
         return "**********"
+    if isinstance(value, tuple) and value and isinstance(value[0], SecretStr):
+        return shown(value[0])
     if isinstance(value, tuple):
         return " ".join(value) or "none"
     if isinstance(value, bool):

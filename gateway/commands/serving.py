@@ -9,9 +9,10 @@ import typer
 import uvicorn
 
 from gateway import __version__
-from gateway.app import create_app
+from gateway.app import Parts, create_app
 from gateway.settings import Settings
 from gateway.startup import Startup, StartupFailed
+from gateway.storage.directory import StorageFailed
 from gateway.transports.uvicorn_http import OneWriteHttpProtocol
 from gateway.transports.uvicorn_websocket import RelayWebSocketProtocol
 
@@ -19,13 +20,20 @@ from gateway.transports.uvicorn_websocket import RelayWebSocketProtocol
 class _Server(uvicorn.Server):
     """uvicorn's server, which says so once it takes requests and the startup functions have run."""
 
-    def __init__(self, config: uvicorn.Config, startup: Startup, url: str) -> None:
+    def __init__(self, config: uvicorn.Config, parts: Parts, startup: Startup, url: str) -> None:
         super().__init__(config)
+        self._parts = parts
         self._startup = startup
         self._url = url
         self.has_failed = False
 
     async def startup(self, sockets: Any = None) -> None:
+        try:
+            # Again below, where it costs nothing; here a failure is a sentence.
+            await self._parts.load()
+        except StorageFailed as error:
+            self._fail(error)
+            return
         await super().startup(sockets)
         if self.started:
             await self._run_startup_functions()
@@ -41,9 +49,12 @@ class _Server(uvicorn.Server):
         try:
             await self._startup.run()
         except StartupFailed as error:
-            typer.echo(str(error), err=True)
-            self.has_failed = True
-            self.should_exit = True
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        typer.echo(str(error), err=True)
+        self.has_failed = True
+        self.should_exit = True
 
 
 def run(settings: Settings) -> int:
@@ -72,7 +83,7 @@ def run(settings: Settings) -> int:
     settings = settings.model_copy(update={"port": listener.getsockname()[1]})
     app = create_app(settings)
     config.app = app
-    server = _Server(config, app.state.startup, settings.local_base_url)
+    server = _Server(config, app.state.parts, app.state.startup, settings.local_base_url)
     server.run(sockets=[listener])
     if server.has_failed:
         return 1

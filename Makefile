@@ -13,11 +13,11 @@ JAVASCRIPT := tests/clients/node tests/clients/typescript
 BROWSER := tests/clients/browser
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench bench-scale lock clean fuzz
+.PHONY: help run test check bench bench-scale bench-gateways lock clean fuzz
 .DELETE_ON_ERROR:
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
 
 run: $(VENV)/.installed ## Start the gateway on port 9527 with a sample service (HOST=, PORT=)
 	@$(BIN)/python examples/agents/run_sample.py --host $(HOST) --port $(PORT)
@@ -41,6 +41,16 @@ bench: $(VENV)/.installed-dev ## Measure the gateway and write docs/benchmarks.m
 bench-scale: $(VENV)/.installed-dev ## Measure what many clients cost, into docs/benchmarks.md
 	$(BIN)/python -m tests.bench.scale --output docs/benchmarks.md
 
+bench-gateways: $(VENV)/.installed-dev ## Measure other MCP gateways beside this one, into docs/benchmarks.md
+	@for package in fastmcp==4.1.2 mcp-proxy==0.13.0 mcp-contextforge-gateway==1.0.7; do \
+		name=.venv-bench-$${package%%=*}; test -d $$name || \
+		{ $(PYTHON) -m venv $$name && $$name/bin/pip install --quiet $$package; } || exit 1; \
+	done
+	FASTMCP_PYTHON=$(CURDIR)/.venv-bench-fastmcp/bin/python \
+	MCP_PROXY_PYTHON=$(CURDIR)/.venv-bench-mcp-proxy/bin/python \
+	CONTEXTFORGE_PYTHON=$(CURDIR)/.venv-bench-mcp-contextforge-gateway/bin/python \
+	$(BIN)/python -m tests.bench.gateways --output docs/benchmarks.md
+
 lock: .venv-lock/.installed ## Pin the newest dependencies that pyproject.toml admits
 	$(LOCK) pyproject.toml requirements.in -o requirements.txt
 	$(LOCK) pyproject.toml requirements.in --all-extras -c requirements.txt -o requirements-dev.txt
@@ -48,7 +58,7 @@ lock: .venv-lock/.installed ## Pin the newest dependencies that pyproject.toml a
 	$(LOCK) requirements-openapi.in -o requirements-openapi.txt
 
 clean: ## Remove what make has made: environments, caches, builds
-	rm -rf .venv .venv-mcp1 .venv-openapi .venv-lock build dist
+	rm -rf .venv .venv-* build dist
 	rm -rf $(addsuffix /node_modules,$(JAVASCRIPT) $(BROWSER))
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

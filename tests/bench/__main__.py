@@ -11,7 +11,7 @@ import os
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from tests.bench import scale
+from tests.bench import gateways, scale
 from tests.bench.measure import Figures, measure
 from tests.bench.report import page
 from tests.bench.sections import section
@@ -41,10 +41,10 @@ def main() -> None:
     text = page(results)
     print(f"\n{text}")
     if arguments.output:
-        # What the other benchmark has written stays.
-        kept = section(arguments.output.read_text(encoding="utf-8"), scale.TITLE)
-        if kept:
-            text = f"{text}\n{kept}"
+        # What the other benchmarks have written stays.
+        page_now = arguments.output.read_text(encoding="utf-8")
+        kept = (section(page_now, title) for title in (scale.TITLE, gateways.TITLE))
+        text = "\n".join([text, *filter(None, kept)])
         arguments.output.write_text(text, encoding="utf-8")
 
 

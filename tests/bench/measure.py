@@ -96,8 +96,8 @@ def _http(
     for name, url, body, headers, connections in jobs:
         say(name)
         _check(url, body, headers)
-        _wrk(server, url, body, headers, connections, 1)
-        figures[name] = _wrk(server, url, body, headers, connections, seconds)
+        wrk(server, url, body, headers, connections, 1)
+        figures[name] = wrk(server, url, body, headers, connections, seconds)
     return figures
 
 
@@ -118,7 +118,7 @@ def _check(url: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> Non
         raise RuntimeError(f"{url} answered {answer[:300]}")
 
 
-def _wrk(
+def wrk(
     server: Server,
     url: str,
     body: Mapping[str, Any],
@@ -126,6 +126,7 @@ def _wrk(
     connections: int,
     seconds: int,
 ) -> Calls:
+    """Post the same body over and over with wrk."""
     lines = ['wrk.method = "POST"', f"wrk.body = {json.dumps(json.dumps(body))}"]
     lines += [f"wrk.headers[{json.dumps(k)}] = {json.dumps(v)}" for k, v in headers.items()]
     lines.append(

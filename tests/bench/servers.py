@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
@@ -24,7 +24,7 @@ UNLIMITED = {
     for kind in ("WS_MSG", "HTTP")
     for limit in ("RATE", "BURST")
 }
-"""Takes Hypha's rate limits out of the way; Polyport has none by default."""
+"""Takes the rate limits out of the way, of both."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,11 @@ class Service:
 
 
 @contextmanager
-def polyport() -> Iterator[Server]:
+def polyport(*arguments: str) -> Iterator[Server]:
     """This repository's gateway."""
-    command = [sys.executable, "-m", "gateway.server", "--ephemeral"]
-    with _started("Polyport", command, {}) as server:
+    port = free_port()
+    command = [sys.executable, "-m", "gateway.server", "--ephemeral", *_at(port), *arguments]
+    with started("Polyport", command, UNLIMITED, port=port) as server:
         yield server
 
 
@@ -85,14 +86,27 @@ def hypha(python: str) -> Iterator[Server]:
         text=True,
         check=True,
     ).stdout.strip()
-    command = [python, "-m", "hypha.server", "--enable-mcp"]
-    with _started(f"Hypha {version}", command, UNLIMITED) as server:
+    port = free_port()
+    command = [python, "-m", "hypha.server", "--enable-mcp", *_at(port)]
+    with started(f"Hypha {version}", command, UNLIMITED, port=port) as server:
         yield server
 
 
+def _at(port: int) -> tuple[str, ...]:
+    return "--host=127.0.0.1", f"--port={port}"
+
+
 @contextmanager
-def _started(name: str, command: list[str], settings: Mapping[str, str]) -> Iterator[Server]:
-    port = _free_port()
+def started(
+    name: str,
+    command: list[str],
+    settings: Mapping[str, str],
+    *,
+    port: int,
+    probe: str | None = "/health/readiness",
+) -> Iterator[Server]:
+    """Run a server that listens on ``port``, from when it is ready: it answers 200 at ``probe``,
+    or anything at all if that is None."""
     url = f"http://127.0.0.1:{port}"
     begin = time.perf_counter()
     # In a directory of its own: a server may leave files where it is started.
@@ -100,14 +114,14 @@ def _started(name: str, command: list[str], settings: Mapping[str, str]) -> Iter
         log = Path(directory, "output.txt")
         with log.open("w") as output:
             process = subprocess.Popen(
-                [*command, "--host=127.0.0.1", f"--port={port}"],
+                command,
                 cwd=directory,
                 env={**os.environ, **settings},
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
         try:
-            while not _answers(f"{url}/health/readiness"):
+            while not _answers(url, probe):
                 if process.poll() is not None or time.perf_counter() - begin > START_SECONDS:
                     raise RuntimeError(f"{name} did not start:\n{log.read_text()}")
                 time.sleep(0.02)
@@ -143,15 +157,18 @@ def _end(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _answers(url: str) -> bool:
+def _answers(url: str, probe: str | None) -> bool:
     try:
-        with urlopen(url, timeout=1) as response:
+        with urlopen(url + (probe or "/"), timeout=1) as response:
             return bool(response.status == 200)
+    except HTTPError:
+        return probe is None
     except (URLError, OSError):
         return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -36,10 +37,15 @@ def polyport(
 
 def _serve(settings: Settings) -> int:
     """Start the gateway."""
-    # The other commands need neither the server nor the time that its parts take to load.
-    from gateway.commands.serving import run  # noqa: PLC0415
+    # What the imports make stays: the collector would walk over it again and again, for nothing,
+    # until the server is ready. The other commands need neither it nor the time that this takes.
+    gc.disable()
+    try:
+        from gateway.commands.serving import run  # noqa: PLC0415
 
-    return run(settings)
+        return run(settings)
+    finally:
+        gc.enable()
 
 
 _JSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]

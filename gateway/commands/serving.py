@@ -41,6 +41,7 @@ class _Server(uvicorn.Server):
         # garbage: the collector need not walk over the former, nor look often for the latter.
         gc.collect()
         gc.freeze()
+        gc.enable()
         gc.set_threshold(20_000, 10, 10)
         if self.started and not self.has_failed:
             print(f"Polyport {__version__} ready at {self._url}", flush=True)  # noqa: T201

@@ -14,10 +14,10 @@ from typing import Any, Final
 
 from sqlalchemy import URL, AsyncAdaptedQueuePool, event, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from gateway.settings import Settings
 from gateway.storage.directory import FileLock, StorageFailed, make_private, prepare
+from gateway.storage.engine import AsyncConnection, AsyncEngine, create_async_engine
 from gateway.storage.migrating import bring_up_to_date
 
 DATABASE_FILE: Final = "polyport.db"

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection, inspect, text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.storage.directory import StorageFailed
+from gateway.storage.engine import AsyncConnection
 from gateway.storage.tables import metadata
 
 MIGRATIONS: Final = Path(__file__).with_name("migrations")

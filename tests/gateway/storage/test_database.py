@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -112,3 +114,15 @@ async def test_nothing_is_on_disk_if_nothing_is_to_be_kept(tmp_path: Path) -> No
         assert await connection.scalar(COUNT) == 0
     await database.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_start_does_not_pay_for_what_it_does_not_use() -> None:
+    program = """
+import gateway.app, sys
+assert "sqlalchemy.engine" in sys.modules
+print([name for name in ("sqlalchemy.orm", "alembic", "asyncpg") if name in sys.modules])
+import sqlalchemy.ext.asyncio
+assert sqlalchemy.ext.asyncio.AsyncEngine is sys.modules["gateway.storage.engine"].AsyncEngine
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (ran.stdout.strip(), ran.stderr) == ("[]", "")

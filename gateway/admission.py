@@ -6,10 +6,12 @@ text that clients know.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from gateway.auth.access import Action, decide
+from gateway.auth.authentication import Authentication
 from gateway.auth.tokens import TokenIssuer
 from gateway.workspaces.names import readable_name
 from gateway.workspaces.workspaces import PUBLIC_WORKSPACE, Workspaces
@@ -79,20 +81,28 @@ class Admission:
 class Doorkeeper:
     """Decides about first messages. ``clock`` gives Unix seconds."""
 
-    def __init__(self, tokens: TokenIssuer, workspaces: Workspaces, clock: Any) -> None:
+    def __init__(
+        self,
+        tokens: TokenIssuer,
+        authentication: Authentication,
+        workspaces: Workspaces,
+        clock: Any,
+    ) -> None:
         self._tokens = tokens
+        self._authentication = authentication
         self._workspaces = workspaces
         self._clock = clock
 
-    def admit(self, hello: Hello) -> Admission:
-        """Raises Unauthenticated, PermissionDenied, WorkspaceNotFound, InvalidRequest."""
+    async def admit(self, hello: Hello) -> Admission:
+        """Raises Unauthenticated, PermissionDenied, WorkspaceNotFound, InvalidRequest and
+        Unavailable."""
         if hello.reconnection_token is not None:
             try:
                 return self._resume(hello, hello.reconnection_token)
             except Unauthenticated:
                 if hello.token is None:
                     raise
-        user = self._user(hello)
+        user = await self._user(hello)
         workspace = self._workspace(hello, user)
         user = self.as_member(user, workspace)
         decide_connect(Caller(user, workspace, hello.client_id), workspace)
@@ -118,9 +128,15 @@ class Doorkeeper:
                     return Caller(member, workspace)
         return Caller(self.as_member(user, own), own)
 
-    def bearer(self, token: str) -> User:
+    async def token_in(self, scope: Mapping[str, Any]) -> str | None:
+        """The token that the operator's hook finds in a request, if there is such a hook."""
+        if not self._authentication.finds_tokens:
+            return None
+        return await self._authentication.find(scope)
+
+    async def bearer(self, token: str) -> User:
         """Whom a token was made for, even if it has expired since. Raises Unauthenticated."""
-        return self._tokens.verify(token, even_if_expired=True)
+        return await self._authentication.bearer(token)
 
     def speaks_for(self, user: User, client: Caller) -> bool:
         """Whether a token of ``user`` could have opened the connection of ``client``: it was made
@@ -183,10 +199,10 @@ class Doorkeeper:
         origin = self._tokens.origin_of(token)
         return Admission(user, workspace, hello.client_id, resumes=True, origin=origin)
 
-    def _user(self, hello: Hello) -> User:
+    async def _user(self, hello: Hello) -> User:
         if hello.token is None:
             return self.new_anonymous()
-        user = self._tokens.verify(hello.token)
+        user = await self._authentication.user(hello.token)
         bound = user.scope.client_id
         if bound is not None and bound != hello.client_id:
             raise PermissionDenied(

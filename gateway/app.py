@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from fastapi import FastAPI
 from starlette.routing import Route, WebSocketRoute
@@ -13,12 +14,15 @@ from starlette.routing import Route, WebSocketRoute
 from gateway import __version__
 from gateway.admission import Doorkeeper
 from gateway.api import Gateway
+from gateway.auth.authentication import Authentication
+from gateway.auth.hooks import AuthHooks
 from gateway.auth.keys import manager_id, signing_key
 from gateway.auth.login.exchange import TokenExchange
-from gateway.auth.login.functions import LOGIN_SERVICE, LoginFunctions
+from gateway.auth.login.functions import LoginFunctions
 from gateway.auth.login.page import login_page
 from gateway.auth.login.pending import PendingLogins
 from gateway.auth.login.providers import GuestProvider, LoginProvider, TokenProvider
+from gateway.auth.login.service import LOGIN_SERVICE, LoginService
 from gateway.auth.tokens import TokenIssuer
 from gateway.base_path import BasePath
 from gateway.core import GatewayCore
@@ -34,7 +38,7 @@ from gateway.registry.registry import Registry
 from gateway.routing.router import Router
 from gateway.rpc.builtin import BuiltIn
 from gateway.rpc.endpoint import Endpoint
-from gateway.rpc.local import LocalServices
+from gateway.rpc.local import ForeignFunction, LocalServices
 from gateway.settings import Settings
 from gateway.shutdown import drain_on_signal
 from gateway.startup import Startup
@@ -62,6 +66,8 @@ class Parts:
     tokens: TokenIssuer
     workspaces: Workspaces
     logins: PendingLogins
+    login: LoginService
+    authentication: Authentication
     database: Database
 
     async def load(self) -> None:
@@ -79,6 +85,8 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
     database = Database(settings)
     root = settings.root_token
     tokens = TokenIssuer(key, root_token=root.get_secret_value() if root else None)
+    hooks = AuthHooks()
+    authentication = Authentication(tokens, hooks)
     workspaces = Workspaces()
     registry = Registry()
     router = Router(manager_id(key), max_relay_bytes=settings.max_relay_bytes)
@@ -88,7 +96,7 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         local,
         silence_seconds=settings.silence_timeout_seconds,
     )
-    doorkeeper = Doorkeeper(tokens, workspaces, time.time)
+    doorkeeper = Doorkeeper(tokens, authentication, workspaces, time.time)
     directory = Directory(
         registry,
         endpoint,
@@ -105,7 +113,7 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         ServiceFunctions(registry, directory, router),
         WorkspaceFunctions(workspaces, registry, router),
         ClientFunctions(router, endpoint, workspaces),
-        TokenFunctions(tokens),
+        TokenFunctions(tokens, authentication),
     ]
     own = OwnServices(local, registry, settings, manager_id=router.manager_id, version=__version__)
     manager = own.add(
@@ -121,18 +129,26 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         BuiltIn(router, endpoint, local).functions(),
         type=BUILT_IN,
     )
-    providers = _login_providers(settings, tokens, doorkeeper)
+    providers = _login_providers(settings, tokens, authentication, doorkeeper)
     page = login_page(providers)
     logins = PendingLogins(settings.login_life_seconds)
-    exchange = TokenExchange(tokens, doorkeeper.as_member)
-    own.add(
-        LOGIN_SERVICE,
-        "Hypha Login",
-        "Let a user log in, and get a token for a program.",
-        LoginFunctions(logins, tokens, exchange, providers, page, settings.base_url).functions(),
-        type="functions",
-        is_offered=True,
+    exchange = TokenExchange(authentication, doorkeeper.as_member)
+    functions = LoginFunctions(logins, authentication, exchange, providers, page, settings.base_url)
+    login = LoginService(
+        hooks,
+        functions.functions(),
+        settings.base_url,
+        wrap=ForeignFunction,
+        publish=partial(
+            own.add,
+            LOGIN_SERVICE,
+            "Hypha Login",
+            "Let a user log in, and get a token for a program.",
+            type="functions",
+            is_offered=True,
+        ),
     )
+    login.offer()
     registry.subscribe(
         lambda kind, service: (
             router.publish(service.id.workspace, kind, service.to_wire())
@@ -146,18 +162,29 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         endpoint=endpoint,
         local=local,
         workspaces=workspaces,
-        tokens=tokens,
+        authentication=authentication,
         doorkeeper=doorkeeper,
     )
-    pages = Pages(settings, hub, page, __version__)
+    pages = Pages(settings, hub, page, login, __version__)
     routes: list[Route | WebSocketRoute] = [
         WebSocketRoute("/ws", WebSocketDoor(settings, hub, router)),
         Route("/rpc", HttpStreamDoor(settings, hub, doorkeeper, router)),
         *pages.routes(),
     ]
-    return Parts(
-        settings, core, hub, router, registry, tokens, workspaces, logins, database
-    ), routes
+    parts = Parts(
+        settings=settings,
+        gateway=core,
+        hub=hub,
+        router=router,
+        registry=registry,
+        tokens=tokens,
+        workspaces=workspaces,
+        logins=logins,
+        login=login,
+        authentication=authentication,
+        database=database,
+    )
+    return parts, routes
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -165,7 +192,7 @@ def create_app(settings: Settings) -> FastAPI:
     configure_logging(settings.log_level)
     parts, routes = build(settings)
 
-    startup = Startup(settings, parts.tokens)
+    startup = Startup(settings, parts.tokens, parts.login)
 
     async def stop() -> None:
         await startup.close()
@@ -193,7 +220,9 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.parts = parts
     app.state.startup = startup
-    context = ExtensionContext(gateway=parts.gateway, settings=settings)
+    context = ExtensionContext(
+        gateway=parts.gateway, settings=settings, token_finder=parts.authentication
+    )
     if settings.base_path != "/":
         app.add_middleware(BasePath, path=settings.base_path)
     app.router.routes.extend(routes)
@@ -203,10 +232,13 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 def _login_providers(
-    settings: Settings, tokens: TokenIssuer, doorkeeper: Doorkeeper
+    settings: Settings,
+    tokens: TokenIssuer,
+    authentication: Authentication,
+    doorkeeper: Doorkeeper,
 ) -> list[LoginProvider]:
     """The ways to log in, in the order in which the page shows them."""
-    providers: list[LoginProvider] = [TokenProvider(tokens)]
+    providers: list[LoginProvider] = [TokenProvider(authentication)]
     if settings.guest_login:
         life = settings.guest_token_life_seconds
         providers.append(GuestProvider(tokens, doorkeeper.new_anonymous, life_seconds=life))

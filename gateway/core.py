@@ -8,7 +8,7 @@ from typing import Any, Final
 from gateway.admission import Doorkeeper
 from gateway.api import DEFAULT_OPTIONS, CallOptions, Credentials
 from gateway.auth.access import ServiceAction, decide, hidden_from_strangers, is_inside
-from gateway.auth.tokens import TokenIssuer
+from gateway.auth.authentication import Authentication
 from gateway.registry.directory import Directory
 from gateway.registry.registry import Registry
 from gateway.rpc.endpoint import Endpoint
@@ -41,7 +41,7 @@ class GatewayCore:
         endpoint: Endpoint,
         local: LocalServices,
         workspaces: Workspaces,
-        tokens: TokenIssuer,
+        authentication: Authentication,
         doorkeeper: Doorkeeper,
     ) -> None:
         self._registry = registry
@@ -49,14 +49,15 @@ class GatewayCore:
         self._endpoint = endpoint
         self._local = local
         self._workspaces = workspaces
-        self._tokens = tokens
+        self._authentication = authentication
         self._doorkeeper = doorkeeper
         self._anonymous = anonymous_http_caller()
 
     async def authenticate(self, credentials: Credentials, workspace: str | None = None) -> Caller:
         if credentials.token is None:
             return self._anonymous
-        return self._doorkeeper.act_in(self._tokens.verify(credentials.token), workspace)
+        user = await self._authentication.user(credentials.token)
+        return self._doorkeeper.act_in(user, workspace)
 
     async def list_services(self, caller: Caller, workspace: str) -> list[ServiceInfo]:
         if self._workspaces.get(workspace) is None:

@@ -8,9 +8,9 @@ module in ``POLYPORT_EXTENSIONS``.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, Protocol, cast
 
 from starlette.routing import BaseRoute
 
@@ -21,12 +21,29 @@ DEFAULT_EXTENSIONS = ("mcp_bridge", "http_proxy")
 """In order of routing: the first route that matches wins."""
 
 
+class TokenFinder(Protocol):
+    """Where requests carry their token on this server, besides the usual headers."""
+
+    @property
+    def finds_tokens(self) -> bool:
+        """Whether there is such a place; looked at with each request."""
+        ...
+
+    async def find(self, scope: Mapping[str, Any]) -> str | None:
+        """The token of a request (an ASGI scope); None to look in the usual headers.
+
+        Raises Unauthenticated, Unavailable.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ExtensionContext:
     """What an extension is given."""
 
     gateway: Gateway
     settings: Settings
+    token_finder: TokenFinder | None = None
 
 
 Create = Callable[[ExtensionContext], Sequence[BaseRoute]]

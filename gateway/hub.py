@@ -80,8 +80,10 @@ class Hub:
         """
         if self._draining:
             raise Unavailable("The server is stopping")
-        admission = self._doorkeeper.admit(hello)
+        admission = await self._doorkeeper.admit(hello)
         address = f"{admission.workspace}/{admission.client_id}"
+        if self._draining:
+            raise Unavailable("The server is stopping")
         if admission.client_id == self._router.manager_id:
             raise Conflict(f"Client already exists and is active: {address}")
         incumbent = self._router.get(address)

@@ -7,9 +7,11 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
+from starlette.types import Scope
 
 from gateway.auth.login.page import LOGIN_PATH, LoginPage
+from gateway.auth.login.service import LoginService
 from gateway.hub import Hub
 from gateway.settings import Settings
 
@@ -74,15 +76,18 @@ asyncio.run(main())</pre>
 class Pages:
     """The first page, the login page and the health probes."""
 
-    def __init__(self, settings: Settings, hub: Hub, login: LoginPage, version: str) -> None:
+    def __init__(
+        self, settings: Settings, hub: Hub, login: LoginPage, service: LoginService, version: str
+    ) -> None:
         self._hub = hub
         self._login = login
+        self._service = service
         self._html = _PAGE.format(version=escape(version), url=escape(settings.base_url))
 
     def routes(self) -> list[Route]:
         return [
             Route("/", self.index, methods=["GET"]),
-            Route(LOGIN_PATH, self.login, methods=["GET"]),
+            _LoginRoute(self._service, LOGIN_PATH, self.login, methods=["GET"]),
             Route(LOGIN_PATH.rstrip("/"), self.to_login, methods=["GET"]),
             Route("/login", self.to_login, methods=["GET"]),
             Route("/health/liveness", self.liveness, methods=["GET"]),
@@ -118,6 +123,19 @@ class Pages:
         if self._hub.is_draining:
             return _down("stopping")
         return JSONResponse({"status": "OK", "detail": {"connections": self._hub.connections}})
+
+
+class _LoginRoute(Route):
+    """The gateway's login page, unless the operator's service has one."""
+
+    def __init__(self, service: LoginService, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._service = service
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        if self._service.has_own_page:
+            return Match.NONE, {}
+        return super().matches(scope)
 
 
 _NO_STORE = {"cache-control": "no-store", "referrer-policy": "no-referrer"}

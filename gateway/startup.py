@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from gateway.auth.login.service import LoginService
 from gateway.auth.tokens import MAX_LIFE_SECONDS, TokenIssuer
 from gateway.observability import silence_client_library
 from gateway.settings import Settings
@@ -34,9 +35,10 @@ class StartupFailed(Exception):
 class Startup:
     """Runs the functions and keeps their clients. ``settings`` tell where the server listens."""
 
-    def __init__(self, settings: Settings, tokens: TokenIssuer) -> None:
+    def __init__(self, settings: Settings, tokens: TokenIssuer, login: LoginService) -> None:
         self._settings = settings
         self._tokens = tokens
+        self._login = login
         self._clients = AsyncExitStack()
 
     async def run(self) -> None:
@@ -72,7 +74,10 @@ class Startup:
             "client_id": f"{name}-{secrets.token_hex(4)}",
             "token": self._tokens.issue(user, expires_in_seconds=MAX_LIFE_SECONDS),
         }
-        return await self._clients.enter_async_context(connect_to_server(config))
+        server = await self._clients.enter_async_context(connect_to_server(config))
+        # The client lives in this process: its hooks are called as they are, and not over the wire.
+        server.update(self._login.startup_functions())
+        return server
 
 
 def load(text: str) -> Callable[[Any], Any]:

@@ -25,9 +25,10 @@ def create(context: ExtensionContext) -> list[BaseRoute]:
     """The routes of the HTTP door."""
     gateway, settings = context.gateway, context.settings
     origins = Origins(settings.allow_origins)
-    calls = routes(gateway, settings)
+    callers = Callers(gateway, context.token_finder)
+    calls = routes(gateway, settings, callers)
     for route in calls:
         if isinstance(route, Route):
             route.app = origins.applied_to(route.app)
     # Calls first: they are many and small, and each pays for the routes in front of it.
-    return [*calls, *app_routes(gateway, settings, Callers(gateway), origins)]
+    return [*calls, *app_routes(gateway, settings, callers, origins)]

@@ -10,6 +10,7 @@ import base64
 import binascii
 
 from gateway.api import Credentials, Gateway
+from gateway.extensions import TokenFinder
 from http_proxy.request import Request
 from schema.errors import Unauthenticated
 from schema.identity import Caller
@@ -21,8 +22,9 @@ COOKIE = "access_token"
 class Callers:
     """Identifies the callers of all routes."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, finder: TokenFinder | None = None) -> None:
         self._gateway = gateway
+        self._finder = finder
         self._anonymous: Caller | None = None
 
     async def identify(self, request: Request) -> Caller:
@@ -30,7 +32,11 @@ class Callers:
 
         Raises Unauthenticated (never a silent downgrade to anonymous) and WorkspaceNotFound.
         """
-        token = token_of(request.headers.get(b"authorization"), request.headers.get(b"cookie"))
+        token = None
+        if self._finder is not None and self._finder.finds_tokens:
+            token = await self._finder.find(request.scope)
+        if token is None:
+            token = token_of(request.headers.get(b"authorization"), request.headers.get(b"cookie"))
         if token is not None:
             return await self._gateway.authenticate(Credentials(token), request.workspace)
         # By contract there is one anonymous caller, in a workspace of its own whatever the URL.

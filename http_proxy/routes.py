@@ -21,10 +21,9 @@ READ = ("GET", "HEAD")
 CALL = ("GET", "HEAD", "POST")
 
 
-def routes(gateway: Gateway, settings: Settings) -> list[BaseRoute]:
+def routes(gateway: Gateway, settings: Settings, callers: Callers) -> list[BaseRoute]:
     """All routes. Each takes every method, so that preflights and refused methods are answered
     here, in the form of all other answers."""
-    callers = Callers(gateway)
     documents = Documents(gateway, settings)
     resources = {"openapi.json": documents.of_service, "docs": service_page}
     calls = Calls(

@@ -120,7 +120,7 @@ class McpEndpoint:
         cors = guard.cors_headers(request.headers)
         accepts = headers.accepts(request.headers.get(b"accept"))
         try:
-            offer = await self._opener.open(scope["path_params"], request.headers)
+            offer = await self._opener.open(scope, request.headers)
             method = methods.find(request)
             if isinstance(method, methods.Immediate):
                 reply = _completed(request, method.answer(offer, request))

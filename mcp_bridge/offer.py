@@ -10,7 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from starlette.types import Scope
+
 from gateway.api import CallOptions, Credentials, Gateway
+from gateway.extensions import TokenFinder
 from mcp_bridge.catalogue import Catalogue, Catalogues
 from mcp_bridge.headers import bearer_token
 from mcp_bridge.text import cut
@@ -41,15 +44,16 @@ class Offer:
 class Opener:
     """Turns the path and the credential of a request into an offer."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, finder: TokenFinder | None = None) -> None:
         self._gateway = gateway
+        self._finder = finder
         self._catalogues = Catalogues()
 
-    async def open(self, path: Mapping[str, str], headers: Mapping[bytes, bytes]) -> Offer:
+    async def open(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Offer:
         """Raises GatewayError. A service that does not exist and one that the caller may not see
         give the same error."""
-        token = bearer_token(headers.get(b"authorization"))
-        credentials = _ANONYMOUS if token is None else Credentials(token)
+        path: Mapping[str, str] = scope["path_params"]
+        credentials = await self._credentials(scope, headers)
         name, workspace = path["service"], path["workspace"]
         try:
             caller = await self._gateway.authenticate(credentials, workspace)
@@ -60,3 +64,11 @@ class Opener:
                 "a token for its workspace in an Authorization header."
             ) from None
         return Offer(self._gateway, caller, service, self._catalogues.of(service))
+
+    async def _credentials(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Credentials:
+        token = None
+        if self._finder is not None and self._finder.finds_tokens:
+            token = await self._finder.find(scope)
+        if token is None:
+            token = bearer_token(headers.get(b"authorization"))
+        return _ANONYMOUS if token is None else Credentials(token)

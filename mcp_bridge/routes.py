@@ -37,7 +37,7 @@ def mcp_routes(context: ExtensionContext, timing: Timing) -> list[BaseRoute]:
     """All routes, the most frequent first."""
     settings = context.settings
     guard = Guard(settings)
-    opener = Opener(context.gateway)
+    opener = Opener(context.gateway, context.token_finder)
     endpoint = Guarded(McpEndpoint(opener, settings.max_mcp_body_bytes, timing), guard, "POST")
     page = Guarded(ServicePage(opener, settings.base_url), guard, "GET, HEAD")
     nothing = Guarded(_NotFound(), guard, "GET, HEAD")

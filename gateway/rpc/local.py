@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, get_type_hints
 
 from pydantic import BaseModel, ValidationError, create_model
@@ -18,6 +19,42 @@ from gateway.wire.codec import pack
 from schema.errors import FunctionNotFound, InvalidArguments, ServiceNotFound
 from schema.identity import Caller
 from schema.services import ServiceInfo
+
+
+class ForeignFunction:
+    """A function of the operator's as a function of the gateway's: any signature, sync or async.
+    It gets its arguments as they come, and the ``context`` of the call if it asks for that."""
+
+    def __init__(
+        self, function: Callable[..., Any], call: Callable[..., Awaitable[Any]] | None = None
+    ) -> None:
+        """``call`` is awaited with the function and its arguments, in place of calling it."""
+        self._function = function
+        self._call = call or _called
+        self.__doc__ = function.__doc__
+        try:
+            names = inspect.signature(function).parameters
+        except (TypeError, ValueError):
+            names = MappingProxyType({})
+        self._takes_context = "context" in names
+        visible = [name for name in names if name not in ("self", "context")]
+        self.parameters: dict[str, Any] = {
+            "type": "object",
+            "properties": {name: {} for name in visible},
+        }
+
+    async def __call__(self, caller: Caller, /, *args: Any, **kwargs: Any) -> Any:
+        if self._takes_context:
+            client = caller.address or caller.workspace
+            context = {"user": caller.user.to_wire(), "ws": caller.workspace, "from": client}
+            kwargs = {**kwargs, "context": context}
+        return await self._call(self._function, *args, **kwargs)
+
+
+async def _called(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    value = function(*args, **kwargs)
+    return await value if inspect.isawaitable(value) else value
+
 
 LocalFunction = Callable[..., Awaitable[Any]]
 """``async def fn(caller, ...)``; what follows the caller is what callers see."""
@@ -101,11 +138,14 @@ class _Bound:
     def __init__(self, function: LocalFunction) -> None:
         self.function = function
         self.doc = inspect.cleandoc(function.__doc__ or "")
-        self.model = _arguments_model(function)
+        self.is_foreign = isinstance(function, ForeignFunction)
+        self.model = BaseModel if self.is_foreign else _arguments_model(function)
         self.names = list(self.model.model_fields)
-        self.parameters = _json_schema(self.model)
+        self.parameters = _parameters(function)
 
     async def call(self, caller: Caller, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        if self.is_foreign:
+            return await self.function(caller, *args, **kwargs)
         if len(args) > len(self.names):
             raise InvalidArguments(
                 f"takes {len(self.names)} positional arguments but {len(args)} were given"
@@ -142,6 +182,12 @@ def _first_problem(error: ValidationError) -> str:
     return f"Argument '{name}': {problem['msg']}"
 
 
+def _parameters(function: LocalFunction) -> dict[str, Any]:
+    if isinstance(function, ForeignFunction):
+        return function.parameters
+    return _json_schema(_arguments_model(function))
+
+
 def _json_schema(model: type[BaseModel]) -> dict[str, Any]:
     schema = model.model_json_schema()
     schema.pop("title", None)
@@ -162,7 +208,7 @@ def describe_functions(functions: Mapping[str, LocalFunction]) -> dict[str, Any]
         declared = {
             "name": leaf,
             "description": inspect.cleandoc(function.__doc__ or ""),
-            "parameters": _json_schema(_arguments_model(function)),
+            "parameters": _parameters(function),
         }
         node[leaf] = {"type": "function", "function": declared}
     return tree

@@ -85,7 +85,7 @@ class HttpStreamDoor:
         hello = Hello.read(
             {
                 "client_id": _client_id(query),
-                "token": _token(request),
+                "token": await self._token(request),
                 "workspace": query.get("workspace"),
                 "reconnection_token": query.get("reconnection_token"),
             }
@@ -123,7 +123,7 @@ class HttpStreamDoor:
         await stream.end()
 
     async def _message(self, request: Request, receive: Any) -> None:
-        session, stream = self._addressed(request)
+        session, stream = await self._addressed(request)
         async with stream.turns.queue() as turn:
             frame = await self._body(receive)
             await turn.wait()
@@ -135,12 +135,12 @@ class HttpStreamDoor:
         if error is not None:
             raise error
 
-    def _addressed(self, request: Request) -> tuple[ClientSession, Stream]:
+    async def _addressed(self, request: Request) -> tuple[ClientSession, Stream]:
         """The stream that a message belongs to, if whoever sends it may speak for its client."""
         query = request.query_params
         client_id = _client_id(query)
-        token = _token(request)
-        user = self._doorkeeper.bearer(token) if token is not None else None
+        token = await self._token(request)
+        user = await self._doorkeeper.bearer(token) if token is not None else None
         workspace = query.get("workspace") or (_home(user) if user is not None else "")
         address = f"{workspace}/{client_id}"
         session = self._router.get(address)
@@ -155,6 +155,10 @@ class HttpStreamDoor:
         elif stream.needs_token or not stream.admits(request.cookies.get(_cookie_name(address))):
             raise Unauthenticated(f"Messages of {address} need its token")
         return session, stream
+
+    async def _token(self, request: Request) -> str | None:
+        found = await self._doorkeeper.token_in(request.scope)
+        return found if found is not None else _token(request)
 
     def _key(self, session: ClientSession) -> str:
         """What a client without a token is known by. The same for all of its streams, so that

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.auth.access import Action, decide
+from gateway.auth.authentication import Authentication
 from gateway.auth.tokens import TokenIssuer, check_extra_scopes, check_life
 from gateway.workspaces.names import readable_name
 from schema.errors import InvalidRequest, PermissionDenied, Unauthenticated
@@ -15,8 +16,9 @@ from schema.ids import check_client_id
 class TokenFunctions:
     """Mint, read and revoke tokens."""
 
-    def __init__(self, tokens: TokenIssuer) -> None:
+    def __init__(self, tokens: TokenIssuer, authentication: Authentication) -> None:
         self._tokens = tokens
+        self._authentication = authentication
 
     async def generate_token(self, caller: Caller, config: dict[str, Any] | None = None) -> str:
         """Make a token for a workspace that the caller administers; never for more than it has."""
@@ -49,11 +51,12 @@ class TokenFunctions:
             email=caller.user.email,
             parent=caller.user.effective_id,
         )
-        return self._tokens.issue(child, expires_in_seconds=check_life(options.get("expires_in")))
+        life = check_life(options.get("expires_in"))
+        return await self._authentication.issue(child, expires_in_seconds=life)
 
     async def parse_token(self, caller: Caller, token: str) -> dict[str, Any]:
         """Read a token of this workspace."""
-        user = self._tokens.verify(token)
+        user = await self._authentication.user(token)
         current = user.scope.current_workspace
         if current is not None and current != caller.workspace:
             raise PermissionDenied(

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from gateway.auth.access import Action, decide
-from gateway.auth.tokens import TokenIssuer, check_life
+from gateway.auth.authentication import Authentication
+from gateway.auth.tokens import MAX_LIFE_SECONDS, check_life
 from schema.errors import PermissionDenied
 from schema.identity import Caller, User
 
@@ -24,25 +25,29 @@ class TokenExchange:
     """Exchanges tokens. ``clock`` gives Unix seconds."""
 
     def __init__(
-        self, tokens: TokenIssuer, as_member: AsMember, *, clock: Callable[[], float] = time.time
+        self,
+        authentication: Authentication,
+        as_member: AsMember,
+        *,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        self._tokens = tokens
+        self._authentication = authentication
         self._as_member = as_member
         self._clock = clock
 
-    def cut(self, token: str, workspace: str | None, expires_in: float | None) -> str:
+    async def cut(self, token: str, workspace: str | None, expires_in: float | None) -> str:
         """A token for ``workspace`` with a life of ``expires_in`` seconds; the same one if neither
         is asked for.
 
         Raises Unauthenticated (the token), PermissionDenied (the workspace), InvalidRequest (life).
         """
-        user = self._tokens.verify(token)
+        user = await self._authentication.user(token)
         if workspace is None and expires_in is None:
             return token
         left = self.seconds_left(user)
         life = check_life(expires_in)
         if workspace is None:
-            return self._tokens.issue(user, expires_in_seconds=min(life, left))
+            return await self._authentication.issue(user, expires_in_seconds=min(life, left))
         member = self._member(user, workspace)
         permission = member.scope.permission_on(workspace)
         if permission is None:
@@ -54,11 +59,14 @@ class TokenExchange:
         # This role is about all workspaces; the others are about the user.
         roles = tuple(role for role in user.roles if role != "admin")
         cut = replace(user, scope=scope, roles=roles)
-        return self._tokens.issue(cut, expires_in_seconds=life)
+        return await self._authentication.issue(cut, expires_in_seconds=life)
 
     def seconds_left(self, user: User) -> float:
-        """How long the token that ``user`` was read from is still good for."""
-        return max(1.0, (user.expires_at or 0.0) - self._clock())
+        """How long the token that ``user`` was read from is still good for; as long as any may
+        live if it does not say."""
+        if user.expires_at is None:
+            return MAX_LIFE_SECONDS
+        return max(1.0, user.expires_at - self._clock())
 
     def _member(self, user: User, workspace: str) -> User:
         """Raises PermissionDenied unless the user may read the workspace."""

@@ -4,21 +4,20 @@ clients and their users' scripts rely on."""
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from pydantic import Field
 
+from gateway.auth.authentication import Authentication
 from gateway.auth.login.exchange import TokenExchange
 from gateway.auth.login.page import LOGIN_PATH, LoginPage
 from gateway.auth.login.pending import LoggedIn, PendingLogins
 from gateway.auth.login.providers import LoginProvider
-from gateway.auth.tokens import TokenIssuer, check_life
+from gateway.auth.login.service import SERVICE_PATH
+from gateway.auth.tokens import check_life
 from schema.errors import InvalidRequest, Unauthenticated
 from schema.identity import Caller
-
-LOGIN_SERVICE: Final = "hypha-login"
-_SERVICE_PATH: Final = f"/public/services/{LOGIN_SERVICE}"
 
 Text = Annotated[str, Field(max_length=4096, coerce_numbers_to_str=True)]
 """A text that is kept for a while. One that comes in a URL and looks like a number was made one."""
@@ -31,14 +30,14 @@ class LoginFunctions:
     def __init__(
         self,
         pending: PendingLogins,
-        tokens: TokenIssuer,
+        authentication: Authentication,
         exchange: TokenExchange,
         providers: Sequence[LoginProvider],
         page: LoginPage,
         base_url: str,
     ) -> None:
         self._pending = pending
-        self._tokens = tokens
+        self._authentication = authentication
         self._exchange = exchange
         self._providers = {provider.id: provider for provider in providers}
         self._page = page
@@ -72,7 +71,7 @@ class LoginFunctions:
         )
         query = {"key": login.key, "workspace": login.workspace, "expires_in": expires_in}
         given = urlencode({name: value for name, value in query.items() if value is not None})
-        service_url = f"{self._base_url}{_SERVICE_PATH}"
+        service_url = f"{self._base_url}{SERVICE_PATH}"
         return {
             "login_url": f"{self._base_url}{LOGIN_PATH}?{given}",
             "key": login.key,
@@ -112,13 +111,12 @@ class LoginFunctions:
         or at the start, the program gets one for that workspace alone."""
         login = self._pending.get(key)
         try:
-            self._tokens.verify(token)
-            cut = self._exchange.cut(
+            cut = await self._exchange.cut(
                 token.removeprefix("Bearer ").strip(),
                 workspace or login.workspace,
                 expires_in if expires_in is not None else login.expires_in,
             )
-            user = self._tokens.verify(cut)
+            user = await self._authentication.user(cut)
         except Unauthenticated as error:
             raise InvalidRequest(
                 f"Invalid token provided to report_login: {error.message}"

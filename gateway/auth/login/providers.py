@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from gateway.auth.authentication import Authentication
 from gateway.auth.tokens import TokenIssuer
 from schema.errors import InvalidRequest, Unauthenticated
 from schema.identity import User
@@ -62,13 +63,13 @@ class TokenProvider:
     fields: Final = (LoginField("token", "Access token", is_secret=True),)
     knows_workspaces: Final = True
 
-    def __init__(self, tokens: TokenIssuer) -> None:
-        self._tokens = tokens
+    def __init__(self, authentication: Authentication) -> None:
+        self._authentication = authentication
 
     async def token(self, answers: Mapping[str, str]) -> str:
         token = answers.get("token", "").strip()
         try:
-            self._tokens.verify(token)
+            await self._authentication.user(token)
         except Unauthenticated as error:
             raise InvalidRequest(error.message) from None
         return token

@@ -11,6 +11,7 @@ import typer
 
 from gateway import __version__
 from gateway.commands.checking import check
+from gateway.commands.mcp import connect, stdio
 from gateway.commands.options import SettingsCommand, with_settings
 from gateway.commands.services import call, describe, list_services, openapi, token
 from gateway.settings import Settings
@@ -57,6 +58,8 @@ app.command("describe")(describe)
 app.command("call")(call)
 app.command("openapi")(openapi)
 app.command("token")(token)
+app.command("connect")(connect)
+app.command("stdio")(stdio)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -358,6 +358,15 @@ class Settings(BaseSettings):
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}{prefix}"
 
 
+TOKEN_VARIABLE: Final = "POLYPORT_TOKEN"  # noqa: S105 - the name of a variable
+"""Where the commands that use a gateway look for the token of their user."""
+
+
+def variable(name: str) -> str | None:
+    """An environment variable that a user has named, for what is no setting of the server."""
+    return os.environ.get(name)
+
+
 def mistakes(error: ValidationError) -> list[str]:
     """What is wrong with the settings, one sentence each, without the values of secrets."""
     found = []

@@ -19,13 +19,18 @@ A request passes, in this order:
 
 from __future__ import annotations
 
-from starlette.routing import BaseRoute
+from typing import TYPE_CHECKING
 
-from gateway.extensions import ExtensionContext
-from mcp_bridge.exchange import Timing
-from mcp_bridge.routes import mcp_routes
+if TYPE_CHECKING:
+    from starlette.routing import BaseRoute
+
+    from gateway.extensions import ExtensionContext
 
 
 def create(context: ExtensionContext) -> list[BaseRoute]:
     """The routes of this extension (``gateway.extensions.Create``)."""
+    # The commands for MCP clients, which have to start fast, need none of the server.
+    from mcp_bridge.exchange import Timing  # noqa: PLC0415
+    from mcp_bridge.routes import mcp_routes  # noqa: PLC0415
+
     return mcp_routes(context, Timing())

@@ -95,6 +95,14 @@ def repeated(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
     return None
 
 
+def encoded(text: str) -> str:
+    """A text as the value of a routing header; the inverse of ``decoded``."""
+    plain = text.isascii() and text.isprintable() and text == text.strip()
+    if plain and not _SENTINEL.fullmatch(text):
+        return text
+    return f"=?base64?{base64.b64encode(text.encode('utf-8', 'replace')).decode()}?="
+
+
 def decoded(value: bytes | None) -> str | None:
     """The text of a routing header, which carries what ASCII cannot as ``=?base64?...?=``.
 

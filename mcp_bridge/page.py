@@ -9,7 +9,7 @@ import orjson
 from starlette.types import Receive, Scope, Send
 
 from mcp_bridge import guard
-from mcp_bridge.configurations import configurations
+from mcp_bridge.connect.configurations import configurations
 from mcp_bridge.errors import endpoint_failure
 from mcp_bridge.exchange import Reply, send_reply
 from mcp_bridge.offer import Offer, Opener

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from mcp_bridge.errors import HEADER_MISMATCH, Failure
-from mcp_bridge.headers import PARAM_PREFIX, decoded
+from mcp_bridge.headers import PARAM_PREFIX, decoded, encoded
 from mcp_bridge.schemas import Refused
 from schema.parameters import schema_positions
 
@@ -46,6 +46,15 @@ class ParamHeader:
         if text is None or not self._equal(value, text):
             return f"{name} differs from its argument"
         return None
+
+    def text(self, arguments: Mapping[str, Any]) -> str | None:
+        """The value of the header for these arguments; None if it must be absent."""
+        value = _at(arguments, self.path)
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        if self.type == "integer" and isinstance(value, float) and value.is_integer():
+            value = int(value)
+        return encoded(str(value)) if isinstance(value, str | int) else None
 
     def _equal(self, value: str | float, text: str) -> bool:
         if isinstance(value, bool):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from gateway.cli import main
 from tests.examples.programs import ROOT, run, running
 
 ADDRESS = "http://127.0.0.1:9527"
@@ -48,6 +48,9 @@ def test_the_curl_lines_answer(gateway_url: str, workspace: str) -> None:
     assert any("hello-world" in service["id"] for service in httpx.get(services[0]).json())
 
 
-def test_every_client_configuration_is_json() -> None:
-    table = re.findall(r"`(\{.*\})`", (ROOT / "README.md").read_text())
-    assert len([json.loads(text) for text in table]) == 3
+def test_the_commands_of_the_table_of_clients_work(capsys: pytest.CaptureFixture[str]) -> None:
+    table = re.findall(r"`polyport (connect .*?)`", (ROOT / "README.md").read_text())
+    assert len(table) == 2
+    for command in table:
+        assert main(shlex.split(command)) == 0
+        assert "/WORKSPACE/mcp/hello-world/mcp" in capsys.readouterr().out

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.testing import FakeGateway
-from mcp_bridge.configurations import configurations
+from mcp_bridge.connect.configurations import configurations
 from mcp_bridge.headers import Accepts, accepts, bearer_token, decoded
 from schema.errors import Unauthenticated
 from tests.mcp_bridge.wire import MODERN, Door

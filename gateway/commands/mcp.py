@@ -1,0 +1,152 @@
+"""The commands for MCP clients: be a local server for one, and tell one of an endpoint.
+
+What they do is in the MCP door, which is loaded by name, as it is when the server starts.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+from urllib.parse import quote
+
+import typer
+
+from gateway.commands.services import LOCAL, Json, Server, Token
+from gateway.settings import TOKEN_VARIABLE, variable
+
+Target = Annotated[
+    str | None,
+    typer.Argument(metavar="[WORKSPACE[/SERVICE]]", help="A service, or a whole workspace."),
+]
+Url = Annotated[str | None, typer.Option("--url", help="URL of an MCP endpoint, instead.")]
+
+
+def stdio(
+    target: Target = None,
+    url: Url = None,
+    header: Annotated[
+        list[str] | None, typer.Option("--header", metavar="NAME=VALUE", help="Sent along.")
+    ] = None,
+    token_env: Annotated[
+        str, typer.Option("--token-env", metavar="VARIABLE", help="Variable with the token.")
+    ] = TOKEN_VARIABLE,
+    server: Server = LOCAL,
+    token: Token = None,
+) -> None:
+    """Be an MCP server over standard input and output, and relay to an endpoint over HTTP.
+
+    For clients that start local programs only.
+    """
+    bridge = importlib.import_module("mcp_bridge.stdio")
+    headers = dict(map(_header, header or []))
+    secret = token if token is not None else variable(token_env)
+    if secret:
+        headers["authorization"] = f"Bearer {secret}"
+    remote = bridge.Remote(
+        endpoint_url(target, url, server), headers, f"--token or the variable {token_env}"
+    )
+    raise typer.Exit(bridge.serve(remote))
+
+
+def connect(  # noqa: PLR0913 - each is a word of the command line
+    client: Annotated[
+        str | None, typer.Argument(help="Which client; without one they are listed.")
+    ] = None,
+    target: Target = None,
+    url: Url = None,
+    name: Annotated[
+        str | None, typer.Option(help="Of the server in the client; default: the service's.")
+    ] = None,
+    with_token: Annotated[
+        bool, typer.Option("--with-token", help="Have the client send a token.")
+    ] = False,
+    write: Annotated[
+        bool, typer.Option("--write", help="Add it to the client's file, instead of printing.")
+    ] = False,
+    server: Server = LOCAL,
+    as_json: Json = False,
+) -> None:
+    """Show the configuration that connects an MCP client, or write it to the client's file."""
+    known = importlib.import_module("mcp_bridge.connect.configurations")
+    if client is None:
+        names = list(known.CLIENTS)
+        typer.echo(json.dumps(names) if as_json else "\n".join(names))
+        return
+    if client not in known.CLIENTS:
+        _fail(f"{client!r} is not known; there are: {', '.join(known.CLIENTS)}")
+    where = endpoint_url(target, url, server)
+    endpoint = known.Endpoint.of(
+        name or (target or "polyport").rpartition("/")[2].rpartition(":")[2],
+        where,
+        needs_token=with_token,
+        program=_program(),
+    )
+    found = known.CLIENTS[client](endpoint)
+    if write:
+        typer.echo(f"Written to {_write(found)}")
+    elif as_json:
+        typer.echo(json.dumps(found.to_wire(), indent=2))
+    else:
+        _show(found)
+
+
+def endpoint_url(target: str | None, url: str | None, server: str) -> str:
+    """The MCP endpoint that is meant. Exits with 2 if none is, or two are."""
+    if (target is None) == (url is None):
+        _fail("Name either WORKSPACE/SERVICE, or WORKSPACE, or --url URL")
+    if url is not None:
+        if not url.startswith(("http://", "https://")):
+            _fail(f"{url!r} is not an http or https URL")
+        return url
+    workspace, slash, service = (quote(part, safe=":@*.") for part in str(target).partition("/"))
+    path = f"{workspace}/mcp/{service}/mcp" if slash else f"{workspace}/mcp"
+    return f"{server.rstrip('/')}/{path}"
+
+
+def _program() -> tuple[str, ...]:
+    """How a desktop program, which has no shell's path, starts this command line."""
+    found = shutil.which("polyport") or shutil.which(str(Path(sys.executable).parent / "polyport"))
+    return (found,) if found else (sys.executable, "-m", "gateway")
+
+
+def _write(configuration: Any) -> Path:
+    files = importlib.import_module("mcp_bridge.connect.files")
+    try:
+        file: Path = files.place(configuration, home=Path.home(), project=Path.cwd())
+        files.write(configuration, file)
+    except (files.NotWritten, OSError) as error:
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(1) from None
+    return file
+
+
+def _show(configuration: Any) -> None:
+    if configuration.command:
+        typer.echo(configuration.command)
+    if configuration.content is not None:
+        file = configuration.file
+        if configuration.command:
+            typer.echo("")
+        if file:
+            typer.echo(f"{'Or in' if configuration.command else 'In'} {file}:")
+        typer.echo(configuration.text.rstrip())
+    if configuration.note:
+        typer.echo(f"\n{configuration.note}" if configuration.content else configuration.note)
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        name, equals, value = text.partition(":")
+    if not name.strip() or not equals:
+        _fail(f"{text.partition('=')[0]!r} is not of the form NAME=VALUE")
+    return name.strip().lower(), value.strip()
+
+
+def _fail(text: str) -> NoReturn:
+    typer.echo(f"Error: {text}", err=True)
+    raise typer.Exit(2)

@@ -33,6 +33,7 @@ from gateway.observability import configure_logging
 from gateway.pages import Pages
 from gateway.registry.apps import NoApps
 from gateway.registry.directory import Directory
+from gateway.registry.hosting import Hosting
 from gateway.registry.own import OwnServices
 from gateway.registry.registry import Registry
 from gateway.routing.router import Router
@@ -69,6 +70,7 @@ class Parts:
     login: LoginService
     authentication: Authentication
     database: Database
+    hosting: Hosting
 
     async def load(self) -> None:
         """Open the database and read what is kept in memory, before the first request.
@@ -183,6 +185,7 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         login=login,
         authentication=authentication,
         database=database,
+        hosting=Hosting(local, registry, settings, client_id=router.manager_id),
     )
     return parts, routes
 

@@ -87,7 +87,7 @@ class GatewayCore:
     ) -> Any:
         decide(caller, ServiceAction.USE, service).require()
         if self._directory.is_local(service):
-            return await self._call_local(caller, service, function, args, kwargs or {})
+            return await self._call_local(caller, service, function, args, kwargs or {}, options)
         for _ in range(MAX_ATTEMPTS - 1):
             if self._registry.get(service.id) is not None:
                 try:
@@ -150,11 +150,10 @@ class GatewayCore:
         function: str,
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
+        options: CallOptions,
     ) -> Any:
         try:
-            value = await self._local.get(service.id.service_id).invoke(
-                caller, function, args, kwargs
-            )
+            value = await self._local.at(service.id).invoke(caller, function, args, kwargs, options)
         except GatewayError:
             raise
         except Exception as error:

@@ -69,7 +69,7 @@ class Directory:
         registry.subscribe(self._on_change)
 
     def is_local(self, service: ServiceInfo) -> bool:
-        """Whether the gateway itself offers the service."""
+        """Whether the service runs in this process."""
         return service.id.client_id == self._manager_id
 
     async def find(
@@ -166,7 +166,7 @@ class Directory:
         Raises ProviderGone, CallTimeout, ServiceError.
         """
         if self.is_local(service):
-            return self._local.get(service.id.service_id).packed
+            return self._local.at(service.id).packed
         sid = service.id
         value = await self._endpoint.call(
             self._endpoint.manager_identity(sid.workspace),

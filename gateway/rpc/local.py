@@ -1,7 +1,8 @@
-"""The gateway's own services: plain async functions that take the caller first.
+"""Services inside the process: the gateway's own, and those that it hosts in a workspace.
 
 They are reached by RPC clients through the endpoint and by HTTP and MCP through ``Gateway.call``,
-with the same function objects and the same binding of arguments.
+with the same function objects and the same binding of arguments. An own service consists of plain
+async functions that take the caller first; a hosted one is whatever keeps ``InProcessService``.
 """
 
 from __future__ import annotations
@@ -10,14 +11,16 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, get_type_hints
+from typing import Any, Protocol, get_type_hints
 
 from pydantic import BaseModel, ValidationError, create_model
 
+from gateway.auth.access import ServiceAction, decide
 from gateway.rpc.values import encode_method
 from gateway.wire.codec import pack
-from schema.errors import FunctionNotFound, InvalidArguments, ServiceNotFound
+from schema.errors import Conflict, FunctionNotFound, InvalidArguments, ServiceNotFound
 from schema.identity import Caller
+from schema.ids import ServiceId
 from schema.services import ServiceInfo
 
 
@@ -64,6 +67,35 @@ class Packed(bytes):
     """A value that is already encoded, for answers that are the same for everybody."""
 
 
+class InProcessService(Protocol):
+    """A service that runs in this process."""
+
+    @property
+    def info(self) -> ServiceInfo:
+        """Its registry entry."""
+        ...
+
+    @property
+    def packed(self) -> Packed:
+        """The service object as RPC clients get it."""
+        ...
+
+    async def invoke(
+        self,
+        caller: Caller,
+        path: str,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        options: Any = None,
+    ) -> Any:
+        """Run a function: its value, or an async generator. ``options`` are the ``CallOptions``
+        of a call that came through ``Gateway.call``, None for an RPC client's.
+
+        Raises FunctionNotFound, InvalidArguments, or what the function raises.
+        """
+        ...
+
+
 class LocalService:
     """A service of the gateway: its registry entry, its functions, its encoded form."""
 
@@ -107,7 +139,12 @@ class LocalService:
         return Packed(pack(self.encoded))
 
     async def invoke(
-        self, caller: Caller, path: str, args: Sequence[Any], kwargs: Mapping[str, Any]
+        self,
+        caller: Caller,
+        path: str,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        options: Any = None,
     ) -> Any:
         """Bind and run. Raises FunctionNotFound, InvalidArguments, or what the function raises."""
         bound = self._functions.get(path)
@@ -117,19 +154,55 @@ class LocalService:
 
 
 class LocalServices:
-    """The gateway's own services by service id."""
+    """Services inside the process. The gateway's own are found by their id in every workspace,
+    hosted ones in theirs."""
 
     def __init__(self) -> None:
-        self._services: dict[str, LocalService] = {}
+        self._own: dict[str, LocalService] = {}
+        self._hosted: dict[tuple[str, str], InProcessService] = {}
 
     def add(self, service: LocalService) -> None:
-        self._services[service.info.id.service_id] = service
+        """Serve one of the gateway's own."""
+        self._own[service.info.id.service_id] = service
+
+    def host(self, service: InProcessService) -> None:
+        """Serve one in its workspace, in place of the one of its id. Raises Conflict if the id is
+        that of an own service."""
+        sid = service.info.id
+        if sid.service_id in self._own:
+            raise Conflict(f"The service id {sid.service_id} belongs to the gateway")
+        self._hosted[sid.workspace, sid.service_id] = service
+
+    def drop(self, info: ServiceInfo) -> None:
+        """Serve a hosted one no longer, unless it has been replaced since."""
+        key = info.id.workspace, info.id.service_id
+        hosted = self._hosted.get(key)
+        if hosted is not None and hosted.info is info:
+            del self._hosted[key]
 
     def get(self, service_id: str) -> LocalService:
+        """One of the gateway's own. Raises ServiceNotFound."""
         try:
-            return self._services[service_id]
+            return self._own[service_id]
         except KeyError:
             raise ServiceNotFound(f"Service not found: {service_id}") from None
+
+    def at(self, sid: ServiceId) -> InProcessService:
+        """The one behind a registry entry. Raises ServiceNotFound."""
+        hosted = self._hosted.get((sid.workspace, sid.service_id))
+        return hosted if hosted is not None else self.get(sid.service_id)
+
+    def open_to(self, caller: Caller, workspace: str, service_id: str) -> InProcessService:
+        """The one that a client calls at the gateway's address in ``workspace``; own services
+        decide themselves who may do what.
+
+        Raises ServiceNotFound, PermissionDenied.
+        """
+        hosted = self._hosted.get((workspace, service_id))
+        if hosted is None:
+            return self.get(service_id)
+        decide(caller, ServiceAction.USE, hosted.info).require()
+        return hosted
 
 
 class _Bound:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -16,7 +17,7 @@ from hypha_rpc import connect_to_server
 
 from tests.clients import chromium
 from tests.clients.chromium import Browser
-from tests.clients.gateways import Gateway, started
+from tests.clients.gateways import ROOT, Gateway, started
 from tests.clients.site import Site, served
 
 TEST_SECONDS = 25.0
@@ -70,6 +71,16 @@ def node() -> tuple[str | Path, ...]:
     if not (NODE / "node_modules" / "hypha-rpc").exists():
         pytest.skip(f"There is no {NODE.name}/node_modules: `make test-environments` installs it")
     return "node", "--import", NODE / "setup.mjs"
+
+
+@pytest.fixture(scope="session")
+def mcp1_python() -> Path:
+    """The Python of the environment with clients of the handshake era, which ``make test`` makes,
+    or the one that is named."""
+    for python in (ROOT / ".venv-mcp1/bin/python", os.environ.get("POLYPORT_MCP1_PYTHON")):
+        if python and Path(python).exists():
+            return Path(python)
+    pytest.skip("There is no .venv-mcp1 with mcp 1.30: make it with `make .venv-mcp1/.installed`")
 
 
 @pytest.fixture

@@ -82,3 +82,18 @@ async def running(*command: str | Path, **environment: str) -> AsyncIterator[Pro
         if process.returncode is None:
             process.kill()
         await program.end()
+
+
+async def output(*command: str | Path, cwd: Path | None = None, **environment: str) -> str:
+    """What a program writes; it has to succeed."""
+    process = await asyncio.create_subprocess_exec(
+        *map(str, command), cwd=cwd, stdout=PIPE, stderr=STDOUT, env={**os.environ, **environment}
+    )
+    try:
+        written, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+    text = written.decode(errors="replace")
+    assert process.returncode == 0, text
+    return text

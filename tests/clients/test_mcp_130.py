@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,19 +9,10 @@ import pytest
 from hypha_rpc.utils.schema import schema_function
 
 from tests.clients.conftest import Connect
-from tests.clients.gateways import ROOT, Gateway
+from tests.clients.gateways import Gateway
 from tests.clients.programs import running
 
 SCRIPT = Path(__file__).parent / "scripts" / "mcp1_session.py"
-
-
-@pytest.fixture
-def mcp1_python() -> Path:
-    """The Python of the environment that ``make test`` makes, or the one that is named."""
-    for python in (ROOT / ".venv-mcp1/bin/python", os.environ.get("POLYPORT_MCP1_PYTHON")):
-        if python and Path(python).exists():
-            return Path(python)
-    pytest.skip("There is no .venv-mcp1 with mcp 1.30: make it with `make .venv-mcp1/.installed`")
 
 
 async def test_a_client_of_the_handshake_era_lists_and_calls_tools(

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import sys
-from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from tests.clients.chromium import Browser
 from tests.clients.gateways import ROOT, Gateway
-from tests.clients.programs import running
+from tests.clients.programs import output, running
 
 SCRIPTS = Path(__file__).parent / "scripts"
 TYPESCRIPT = Path(__file__).parent / "typescript"
@@ -68,21 +67,6 @@ def node_programs() -> Path:
     if not programs.exists():
         pytest.skip("There is no typescript/node_modules: `make test-environments` installs it")
     return programs
-
-
-async def output(*command: str | Path, cwd: Path, **environment: str) -> str:
-    """What a program writes; it has to succeed."""
-    process = await asyncio.create_subprocess_exec(
-        *map(str, command), cwd=cwd, stdout=PIPE, stderr=STDOUT, env={**os.environ, **environment}
-    )
-    try:
-        written, _ = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-    text = written.decode(errors="replace")
-    assert process.returncode == 0, text
-    return text
 
 
 async def test_the_documents_of_a_gateway_are_valid(

@@ -1,0 +1,102 @@
+"""MCP clients that people use, each against a running gateway: they list tools and call them.
+
+The official Python clients have files of their own (``test_three_doors``, ``test_mcp_130``).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypha_rpc.utils.schema import schema_function
+from mcp import Client, StdioServerParameters
+from pydantic_ai import Agent, models
+from pydantic_ai.mcp import MCPToolset
+from pydantic_ai.models.test import TestModel
+
+from tests.clients.conftest import Connect
+from tests.clients.gateways import Gateway
+from tests.clients.programs import output
+
+HERE = Path(__file__).parent
+NODE = HERE / "mcp_node"
+PROGRAMS = NODE / "node_modules" / ".bin"
+USED = {"tools": ["greet", "count"], "greeted": "Hello Ada!", "refused": True}
+
+
+@pytest.fixture
+async def url(gateway: Gateway, connect: Connect) -> AsyncIterator[str]:
+    """The endpoint of a service with a function and a generator."""
+
+    @schema_function
+    def greet(name: str, greeting: str = "Hello") -> str:
+        """Greet somebody."""
+        return f"{greeting} {name}!"
+
+    @schema_function
+    def count(n: int) -> Iterator[int]:
+        """Count from 0."""
+        yield from range(n)
+
+    provider = await connect()
+    await provider.register_service(
+        {"id": "offer", "config": {"visibility": "public"}, "greet": greet, "count": count}
+    )
+    yield f"{gateway.url}/{provider.config.workspace}/mcp/offer/mcp"
+
+
+@pytest.fixture(scope="session")
+def programs() -> Path:
+    """The directory of the clients on Node.js."""
+    if not PROGRAMS.exists():
+        pytest.skip("There is no mcp_node/node_modules: `make test-environments` installs it")
+    return PROGRAMS
+
+
+@pytest.mark.parametrize("script", ["langchain_session.py", "openai_agents_session.py"])
+async def test_a_framework_in_python_uses_the_tools(
+    url: str, mcp1_python: Path, script: str
+) -> None:
+    assert json.loads(await output(mcp1_python, HERE / "scripts" / script, url)) == USED
+
+
+async def test_pydantic_ai_uses_the_tools(url: str) -> None:
+    models.ALLOW_MODEL_REQUESTS = False
+    agent = Agent(TestModel(call_tools=["greet"]), toolsets=[MCPToolset(url)])
+    result = await agent.run("Greet somebody")
+    assert json.loads(result.output)["greet"].startswith("Hello ")
+
+
+async def test_the_typescript_sdk_uses_the_tools(url: str, programs: Path) -> None:
+    assert json.loads(await output("node", NODE / "session.mjs", url)) == {
+        **USED,
+        "counted": "[0,1]",
+        "progress": "0\n1",
+    }
+
+
+async def test_the_inspector_lists_and_calls(url: str, programs: Path) -> None:
+    async def ask(*words: str) -> Any:
+        inspector = (programs / "mcp-inspector", "--cli", url, "--transport", "http")
+        return json.loads(await output("node", *inspector, *words))
+
+    listed = await ask("--method", "tools/list")
+    assert [tool["name"] for tool in listed["tools"]] == USED["tools"]
+    call = ("--method", "tools/call", "--tool-name", "greet", "--tool-arg", "name=Ada")
+    assert (await ask(*call))["content"] == [{"type": "text", "text": USED["greeted"]}]
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_mcp_remote_connects_a_client_that_starts_programs(
+    url: str, programs: Path, mode: str
+) -> None:
+    server = StdioServerParameters(
+        command="node", args=[str(programs / "mcp-remote"), url, "--allow-http", "--silent"]
+    )
+    async with Client(server, mode=mode) as client:
+        assert [tool.name for tool in (await client.list_tools()).tools] == USED["tools"]
+        result = await client.call_tool("greet", {"name": "Ada"})
+        assert result.content[0].model_dump()["text"] == USED["greeted"]

@@ -14,7 +14,8 @@ from gateway.auth.access import Action, decide
 from gateway.auth.authentication import Authentication
 from gateway.auth.tokens import TokenIssuer
 from gateway.workspaces.names import readable_name
-from gateway.workspaces.workspaces import PUBLIC_WORKSPACE, Workspaces
+from gateway.workspaces.records import PUBLIC_WORKSPACE
+from gateway.workspaces.workspaces import Workspaces
 from schema.errors import (
     GatewayError,
     InvalidRequest,
@@ -30,11 +31,15 @@ from schema.identity import (
     Scope,
     User,
     personal_workspace,
+    stronger,
 )
 from schema.ids import check_client_id
 
 RECONNECT: Final = "reconnect"
 """Purpose of a reconnection token; it is good for nothing else."""
+
+_ROAMS: Final = "roams"
+"""Extra scope of a reconnection token: what the client first came with named no workspace."""
 
 ANONYMOUS_LIFE_SECONDS: Final = 600.0
 
@@ -71,6 +76,8 @@ class Admission:
     user: User
     workspace: str
     client_id: str
+    credential: User
+    """The user as the credential says, without what membership gives at the moment."""
     resumes: bool
     """It proved with a reconnection token to be the client that had this id before."""
     origin: str | None = None
@@ -102,18 +109,21 @@ class Doorkeeper:
             except Unauthenticated:
                 if hello.token is None:
                     raise
-        user = await self._user(hello)
-        workspace = self._workspace(hello, user)
-        user = self.as_member(user, workspace)
+        credential = await self._user(hello)
+        workspace = self._workspace(hello, credential)
+        user = self.as_member(credential, workspace)
         decide_connect(Caller(user, workspace, hello.client_id), workspace)
         origin = self._tokens.origin_of(hello.token) if hello.token is not None else None
-        return Admission(user, workspace, hello.client_id, resumes=False, origin=origin)
+        return Admission(
+            user, workspace, hello.client_id, credential=credential, resumes=False, origin=origin
+        )
 
     def act_in(self, user: User, workspace: str | None) -> Caller:
         """The caller of a request that is not a connection: in the workspace it names if the user
         may be there, else in the user's own.
 
-        Raises Unauthenticated for a credential that is bound to a client or to one purpose.
+        Raises Unauthenticated for a credential that is bound to a client, to one purpose, or to a
+        workspace that is gone.
         """
         if user.scope.is_specialised:
             raise Unauthenticated("This token serves one purpose only")
@@ -123,10 +133,17 @@ class Doorkeeper:
         if own is None:
             own = personal_workspace(user.id)
             if workspace is not None and workspace != own:
-                member = self.as_member(user, workspace)
-                if decide(Caller(member, workspace), Action.CONNECT, workspace).allowed:
-                    return Caller(member, workspace)
-        return Caller(self.as_member(user, own), own)
+                caller = self._caller(user, workspace)
+                if decide(caller, Action.CONNECT, workspace).allowed:
+                    return caller
+        else:
+            self._workspaces.restore(own, user.scope)
+            if self._workspaces.get(own) is None:
+                raise TokenRevoked("Token has been revoked: its workspace was deleted")
+        return self._caller(user, own)
+
+    def _caller(self, user: User, workspace: str) -> Caller:
+        return Caller(self.as_member(user, workspace), workspace, memberships=self._workspaces)
 
     async def token_in(self, scope: Mapping[str, Any]) -> str | None:
         """The token that the operator's hook finds in a request, if there is such a hook."""
@@ -152,12 +169,15 @@ class Doorkeeper:
 
     def reconnection_token(self, admission: Admission, life_seconds: float) -> str:
         """A token with which this client, and no other, comes back."""
+        scope = admission.credential.scope
+        roams = (_ROAMS,) if scope.current_workspace is None else ()
         scope = replace(
-            admission.user.scope,
+            scope,
             current_workspace=admission.workspace,
             client_id=admission.client_id,
+            extra_scopes=scope.extra_scopes + roams,
         )
-        user = replace(admission.user, scope=scope)
+        user = replace(admission.credential, scope=scope)
         return self._tokens.issue(
             user, expires_in_seconds=life_seconds, purpose=RECONNECT, origin=admission.origin
         )
@@ -175,12 +195,19 @@ class Doorkeeper:
         )
 
     def as_member(self, user: User, workspace: str) -> User:
-        """Owners are admins of what they own, unless the credential says less: a minted token
-        has what it was minted with."""
-        if user.parent is None and self._workspaces.is_owner(user, workspace):
-            granted = {**user.scope.workspaces, workspace: Permission.ADMIN}
-            return replace(user, scope=replace(user.scope, workspaces=granted))
-        return user
+        """The user with what owning the workspace, or being a member, gives them there now; and
+        without a grant that was made for an earlier workspace of the same name. The same object
+        if that changes nothing."""
+        scope = user.scope
+        grants = scope.workspaces
+        if self._workspaces.is_voided(user, workspace):
+            grants = {name: held for name, held in grants.items() if name != workspace}
+        member = self._workspaces.permission_of(user, workspace)
+        if member is not None and member is not grants.get(workspace):
+            grants = {**grants, workspace: stronger(grants.get(workspace), member) or member}
+        if grants is scope.workspaces:
+            return user
+        return replace(user, scope=replace(scope, workspaces=grants))
 
     def _resume(self, hello: Hello, token: str) -> Admission:
         user = self._tokens.verify(token, purpose=RECONNECT)
@@ -192,12 +219,17 @@ class Doorkeeper:
             raise PermissionDenied(
                 f"Invalid scope, workspace mismatch: {workspace} != {hello.workspace}"
             )
-        user = replace(user, scope=replace(scope, client_id=None))
-        self._workspaces.restore(workspace, user.scope)
+        credential = replace(user, scope=_before_reconnection(scope))
+        if workspace == personal_workspace(user.id):
+            self._workspaces.ensure_personal(user)
+        self._workspaces.restore(workspace, scope)
         self._workspaces.require(workspace)
+        user = self.as_member(credential, workspace)
         decide_connect(Caller(user, workspace, hello.client_id), workspace)
         origin = self._tokens.origin_of(token)
-        return Admission(user, workspace, hello.client_id, resumes=True, origin=origin)
+        return Admission(
+            user, workspace, hello.client_id, credential=credential, resumes=True, origin=origin
+        )
 
     async def _user(self, hello: Hello) -> User:
         if hello.token is None:
@@ -229,6 +261,14 @@ class Doorkeeper:
         if self._workspaces.get(wanted) is None:
             raise WorkspaceNotFound(f"Workspace {wanted} does not exist or is not accessible")
         return wanted
+
+
+def _before_reconnection(scope: Scope) -> Scope:
+    """The scope of the credential that a reconnection token was made from."""
+    if _ROAMS not in scope.extra_scopes:
+        return replace(scope, client_id=None)
+    extra_scopes = tuple(extra for extra in scope.extra_scopes if extra != _ROAMS)
+    return replace(scope, client_id=None, current_workspace=None, extra_scopes=extra_scopes)
 
 
 def decide_connect(caller: Caller, workspace: str) -> None:

@@ -44,11 +44,18 @@ from gateway.settings import Settings
 from gateway.shutdown import drain_on_signal
 from gateway.startup import Startup
 from gateway.storage.database import Database
+from gateway.storage.events import EventRepository
+from gateway.storage.key_file import sealed_box
+from gateway.storage.workspaces import WorkspaceRepository
 from gateway.transports.http_stream import HttpStreamDoor
 from gateway.transports.websocket import WebSocketDoor
 from gateway.workspaces.client_functions import ClientFunctions
+from gateway.workspaces.content_functions import ContentFunctions
+from gateway.workspaces.event_log import EventLog
 from gateway.workspaces.manager import MANAGER_SERVICE, Part, manager_functions
+from gateway.workspaces.records import reserved_names
 from gateway.workspaces.service_functions import ServiceFunctions
+from gateway.workspaces.sharing_functions import SharingFunctions
 from gateway.workspaces.token_functions import TokenFunctions
 from gateway.workspaces.workspace_functions import WorkspaceFunctions
 from gateway.workspaces.workspaces import Workspaces
@@ -71,13 +78,25 @@ class Parts:
     authentication: Authentication
     database: Database
     hosting: Hosting
+    events: EventLog
 
     async def load(self) -> None:
         """Open the database and read what is kept in memory, before the first request.
 
         Raises StorageFailed.
         """
+        if self.settings.ephemeral:
+            return
         await self.database.open()
+        if not self.workspaces.is_loaded:
+            await self.workspaces.load()
+            self.hub.expect_back()
+
+    async def close(self) -> None:
+        """Finish what is being written, and close the database."""
+        await self.workspaces.close()
+        await self.events.close()
+        await self.database.close()
 
 
 def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
@@ -89,7 +108,14 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
     tokens = TokenIssuer(key, root_token=root.get_secret_value() if root else None)
     hooks = AuthHooks()
     authentication = Authentication(tokens, hooks)
-    workspaces = Workspaces()
+    kept = not settings.ephemeral
+    workspaces = Workspaces(
+        sealed_box(settings),
+        WorkspaceRepository(database) if kept else None,
+        max_per_user=settings.max_workspaces_per_user,
+        reserved=reserved_names(settings),
+    )
+    events = EventLog(EventRepository(database) if kept else None)
     registry = Registry()
     router = Router(manager_id(key), max_relay_bytes=settings.max_relay_bytes)
     local = LocalServices()
@@ -110,11 +136,16 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         base_url=settings.base_url,
         fetch_seconds=settings.fetch_timeout_seconds,
     )
-    hub = Hub(settings, doorkeeper, router, endpoint, registry, directory, workspaces, __version__)
+    hub = Hub(
+        settings, doorkeeper, router, endpoint, registry, directory, workspaces, events, __version__
+    )
+    workspaces.watch(hub.recheck)
     manager_parts: list[Part] = [
         ServiceFunctions(registry, directory, router),
-        WorkspaceFunctions(workspaces, registry, router),
-        ClientFunctions(router, endpoint, workspaces),
+        WorkspaceFunctions(workspaces, registry, router, events),
+        SharingFunctions(workspaces, events),
+        ContentFunctions(workspaces, registry, events),
+        ClientFunctions(router, endpoint, workspaces, events),
         TokenFunctions(tokens, authentication),
     ]
     own = OwnServices(local, registry, settings, manager_id=router.manager_id, version=__version__)
@@ -186,6 +217,7 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         authentication=authentication,
         database=database,
         hosting=Hosting(local, registry, settings, client_id=router.manager_id),
+        events=events,
     )
     return parts, routes
 
@@ -210,7 +242,7 @@ def create_app(settings: Settings) -> FastAPI:
                 yield
             await stop()
         finally:
-            await parts.database.close()
+            await parts.close()
 
     app = FastAPI(
         title="Polyport",

@@ -20,6 +20,7 @@ from gateway.routing.router import Router
 from gateway.routing.session import CLOSE_GOING_AWAY, CLOSE_POLICY, ClientSession
 from gateway.rpc.endpoint import Endpoint
 from gateway.settings import Settings
+from gateway.workspaces.event_log import EventLog
 from gateway.workspaces.workspaces import Workspaces
 from schema.errors import Conflict, GatewayError, Unavailable
 
@@ -31,8 +32,8 @@ FAREWELL_SECONDS: Final = 1.0
 
 DRAIN_CHECK_SECONDS: Final = 0.02
 
-EMPTY_WORKSPACE_SECONDS: Final = 60.0
-"""How long what an anonymous workspace holds is kept without clients."""
+RESTART_SECONDS: Final = 300.0
+"""How long a workspace that is not to stay is kept for its clients after a restart."""
 
 Close = Callable[[int, str], None]
 
@@ -49,6 +50,7 @@ class Hub:
         registry: Registry,
         directory: Directory,
         workspaces: Workspaces,
+        events: EventLog,
         version: str,
     ) -> None:
         self._settings = settings
@@ -58,8 +60,10 @@ class Hub:
         self._registry = registry
         self._directory = directory
         self._workspaces = workspaces
+        self._events = events
         self._version = version
         self._admissions: dict[ClientSession, Admission] = {}
+        self._unloads: dict[str, asyncio.TimerHandle] = {}
         self._draining = False
 
     @property
@@ -91,6 +95,9 @@ class Hub:
             raise Conflict(f"Client already exists and is active: {address}")
         session = self._session(admission, close)
         replaced = self._router.attach(session)
+        timer = self._unloads.pop(session.workspace, None)
+        if timer is not None:
+            timer.cancel()
         self._admissions[session] = admission
         if replaced is not None:
             self._take_over(replaced, session, same_client=admission.resumes)
@@ -177,13 +184,41 @@ class Hub:
         self._endpoint.peer_gone(session.address)
         self._router.reject_held_calls(session)
         self._router.announce_departure(session)
-        if session.user.is_anonymous and self._router.is_deserted(session.workspace):
-            if self._workspaces.is_blank(session.workspace):
-                self._unload(session.workspace)  # made again, the same, if the user comes back
-            else:
-                asyncio.get_running_loop().call_later(
-                    EMPTY_WORKSPACE_SECONDS, self._unload, session.workspace
-                )
+        if self._router.is_deserted(session.workspace):
+            self._deserted(session.workspace)
+
+    def _deserted(self, workspace: str) -> None:
+        record = self._workspaces.get(workspace)
+        if record is None or (record.is_blank and not self._events.has(workspace)):
+            self._unload(workspace)  # made again, the same, if the user comes back
+        elif not record.persistent:
+            self._unload_later(workspace, self._settings.workspace_unload_grace_seconds)
+
+    def _unload_later(self, workspace: str, seconds: float) -> None:
+        timer = self._unloads.pop(workspace, None)
+        if timer is not None:
+            timer.cancel()
+        loop = asyncio.get_running_loop()
+        self._unloads[workspace] = loop.call_later(seconds, self._unload, workspace)
+
+    def expect_back(self) -> None:
+        """After a restart: workspaces that are not to stay wait for their clients to come back."""
+        for record in self._workspaces.all():
+            if not record.persistent:
+                self._unload_later(record.id, RESTART_SECONDS)
+
+    def recheck(self, workspace: str) -> None:
+        """Some may do less in a workspace than before: disconnect those of its clients who do not
+        have any more what they came in with."""
+        for session in self._router.sessions_in(workspace):
+            before = session.user.scope.permission_on(workspace)
+            credential = self._admissions[session].credential
+            now = self._doorkeeper.as_member(credential, workspace).scope.permission_on(workspace)
+            if now is None:
+                session.close(CLOSE_POLICY, f"The workspace {workspace} is no longer shared")
+            elif before is not None and not now.covers(before):
+                # It comes back by itself, with what it may do now.
+                session.close(CLOSE_GOING_AWAY, "The permission has changed")
 
     def _take_over(
         self, replaced: ClientSession, session: ClientSession, *, same_client: bool
@@ -250,6 +285,7 @@ class Hub:
             client_id=admission.client_id,
             outbox=self._outbox(lambda: session),
             close=close,
+            memberships=self._workspaces,
         )
         return session
 
@@ -266,6 +302,8 @@ class Hub:
             self._depart(session)
 
     def _unload(self, workspace: str) -> None:
+        self._unloads.pop(workspace, None)
         if self._router.is_deserted(workspace):
             self._registry.forget_workspace(workspace)
-            self._workspaces.forget(workspace)
+            if self._workspaces.unload(workspace) is not None:
+                self._events.forget(workspace)

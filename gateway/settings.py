@@ -264,6 +264,20 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("POLYPORT_MAX_BURST_MESSAGES", "HYPHA_WS_MSG_BURST_LIMIT"),
         description="Messages that one connection may send at once.",
     )
+    workspace_unload_grace_seconds: float = Field(
+        60.0,
+        ge=0,
+        validation_alias=AliasChoices(
+            "POLYPORT_WORKSPACE_UNLOAD_GRACE_SECONDS", "HYPHA_WORKSPACE_UNLOAD_GRACE_PERIOD"
+        ),
+        description="How long a workspace that is not persistent is kept without clients.",
+    )
+    max_workspaces_per_user: int = Field(
+        100,
+        ge=0,
+        validation_alias=_named("max_workspaces_per_user"),
+        description="Workspaces that a user can own, besides their personal one.",
+    )
     drain_seconds: float = Field(
         3.0,
         ge=0,

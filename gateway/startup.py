@@ -22,7 +22,7 @@ from gateway.auth.login.service import LoginService
 from gateway.auth.tokens import MAX_LIFE_SECONDS, TokenIssuer
 from gateway.observability import silence_client_library
 from gateway.settings import Settings
-from gateway.workspaces.workspaces import PUBLIC_WORKSPACE
+from gateway.workspaces.records import PUBLIC_WORKSPACE
 from schema.identity import ROOT_USER
 
 _FILE_SUFFIX: Final = ".py"

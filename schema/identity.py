@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 from schema.errors import InvalidRequest
 
@@ -41,6 +41,13 @@ class Permission(Enum):
             raise InvalidRequest(
                 f"Invalid permission {text!r}: expected read, read_write or admin"
             ) from None
+
+
+def stronger(one: Permission | None, other: Permission | None) -> Permission | None:
+    """The one that allows more; None allows nothing."""
+    if one is None or (other is not None and other.rank > one.rank):
+        return other
+    return one
 
 
 _RANKS = {"r": 1, "rw": 2, "a": 3}
@@ -79,10 +86,14 @@ class User:
     is_anonymous: bool = False
     scope: Scope = field(default_factory=Scope)
     email: str | None = None
+    email_verified: bool = False
+    """Whoever vouches for the user has seen that the address is theirs."""
     parent: str | None = None
     """Id of the user at the root of the chain of tokens that this one was minted from."""
     expires_at: float | None = None
     """Unix seconds."""
+    issued_at: float | None = None
+    """When the credential was made, in Unix seconds."""
 
     @property
     def effective_id(self) -> str:
@@ -109,6 +120,15 @@ class User:
         }
 
 
+class Memberships(Protocol):
+    """Who may use which workspace without a grant in the credential: as of now, so that what is
+    taken back is gone at once."""
+
+    def permission_of(self, user: User, workspace: str) -> Permission | None:
+        """What the user may do there as its owner or as a member of it."""
+        ...
+
+
 ROOT_USER = User("root", roles=("admin",), scope=Scope({ANY_WORKSPACE: Permission.ADMIN}))
 """The operator of the gateway, and the gateway itself where it calls services."""
 
@@ -124,6 +144,15 @@ class Caller:
     workspace: str
     client_id: str | None = None
     """Connection the caller uses, without the workspace; None for HTTP and MCP callers."""
+    memberships: Memberships | None = None
+    """What the user may do in other workspaces; the grant for the current one is in the scope."""
+
+    def permission_on(self, workspace: str) -> Permission | None:
+        """The strongest of what the credential grants and what membership gives."""
+        granted = self.user.scope.permission_on(workspace)
+        if self.memberships is None or workspace == self.workspace:
+            return granted
+        return stronger(granted, self.memberships.permission_of(self.user, workspace))
 
     @property
     def address(self) -> str | None:

@@ -30,6 +30,9 @@ class Action(Enum):
     BOOKMARK = ("bookmark", Permission.READ_WRITE)
     GENERATE_TOKEN = ("generate_token", Permission.ADMIN)
     REVOKE_TOKEN = ("revoke_token", Permission.ADMIN)
+    UPDATE_WORKSPACE = ("update_workspace", Permission.ADMIN)
+    SHARE_WORKSPACE = ("share_workspace", Permission.ADMIN)
+    LIST_MEMBERS = ("list_members", Permission.READ_WRITE)
     DELETE_WORKSPACE = ("delete_workspace", Permission.ADMIN)
     CLEAN_UP = ("clean_up", Permission.ADMIN)
     MANAGE_OTHERS_SERVICES = ("manage_others_services", Permission.ADMIN)
@@ -71,7 +74,7 @@ def decide(caller: Caller, action: Action | ServiceAction, resource: str | Servi
             return _decide_service(caller, action, resource)
         return Verdict(False, "Permission denied")
     if isinstance(resource, str) and not caller.user.scope.is_specialised:
-        held = caller.user.scope.permission_on(resource)
+        held = caller.permission_on(resource)
         if held is not None and held.covers(action.needs):
             return _YES
         return Verdict(False, f"Permission denied for workspace {resource}")
@@ -89,7 +92,7 @@ def _decide_service(caller: Caller, action: ServiceAction, service: ServiceInfo)
         if action is ServiceAction.USE:
             return _YES
         return Verdict(False, "Permission denied for an unlisted service")
-    if caller.user.scope.permission_on(workspace) is not None:
+    if caller.permission_on(workspace) is not None:
         return _YES
     if caller.workspace in service.authorized_workspaces:
         return _YES

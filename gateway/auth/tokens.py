@@ -66,13 +66,14 @@ class TokenIssuer:
             "aud": AUDIENCE,
             "sub": user.id,
             "jti": secrets.token_urlsafe(12),
-            "iat": int(now),
+            "iat": now,  # whoever compares it with when a workspace was made needs the fraction
             "exp": int(now + expires_in_seconds),
             "scope": format_scope(user.scope),
             "purpose": purpose,
             "roles": list(user.roles),
             "anonymous": user.is_anonymous,
             "email": user.email,
+            "email_verified": user.email_verified,
             "parent": user.parent,
         }
         if origin is not None:
@@ -143,8 +144,10 @@ class TokenIssuer:
             is_anonymous=bool(claims.get("anonymous")),
             scope=scope,
             email=claims.get("email"),
+            email_verified=claims.get("email_verified") is True,
             parent=claims.get("parent"),
             expires_at=float(claims["exp"]),
+            issued_at=float(claims["iat"]) if "iat" in claims else None,
         )
 
 

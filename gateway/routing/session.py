@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from gateway.routing.outbox import Outbox
 from gateway.wire.codec import Identity
-from schema.identity import Caller, Permission, User
+from schema.identity import Caller, Memberships, Permission, User
 
 CLOSE_GOING_AWAY = 1001
 CLOSE_POLICY = 1008
@@ -49,12 +49,13 @@ class ClientSession:
         client_id: str,
         outbox: Outbox,
         close: Callable[[int, str], None],
+        memberships: Memberships | None = None,
     ) -> None:
         self.user = user
         self.workspace = workspace
         self.client_id = client_id
         self.address = f"{workspace}/{client_id}"
-        self.caller = Caller(user, workspace, client_id)
+        self.caller = Caller(user, workspace, client_id, memberships)
         self.identity = Identity(self.address, workspace, user.to_wire())
         self.outbox = outbox
         self.close = close

@@ -14,7 +14,6 @@ from sqlalchemy import Connection, inspect, text
 
 from gateway.storage.directory import StorageFailed
 from gateway.storage.engine import AsyncConnection
-from gateway.storage.tables import metadata
 
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
 _REVISION: Final = re.compile(r"v(\d{4})_\w+\.py")
@@ -38,6 +37,9 @@ def _bring_up_to_date(connection: Connection) -> None:
     if revision == newest:
         return
     if revision is None:
+        # The parts, which it collects, import the database.
+        from gateway.storage.tables import metadata  # noqa: PLC0415
+
         metadata.create_all(connection)
         connection.execute(
             text(f"CREATE TABLE {_VERSION_TABLE} (version_num VARCHAR(32) PRIMARY KEY)")

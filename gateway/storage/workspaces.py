@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Column, Double, ForeignKey, LargeBinary, String, Table
+from dataclasses import dataclass, field
+from typing import Any
 
+from sqlalchemy import (
+    JSON,
+    Column,
+    Double,
+    ForeignKey,
+    LargeBinary,
+    String,
+    Table,
+    delete,
+    select,
+)
+
+from gateway.storage.database import Database
+from gateway.storage.engine import AsyncConnection
+from gateway.storage.events import workspace_events
 from gateway.storage.metadata import metadata
+from gateway.storage.upsert import upsert
 
 workspaces = Table(
     "workspaces",
@@ -37,3 +54,113 @@ workspace_environment = Table(
     Column("name", String(255), primary_key=True),
     Column("sealed", LargeBinary, nullable=False),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMember:
+    """A row of ``workspace_members`` without its workspace."""
+
+    kind: str
+    subject: str
+    permission: str
+
+
+@dataclass(slots=True)
+class StoredWorkspace:
+    """A row of ``workspaces`` with what hangs on it."""
+
+    id: str
+    creator: str
+    record: dict[str, Any]
+    bookmarks: list[dict[str, Any]]
+    created_at: float
+    members: list[StoredMember] = field(default_factory=list)
+    environment: dict[str, bytes] = field(default_factory=dict)
+
+
+class WorkspaceRepository:
+    """Reads and writes what is kept of workspaces."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def load(self) -> list[StoredWorkspace]:
+        """All workspaces."""
+        async with self._database.transaction() as connection:
+            rows = await connection.execute(select(workspaces))
+            found = {
+                row.id: StoredWorkspace(
+                    row.id, row.creator, row.record, row.bookmarks, row.created_at
+                )
+                for row in rows
+            }
+            for row in await connection.execute(select(workspace_members)):
+                member = StoredMember(row.kind, row.subject, row.permission)
+                found[row.workspace].members.append(member)
+            for row in await connection.execute(select(workspace_environment)):
+                found[row.workspace].environment[row.name] = row.sealed
+        return list(found.values())
+
+    async def save(self, workspace: StoredWorkspace, *, now: float) -> None:
+        """Write the record, without members and environment."""
+        async with self._database.transaction() as connection:
+            await _save(connection, workspace, now)
+
+    async def delete(self, workspace: str) -> None:
+        """Forget a workspace with its members, environment and log."""
+        async with self._database.transaction() as connection:
+            await connection.execute(delete(workspaces).where(workspaces.c.id == workspace))
+            await connection.execute(
+                delete(workspace_events).where(workspace_events.c.workspace == workspace)
+            )
+
+    async def put_member(
+        self, workspace: StoredWorkspace, member: StoredMember, *, added_by: str, now: float
+    ) -> None:
+        """Add a member, or change what one may do."""
+        async with self._database.transaction() as connection:
+            await _save(connection, workspace, now)
+            await upsert(
+                connection,
+                workspace_members,
+                {"workspace": workspace.id, "kind": member.kind, "subject": member.subject},
+                {"permission": member.permission, "added_by": added_by, "added_at": now},
+            )
+
+    async def remove_member(self, workspace: str, kind: str, subject: str) -> None:
+        """Remove a member."""
+        rows = workspace_members.c
+        async with self._database.transaction() as connection:
+            await connection.execute(
+                delete(workspace_members).where(
+                    rows.workspace == workspace, rows.kind == kind, rows.subject == subject
+                )
+            )
+
+    async def put_variable(
+        self, workspace: StoredWorkspace, name: str, sealed: bytes, *, now: float
+    ) -> None:
+        """Set an environment variable."""
+        async with self._database.transaction() as connection:
+            await _save(connection, workspace, now)
+            key = {"workspace": workspace.id, "name": name}
+            await upsert(connection, workspace_environment, key, {"sealed": sealed})
+
+    async def remove_variable(self, workspace: str, name: str) -> None:
+        """Remove an environment variable."""
+        rows = workspace_environment.c
+        async with self._database.transaction() as connection:
+            await connection.execute(
+                delete(workspace_environment).where(rows.workspace == workspace, rows.name == name)
+            )
+
+
+async def _save(connection: AsyncConnection, workspace: StoredWorkspace, now: float) -> None:
+    values = {
+        "creator": workspace.creator,
+        "record": workspace.record,
+        "bookmarks": workspace.bookmarks,
+        "created_at": workspace.created_at,
+        "updated_at": now,
+    }
+    await upsert(connection, workspaces, {"id": workspace.id}, values)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections import Counter
 from datetime import UTC, datetime
+from math import isfinite
 from typing import Any, Final
 
 from gateway.auth.access import Action, decide
@@ -13,11 +13,11 @@ from gateway.routing.router import Router
 from gateway.routing.session import CLOSE_GOING_AWAY, ClientSession
 from gateway.rpc.endpoint import Endpoint
 from gateway.rpc.values import make_targets_absolute
+from gateway.workspaces.event_log import EventLog
 from gateway.workspaces.workspaces import Workspaces
 from schema.errors import GatewayError, InvalidRequest, PermissionDenied
 from schema.identity import Caller
 
-MAX_EVENTS: Final = 10_000
 MAX_SUBSCRIPTIONS: Final = 1000
 _RESERVED_EVENTS: Final = frozenset(
     {
@@ -36,10 +36,13 @@ _CLEANUP_BATCH: Final = 50
 class ClientFunctions:
     """Echo, ping, list; subscribe to events; log them."""
 
-    def __init__(self, router: Router, endpoint: Endpoint, workspaces: Workspaces) -> None:
+    def __init__(
+        self, router: Router, endpoint: Endpoint, workspaces: Workspaces, events: EventLog
+    ) -> None:
         self._router = router
         self._endpoint = endpoint
         self._workspaces = workspaces
+        self._events = events
 
     async def echo(self, caller: Caller, data: Any) -> Any:
         """Return the data as they came."""
@@ -130,20 +133,10 @@ class ClientFunctions:
 
     async def log_event(self, caller: Caller, event_type: str, data: Any = None) -> None:
         """Log an event in the workspace. Its type must not contain a space."""
-        if not event_type or " " in event_type:
-            raise InvalidRequest("An event type must be one word")
-        events = self._workspaces.require(caller.workspace).events
-        events.append(
-            {
-                "id": uuid.uuid4().hex,
-                "event_type": event_type,
-                "workspace": caller.workspace,
-                "user_id": caller.user.effective_id,
-                "timestamp": datetime.now(UTC).isoformat(),
-                "data": data,
-            }
+        record = self._workspaces.require(caller.workspace)
+        await self._events.append(
+            record.id, caller.user.effective_id, event_type, data, is_kept=record.is_kept
         )
-        del events[:-MAX_EVENTS]
 
     async def get_events(
         self,
@@ -153,14 +146,24 @@ class ClientFunctions:
         end_time: str | float | None = None,
     ) -> list[dict[str, Any]]:
         """Get the caller's own events in the workspace, oldest first."""
-        start, end = _instant(start_time), _instant(end_time)
+        record = self._workspaces.require(caller.workspace)
+        found = await self._events.find(
+            record.id,
+            caller.user.effective_id,
+            event_type,
+            _instant(start_time),
+            _instant(end_time),
+        )
         return [
-            event
-            for event in self._workspaces.require(caller.workspace).events
-            if event["user_id"] == caller.user.effective_id
-            and event_type in (None, event["event_type"])
-            and (start is None or datetime.fromisoformat(event["timestamp"]) >= start)
-            and (end is None or datetime.fromisoformat(event["timestamp"]) <= end)
+            {
+                "id": event.id,
+                "event_type": event.event_type,
+                "workspace": event.workspace,
+                "user_id": event.user_id,
+                "timestamp": datetime.fromtimestamp(event.time, UTC).isoformat(),
+                "data": event.data,
+            }
+            for event in found
         ]
 
     async def get_event_stats(
@@ -190,13 +193,12 @@ def _check_subscription(name: str, workspace: str) -> None:
         raise InvalidRequest(f"Subscription to event '{name}' is forbidden.")
 
 
-def _instant(value: str | float | None) -> datetime | None:
-    if value is None:
-        return None
+def _instant(value: str | float | None) -> float | None:
+    """A time that a caller gives, in Unix seconds. Raises InvalidRequest."""
+    if value is None or (isinstance(value, (int, float)) and isfinite(value)):
+        return value
     try:
-        if isinstance(value, (int, float)):
-            return datetime.fromtimestamp(value, UTC)
-        parsed = datetime.fromisoformat(value)
+        parsed = datetime.fromisoformat(str(value))
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError, OSError):
         raise InvalidRequest(f"Not a time: {value!r}; expected ISO 8601 or Unix seconds") from None
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)

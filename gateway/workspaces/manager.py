@@ -9,14 +9,23 @@ from collections.abc import Iterable
 
 from gateway.rpc.local import LocalFunction
 from gateway.workspaces.client_functions import ClientFunctions
+from gateway.workspaces.content_functions import ContentFunctions
 from gateway.workspaces.rules import RULES, guarded
 from gateway.workspaces.service_functions import ServiceFunctions
+from gateway.workspaces.sharing_functions import SharingFunctions
 from gateway.workspaces.token_functions import TokenFunctions
 from gateway.workspaces.workspace_functions import WorkspaceFunctions
 
 MANAGER_SERVICE = "default"
 
-Part = ServiceFunctions | WorkspaceFunctions | ClientFunctions | TokenFunctions
+Part = (
+    ServiceFunctions
+    | WorkspaceFunctions
+    | SharingFunctions
+    | ContentFunctions
+    | ClientFunctions
+    | TokenFunctions
+)
 
 
 def manager_functions(parts: Iterable[Part]) -> dict[str, LocalFunction]:

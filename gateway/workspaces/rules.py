@@ -38,6 +38,10 @@ RULES: Final[dict[str, Rule]] = {
     "list_service_types": Rule(Action.READ_SERVICE_TYPE, "workspace"),
     "list_workspaces": Rule(None),  # only those the caller may read
     "create_workspace": Rule(None),  # any registered user
+    "update_workspace": Rule(Action.UPDATE_WORKSPACE, "workspace"),
+    "share_workspace": Rule(Action.SHARE_WORKSPACE, "workspace"),
+    "unshare_workspace": Rule(Action.SHARE_WORKSPACE, "workspace"),
+    "list_members": Rule(Action.LIST_MEMBERS, "workspace"),
     "delete_workspace": Rule(Action.DELETE_WORKSPACE, "workspace"),
     "get_workspace_info": Rule(Action.READ_WORKSPACE, "workspace"),
     "get_summary": Rule(Action.READ_WORKSPACE),

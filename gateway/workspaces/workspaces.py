@@ -1,73 +1,106 @@
-"""Records of workspaces: who owns them and what they keep. In memory; decides nothing."""
+"""All workspaces: who owns them, who may use them, and what they keep. Decides nothing.
+
+Everything is in memory. What must survive a restart is written to the database before it changes
+there, so nothing that was answered is lost; one change happens after the other.
+"""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field
+import asyncio
+import json
+import time
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
 from typing import Any, Final
 
-from schema.errors import Conflict, InvalidRequest, WorkspaceNotFound
+from gateway.storage.sealing import SealedBox
+from gateway.storage.workspaces import WorkspaceRepository
+from gateway.workspaces.records import (
+    PUBLIC_WORKSPACE,
+    ROOT_WORKSPACE,
+    Subject,
+    Workspace,
+    check_workspace_name,
+    read_description,
+    stored_member,
+)
+from schema.errors import (
+    Conflict,
+    InvalidRequest,
+    LimitExceeded,
+    NotFound,
+    WorkspaceNotFound,
+)
 from schema.identity import (
     ANONYMOUS_PREFIX,
     ANONYMOUS_WORKSPACE,
+    ANY_WORKSPACE,
+    Permission,
     Scope,
     User,
     personal_workspace,
+    stronger,
 )
 
-ROOT_WORKSPACE: Final = "ws-user-root"
-PUBLIC_WORKSPACE: Final = "public"
-MAX_WORKSPACES_PER_USER: Final = 100
+MAX_MEMBERS: Final = 1000
+MAX_BOOKMARKS: Final = 1000
+MAX_SERVICE_TYPES: Final = 1000
+MAX_VARIABLES: Final = 1000
+MAX_VALUE_BYTES: Final = 64 * 1024
+MAX_RECORD_BYTES: Final = 512 * 1024
 
-_NAME: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)+")
-_RESERVED_PREFIXES: Final = ("ws-user-", "ws-anonymous")
-
-
-@dataclass(slots=True)
-class Workspace:
-    """One workspace. ``environment`` and ``bookmarks`` are not part of what others may read."""
-
-    id: str
-    name: str
-    description: str = ""
-    owners: list[str] = field(default_factory=list)
-    persistent: bool = False
-    read_only: bool = False
-    icon: str | None = None
-    covers: Any = None
-    docs: Any = None
-    config: dict[str, Any] = field(default_factory=dict)
-    service_types: dict[str, dict[str, Any]] = field(default_factory=dict)
-    environment: dict[str, Any] = field(default_factory=dict)
-    bookmarks: list[dict[str, Any]] = field(default_factory=list)
-    events: list[dict[str, Any]] = field(default_factory=list)
-
-    def to_wire(self) -> dict[str, Any]:
-        """The record as any reader of the workspace may see it."""
-        return {
-            "type": "workspace",
-            "id": self.id,
-            "name": self.name,
-            "description": self.description,
-            "persistent": self.persistent,
-            "owners": list(self.owners),
-            "read_only": self.read_only,
-            "icon": self.icon,
-            "covers": self.covers,
-            "docs": self.docs,
-            "service_types": self.service_types,
-            "config": dict(self.config),
-            "status": {"ready": True},
-        }
+_SYSTEM: Final = (ROOT_WORKSPACE, PUBLIC_WORKSPACE, ANONYMOUS_WORKSPACE)
+_PERSONAL: Final = personal_workspace("")
 
 
 class Workspaces:
-    """All workspaces by id."""
+    """All workspaces by id. Without a ``repository`` nothing survives the process.
 
-    def __init__(self) -> None:
+    ``reserved`` are names that nobody may give a workspace; ``clock`` gives Unix seconds.
+    """
+
+    def __init__(
+        self,
+        box: SealedBox,
+        repository: WorkspaceRepository | None = None,
+        *,
+        max_per_user: int = 100,
+        reserved: Collection[str] = (),
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._box = box
+        self._repository = repository
+        self._max_per_user = max_per_user
+        self._reserved = reserved
+        self._clock = clock
+        self.is_loaded = False
         self._records: dict[str, Workspace] = {}
-        for name in (ROOT_WORKSPACE, PUBLIC_WORKSPACE, ANONYMOUS_WORKSPACE):
-            self._records[name] = Workspace(name, name, owners=["root"], persistent=True)
+        self._by_owner: defaultdict[str, set[str]] = defaultdict(set)
+        self._by_member: defaultdict[Subject, set[str]] = defaultdict(set)
+        self._changing = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._watchers: list[Callable[[str], None]] = []
+        for name in _SYSTEM:
+            self._add(Workspace(name, "root", persistent=True))
+
+    async def load(self) -> None:
+        """Read what earlier processes have kept."""
+        if self._repository is not None:
+            for row in await self._repository.load():
+                self._add(Workspace.from_stored(row))
+        self.is_loaded = True
+
+    async def close(self) -> None:
+        """Wait for what is still being written."""
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def watch(self, watcher: Callable[[str], None]) -> None:
+        """Call ``watcher`` with the id of a workspace when some may do less there than before."""
+        self._watchers.append(watcher)
+
+    # Reading
 
     def get(self, workspace: str) -> Workspace | None:
         return self._records.get(workspace)
@@ -80,93 +113,317 @@ class Workspaces:
         return record
 
     def all(self) -> list[Workspace]:
+        """Every workspace, sorted by id."""
         return sorted(self._records.values(), key=lambda w: w.id)
+
+    def of(self, user: User) -> list[Workspace]:
+        """The workspaces that the user owns, is a member of or has a grant for, sorted by id."""
+        if ANY_WORKSPACE in user.scope.workspaces or _is_administrator(user):
+            return self.all()
+        names = {personal_workspace(user.id), *user.scope.workspaces}
+        if _acts_everywhere(user):
+            names |= self._by_owner.get(user.id, set())
+            for subject in _subjects(user):
+                names |= self._by_member.get(subject, set())
+        return [self._records[name] for name in sorted(names) if name in self._records]
+
+    def permission_of(self, user: User, workspace: str) -> Permission | None:
+        """What owning the workspace, or being a member, gives the user there. See
+        ``schema.identity.Memberships``."""
+        if user.parent is not None or user.scope.current_workspace not in (None, workspace):
+            return None  # a minted or pinned token has what it was made with
+        if _is_administrator(user) or workspace == personal_workspace(user.id):
+            return Permission.ADMIN
+        record = self._records.get(workspace)
+        if record is None:
+            return None
+        if record.owner == user.id:
+            return Permission.ADMIN
+        held: Permission | None = None
+        if record.members:
+            for subject in _subjects(user):
+                held = stronger(held, record.members.get(subject))
+        return held
+
+    def is_voided(self, user: User, workspace: str) -> bool:
+        """Whether the user's grant was made for an earlier workspace of this name."""
+        record = self._records.get(workspace)
+        return (
+            record is not None
+            and user.issued_at is not None
+            and user.issued_at < record.created_at
+            and workspace in user.scope.workspaces
+        )
+
+    # Workspaces that follow from who somebody is
 
     def restore(self, workspace: str, granted: Scope) -> None:
         """Make a personal workspace again that somebody holds a signed grant for: a grant outlives
         the record when the server restarts, or when nobody was there for a while."""
-        prefix = personal_workspace("")
         if (
             workspace not in self._records
-            and workspace.startswith(prefix)
+            and workspace.startswith(_PERSONAL)
             and granted.permission_on(workspace) is not None
         ):
-            owner = workspace.removeprefix(prefix)
-            self.ensure_personal(User(owner, is_anonymous=owner.startswith(ANONYMOUS_PREFIX)))
+            self._ensure(workspace.removeprefix(_PERSONAL))
 
     def ensure_personal(self, user: User) -> Workspace:
-        """The user's own workspace, made at first use."""
-        name = personal_workspace(user.id)
+        """The own workspace of whoever is accountable, made at first use. It is written to the
+        database when something is kept there."""
+        return self._ensure(user.effective_id)
+
+    def _ensure(self, owner: str) -> Workspace:
+        name = personal_workspace(owner)
         record = self._records.get(name)
         if record is None:
-            record = Workspace(name, name, owners=[user.id], persistent=not user.is_anonymous)
-            self._records[name] = record
+            record = Workspace(name, owner, persistent=not owner.startswith(ANONYMOUS_PREFIX))
+            self._add(record)
         return record
 
-    def create(self, config: dict[str, Any], owner: User, *, overwrite: bool = False) -> Workspace:
+    # Changing
+
+    async def create(self, config: dict[str, Any], owner: User) -> Workspace:
         """Make a workspace that ``owner`` owns alone.
 
-        Raises InvalidRequest (name), Conflict (exists, or too many).
+        Raises InvalidRequest (name, fields), Conflict (it exists), LimitExceeded (too many).
         """
-        name = check_workspace_name(config.get("id") or config.get("name"))
-        existing = self._records.get(name)
-        if existing is not None and not overwrite:
-            raise Conflict(f"Workspace already exists: {name}")
-        owned = sum(owner.effective_id in w.owners for w in self._records.values())
-        if existing is None and owned >= MAX_WORKSPACES_PER_USER:
-            raise Conflict(f"A user can own at most {MAX_WORKSPACES_PER_USER} workspaces")
-        record = Workspace(
-            id=name,
-            name=_text(config.get("name")) or name,
-            description=_text(config.get("description")),
-            owners=existing.owners if existing else [owner.effective_id],
-            persistent=bool(config.get("persistent")),
-            read_only=bool(config.get("read_only")),
-            icon=config.get("icon"),
-            covers=config.get("covers"),
-            docs=config.get("docs"),
-        )
-        self._records[name] = record
+        name = check_workspace_name(config.get("id") or config.get("name"), self._reserved)
+        fields = read_description(config)
+        async with self._changing:
+            if name in self._records:
+                raise Conflict(f"Workspace already exists: {name}")
+            self._check_quota(owner)
+            record = Workspace(name, owner.effective_id, created_at=self._clock())
+            record = replace(record, **fields)
+            await self._save(record)
+            self._add(record)
         return record
 
-    def delete(self, workspace: str) -> Workspace:
-        """Raises WorkspaceNotFound; InvalidRequest for one that belongs to the server."""
+    async def update(self, workspace: str, config: dict[str, Any]) -> Workspace:
+        """Change descriptive fields. Raises WorkspaceNotFound, InvalidRequest."""
+        fields = read_description(config)
+        async with self._changing:
+            record = self.require(workspace)
+            await self._set(record, **fields)
+        return record
+
+    async def delete(self, workspace: str) -> Workspace:
+        """Forget a workspace. Grants for it that are out there are void from now on, also if it is
+        made again. A personal one is empty afterwards.
+
+        Raises WorkspaceNotFound; InvalidRequest for one that belongs to the server.
+        """
+        async with self._changing:
+            record = self.require(workspace)
+            if workspace in _SYSTEM:
+                raise InvalidRequest(f"Workspace {workspace} cannot be deleted")
+            if self._repository is not None and record.is_stored:
+                await self._repository.delete(workspace)
+            self._remove(record)
+            if workspace.startswith(_PERSONAL):
+                fresh = Workspace(
+                    workspace,
+                    record.owner,
+                    persistent=record.persistent,
+                    created_at=self._clock(),
+                )
+                await self._save(fresh)
+                self._add(fresh)
+        return record
+
+    def unload(self, workspace: str) -> Workspace | None:
+        """Nobody is in the workspace any more: forget it, unless it is to stay. Returns what was
+        forgotten."""
+        record = self._records.get(workspace)
+        if record is None or workspace in _SYSTEM or (record.persistent and not record.is_blank):
+            return None
+        self._remove(record)
+        if record.is_stored:
+            task = asyncio.get_running_loop().create_task(self._delete_unloaded(workspace))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return record
+
+    async def _delete_unloaded(self, workspace: str) -> None:
+        async with self._changing:
+            if self._repository is not None and workspace not in self._records:
+                await self._repository.delete(workspace)
+
+    # Members
+
+    async def share(
+        self, workspace: str, subject: Subject, permission: Permission, *, by: str
+    ) -> Workspace:
+        """Let a user, or all with a role, use the workspace. Raises WorkspaceNotFound,
+        InvalidRequest (its owner, an anonymous workspace), LimitExceeded."""
+        async with self._changing:
+            record = self.require(workspace)
+            if subject == ("user", record.owner):
+                raise InvalidRequest(f"{subject.name} owns the workspace")
+            if not record.is_kept:
+                raise InvalidRequest("The workspace of an anonymous user cannot be shared")
+            before = record.members.get(subject)
+            if before is None and len(record.members) >= MAX_MEMBERS:
+                raise LimitExceeded(f"A workspace can have at most {MAX_MEMBERS} members")
+            if self._repository is not None:
+                await self._repository.put_member(
+                    record.to_stored(),
+                    stored_member(subject, permission),
+                    added_by=by,
+                    now=self._clock(),
+                )
+                record.is_stored = True
+            record.members[subject] = permission
+            self._by_member[subject].add(workspace)
+        if before is not None and not permission.covers(before):
+            self._tell(workspace)
+        return record
+
+    async def unshare(self, workspace: str, subject: Subject) -> Workspace:
+        """Take back what ``share`` gave. Raises WorkspaceNotFound, NotFound (no member),
+        InvalidRequest (the owner)."""
+        async with self._changing:
+            record = self.require(workspace)
+            if subject == ("user", record.owner):
+                raise InvalidRequest(f"{subject.name} owns the workspace")
+            if subject not in record.members:
+                raise NotFound(f"Workspace {workspace} is not shared with {subject.name}")
+            if self._repository is not None:
+                await self._repository.remove_member(workspace, *subject)
+            del record.members[subject]
+            self._unindex(self._by_member, subject, workspace)
+        self._tell(workspace)
+        return record
+
+    # What a workspace keeps
+
+    async def set_variable(self, workspace: str, name: str, value: Any) -> None:
+        """Set an environment variable; None removes it. Raises InvalidRequest, LimitExceeded."""
+        async with self._changing:
+            record = self.require(workspace)
+            if value is None:
+                if self._repository is not None and name in record.environment:
+                    await self._repository.remove_variable(workspace, name)
+                record.environment.pop(name, None)
+                return
+            if name not in record.environment and len(record.environment) >= MAX_VARIABLES:
+                raise LimitExceeded(f"A workspace can have at most {MAX_VARIABLES} variables")
+            sealed = self._box.seal(_json(value, MAX_VALUE_BYTES, "value"), _place(record, name))
+            if self._repository is not None and record.is_kept:
+                await self._repository.put_variable(
+                    record.to_stored(), name, sealed, now=self._clock()
+                )
+                record.is_stored = True
+            record.environment[name] = sealed
+
+    def variable(self, workspace: str, name: str) -> Any:
+        """The value of an environment variable. Raises NotFound."""
         record = self.require(workspace)
-        if workspace in (ROOT_WORKSPACE, PUBLIC_WORKSPACE, ANONYMOUS_WORKSPACE):
-            raise InvalidRequest(f"Workspace {workspace} cannot be deleted")
-        del self._records[workspace]
-        return record
+        if name not in record.environment:
+            raise NotFound(f"Environment variable '{name}' not found in workspace {workspace}")
+        return json.loads(self._box.open(record.environment[name], _place(record, name)))
 
-    def is_blank(self, workspace: str) -> bool:
-        """Nothing would be lost with the record."""
-        record = self._records.get(workspace)
-        return record is None or not (
-            record.environment or record.service_types or record.bookmarks or record.events
-        )
+    async def add_bookmark(self, user: User, entry: dict[str, str]) -> None:
+        """Remember something in the user's own workspace. Raises LimitExceeded."""
+        async with self._changing:
+            home = self.ensure_personal(user)
+            if entry in home.bookmarks:
+                return
+            if len(home.bookmarks) >= MAX_BOOKMARKS:
+                raise LimitExceeded(f"A user can have at most {MAX_BOOKMARKS} bookmarks")
+            await self._set(home, bookmarks=[*home.bookmarks, entry])
 
-    def forget(self, workspace: str) -> None:
-        """Drop the record of a workspace that was never meant to last."""
-        self._records.pop(workspace, None)
+    async def remove_bookmarks(self, user: User, entry: dict[str, str]) -> None:
+        """Forget something in the user's own workspace."""
+        async with self._changing:
+            home = self.ensure_personal(user)
+            if entry in home.bookmarks:
+                await self._set(home, bookmarks=[b for b in home.bookmarks if b != entry])
 
-    def is_owner(self, user: User, workspace: str) -> bool:
-        """A user owns their personal workspace and those that list them."""
-        if workspace == personal_workspace(user.id):
-            return True
-        record = self._records.get(workspace)
-        return record is not None and user.id in record.owners
+    async def add_service_type(self, workspace: str, name: str, entry: dict[str, Any]) -> None:
+        """Raises Conflict (there is one of that name), LimitExceeded."""
+        async with self._changing:
+            record = self.require(workspace)
+            if name in record.service_types:
+                raise Conflict(f"Service type already exists: {name}")
+            if len(record.service_types) >= MAX_SERVICE_TYPES:
+                raise LimitExceeded(f"A workspace can have at most {MAX_SERVICE_TYPES} types")
+            await self._set(record, service_types={**record.service_types, name: entry})
+
+    async def _set(self, record: Workspace, **fields: Any) -> None:
+        await self._save(replace(record, **fields))
+        record.is_stored = record.is_kept and self._repository is not None
+        for name, value in fields.items():
+            setattr(record, name, value)
+
+    async def _save(self, record: Workspace) -> None:
+        stored = record.to_stored()
+        _json(stored.record, MAX_RECORD_BYTES, "record")
+        if self._repository is not None and record.is_kept:
+            await self._repository.save(stored, now=self._clock())
+            record.is_stored = True
+
+    def _check_quota(self, owner: User) -> None:
+        if _is_administrator(owner) or ANY_WORKSPACE in owner.scope.workspaces:
+            return
+        own = self._by_owner.get(owner.effective_id, set())
+        made = len(own) - (personal_workspace(owner.effective_id) in own)
+        if made >= self._max_per_user:
+            raise LimitExceeded(f"A user can own at most {self._max_per_user} workspaces")
+
+    # The indexes
+
+    def _add(self, record: Workspace) -> None:
+        self._records[record.id] = record
+        self._by_owner[record.owner].add(record.id)
+        for subject in record.members:
+            self._by_member[subject].add(record.id)
+
+    def _remove(self, record: Workspace) -> None:
+        del self._records[record.id]
+        self._unindex(self._by_owner, record.owner, record.id)
+        for subject in record.members:
+            self._unindex(self._by_member, subject, record.id)
+
+    @staticmethod
+    def _unindex(index: defaultdict[Any, set[str]], key: Any, workspace: str) -> None:
+        index[key].discard(workspace)
+        if not index[key]:
+            del index[key]
+
+    def _tell(self, workspace: str) -> None:
+        for watcher in self._watchers:
+            watcher(workspace)
 
 
-def check_workspace_name(name: object) -> str:
-    """A name that a user may give. Raises InvalidRequest and says what is wrong with it."""
-    if not isinstance(name, str) or not 3 <= len(name) <= 64 or not _NAME.fullmatch(name):
-        raise InvalidRequest(
-            f"Invalid workspace name {name!r}: 3 to 64 lower-case letters, digits and single "
-            "hyphens, with at least one hyphen inside"
-        )
-    if name.startswith(_RESERVED_PREFIXES):
-        raise InvalidRequest(f"Workspace name {name!r} is reserved")
-    return name
+def _is_administrator(user: User) -> bool:
+    return "admin" in user.roles and _acts_everywhere(user)
 
 
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
+def _acts_everywhere(user: User) -> bool:
+    """A user who came with what they logged in with, not with a token that says where to."""
+    return user.parent is None and user.scope.current_workspace is None
+
+
+def _subjects(user: User) -> Iterable[Subject]:
+    """The names under which a workspace may be shared with the user."""
+    yield Subject("user", user.id)
+    if user.email and user.email_verified:
+        yield Subject("email", user.email.strip().lower())
+    for role in user.roles:
+        yield Subject("role", role)
+
+
+def _place(record: Workspace, name: str) -> str:
+    return f"workspace_environment/{record.id}/{name}"
+
+
+def _json(value: Any, max_bytes: int, what: str) -> bytes:
+    """Raises InvalidRequest, LimitExceeded."""
+    try:
+        text = json.dumps(value, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError):
+        raise InvalidRequest(f"The {what} must be made of JSON types") from None
+    if len(text) > max_bytes:
+        raise LimitExceeded(f"The {what} is larger than {max_bytes} bytes")
+    return text

@@ -182,7 +182,7 @@ async def test_a_restarted_server_lets_a_client_with_a_minted_token_back_in_firs
         after = build(Settings(ephemeral=True, jwt_secret=key))[0]
         assert (await Peer.join(after, "guest", **hello)).workspace == owner.workspace
         record = after.workspaces.require(owner.workspace)
-        assert record.owners == [owner.session.user.id]
+        assert record.owner == owner.session.user.id
         assert not record.persistent
 
 

@@ -209,7 +209,7 @@ async def test_a_login_to_a_workspace_gives_a_token_for_that_alone(
     reported = asked if asked_by == "page" else {}
     await login(program, "report", started["key"], token_of(parts, alice), **reported)
     user = parts.tokens.verify(await login(program, "check", started["key"]))
-    assert user.scope == Scope({"ws-lab": Permission.READ_WRITE}, current_workspace="ws-lab")
+    assert user.scope == Scope({"ws-lab": Permission.ADMIN}, current_workspace="ws-lab")
     assert (user.id, user.email, user.roles) == ("alice", "alice@lab", ("curator",))
     assert seconds_left(parts, user) == pytest.approx(90, abs=3)
 
@@ -238,7 +238,7 @@ async def test_a_workspace_that_the_user_may_not_read_is_refused(
 async def test_an_owner_gets_in_unless_the_token_is_for_another_workspace(
     parts: Parts, program: Peer
 ) -> None:
-    parts.workspaces.create({"id": "my-lab"}, member())
+    await parts.workspaces.create({"id": "my-lab"}, member())
     owner = await exchanged(program, token_of(parts, member()), workspace="my-lab")
     assert owner.scope.permission_on("my-lab") is Permission.ADMIN
 

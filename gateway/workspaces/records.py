@@ -80,7 +80,8 @@ class Workspace:
     def is_blank(self) -> bool:
         """Nothing would be lost with the record: it can be made again, the same."""
         return not (
-            self.is_stored
+            self.created_at
+            or self.is_stored
             or self.environment
             or self.service_types
             or self.bookmarks

@@ -189,7 +189,8 @@ class Hub:
 
     def _deserted(self, workspace: str) -> None:
         record = self._workspaces.get(workspace)
-        if record is None or (record.is_blank and not self._events.has(workspace)):
+        holds_nothing = not (self._events.has(workspace) or self._registry.holds(workspace))
+        if record is None or (record.is_blank and holds_nothing):
             self._unload(workspace)  # made again, the same, if the user comes back
         elif not record.persistent:
             self._unload_later(workspace, self._settings.workspace_unload_grace_seconds)

@@ -101,6 +101,10 @@ class Registry:
         """All services of a workspace, in registration order."""
         return iter(list(self._by_workspace.get(workspace, {}).values()))
 
+    def holds(self, workspace: str) -> bool:
+        """Whether there is a service in the workspace."""
+        return bool(self._by_workspace.get(workspace))
+
     def public(self) -> Iterator[ServiceInfo]:
         """All public services of all workspaces."""
         return iter(list(self._public.values()))

@@ -158,8 +158,8 @@ async def test_s6_overwriting_takes_more_than_a_token_to_use_the_workspace(
     for stranger in (guest, bob):
         with pytest.raises(RemoteFailure, match=r"user \S+ may not overwrite .* my-lab"):
             await stranger.manager("create_workspace", {"id": "my-lab"}, True)
-    config = {"id": "my-lab", "description": "new", "owners": ["bob"]}
-    again = await alice.manager("create_workspace", config, True)
+    changes = {"id": "my-lab", "description": "new", "owners": ["bob"]}
+    again = await alice.manager("create_workspace", changes, True)
     assert (again["description"], again["owners"]) == ("new", ["alice"])
     for name in ("public", "ws-user-root"):
         with pytest.raises(RemoteFailure, match="may not overwrite"):
@@ -205,13 +205,14 @@ async def test_n3_writing_into_a_workspace_does_not_make_an_owner(
     for writer in (bob, child):
         await writer.manager("set_env", "KEY", "value")
         await writer.manager("register_service_type", {"id": writer.session.client_id})
-        for refused in (
+        attempts: tuple[tuple[Any, ...], ...] = (
             ("generate_token", {}),
             ("share_workspace", "my-lab", "mallory"),
             ("unshare_workspace", "my-lab", "bob"),
             ("update_workspace", "my-lab", {"owners": ["bob"]}),
             ("delete_workspace", "my-lab"),
-        ):
+        )
+        for refused in attempts:
             with pytest.raises(RemoteFailure, match=r"denied|Only admin"):
                 await writer.manager(*refused)
     assert (await alice.manager("get_workspace_info", "my-lab"))["owners"] == ["alice"]

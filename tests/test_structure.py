@@ -22,7 +22,13 @@ PACKAGES = ("gateway", "schema", "mcp_bridge", "http_proxy")
 MAX_LINES = 500
 MAX_EXAMPLE_LINES = 80
 UNITS = ("_seconds", "_bytes", "_per_second", "_messages")
-WITHOUT_UNIT = {"port"}
+WITHOUT_UNIT = {
+    "port",
+    "max_clients_per_workspace",
+    "max_connections_per_user",
+    "max_services_per_client",
+    "max_workspaces_per_user",
+}
 """Settings whose number counts nothing that has a unit."""
 
 

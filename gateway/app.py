@@ -26,6 +26,7 @@ from gateway.auth.login.service import LOGIN_SERVICE, LoginService
 from gateway.auth.tokens import TokenIssuer
 from gateway.base_path import BasePath
 from gateway.core import GatewayCore
+from gateway.edge.middleware import Edge
 from gateway.extensions import ExtensionContext, load_routes
 from gateway.hub import Hub
 from gateway.mounts import static_routes
@@ -260,6 +261,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     if settings.base_path != "/":
         app.add_middleware(BasePath, path=settings.base_path)
+    app.add_middleware(Edge)  # the last one is the outermost
     app.router.routes.extend(routes)
     app.router.routes.extend(static_routes(settings.static_mounts))
     app.router.routes.extend(load_routes(settings.extensions, context))

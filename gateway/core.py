@@ -115,6 +115,7 @@ class GatewayCore:
             args,
             kwargs,
             silence_seconds=options.silence_timeout_seconds,
+            context=options.context,
         )
 
     async def _substitute(self, caller: Caller, service: ServiceInfo, function: str) -> ServiceInfo:

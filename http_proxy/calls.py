@@ -73,7 +73,7 @@ class Calls:
         limit = limit_of(request, query)
         try:
             value = await waited_for(
-                self._value(caller, service, request.function, arguments), request, limit
+                self._value(request, caller, service, arguments), request, limit
             )
             if is_stream(value):
                 return await open_stream(value, request)
@@ -102,13 +102,14 @@ class Calls:
         return from_form(body, media, headers[b"content-type"]) if body else {}
 
     async def _value(
-        self, caller: Caller, service: ServiceInfo, function: str, arguments: Arguments
+        self, request: Request, caller: Caller, service: ServiceInfo, arguments: Arguments
     ) -> Any:
+        function = request.function
         if function not in service.functions:
             # Not declared: a constant, or a function that its provider did not describe.
             member = await self._gateway.read(caller, service, function)
             if rtype(member) != METHOD and not callable(member):
                 return member
         return await self._gateway.call(
-            caller, service, function, arguments.positional, arguments.named
+            caller, service, function, arguments.positional, arguments.named, request.options
         )

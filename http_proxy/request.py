@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator
 
 from starlette.types import Message, Receive, Scope
 
+from gateway.api import DEFAULT_OPTIONS, CallOptions
+from gateway.requests import call_context
 from http_proxy.negotiation import Formats, Media, media_of, negotiate
 from schema.errors import InvalidRequest, PayloadTooLarge, Unauthenticated, UnsupportedMediaType
 from schema.ids import MANAGER
@@ -62,6 +64,12 @@ class Request:
     def formats(self) -> Formats:
         """What this caller wants to get."""
         return negotiate(self.headers.get(b"accept"), self.headers.get(b"content-type"))
+
+    @property
+    def options(self) -> CallOptions:
+        """Conditions of the call that it asks for: the function is told of the request."""
+        context = call_context(self.headers)
+        return CallOptions(context=context) if context else DEFAULT_OPTIONS
 
     async def body(self, limit: int) -> bytes:
         """The body, decompressed.

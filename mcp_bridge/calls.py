@@ -16,6 +16,7 @@ from typing import Any, Final
 import orjson
 
 from gateway.api import DEFAULT_OPTIONS, CallOptions, ValueStream
+from gateway.requests import call_context, trace_context
 from mcp_bridge import content, param_headers
 from mcp_bridge.content import ToolResult
 from mcp_bridge.errors import INVALID_PARAMS, RpcError
@@ -33,9 +34,6 @@ MAX_ITEM_BYTES: Final = 16 * 1024 * 1024
 
 _MAX_COMPARED: Final = 300
 """Tool names that a wrong one is compared with; a thousand take 30 ms."""
-
-_TRACE_KEYS: Final = ("traceparent", "tracestate", "baggage")
-"""Revision 2026-07-28, trace context in ``_meta``."""
 
 
 async def call_tool(offer: Offer, request: Request, exchange: Exchange) -> bytes:
@@ -92,13 +90,11 @@ async def _run(
 
 
 def _options(request: Request) -> CallOptions:
-    trace = {
-        key: request.meta[key] for key in _TRACE_KEYS if isinstance(request.meta.get(key), str)
-    }
-    if not trace and b"traceparent" in request.headers:
-        raw = {key: request.headers.get(key.encode()) for key in _TRACE_KEYS}
-        trace = {key: value.decode("latin-1") for key, value in raw.items() if value is not None}
-    return CallOptions(context=trace) if trace else DEFAULT_OPTIONS
+    context = call_context(request.headers)
+    if "traceparent" in request.meta:
+        # Revision 2026-07-28, trace context in ``_meta``: it is nearer to the call than headers.
+        context |= trace_context(request.meta)
+    return CallOptions(context=context) if context else DEFAULT_OPTIONS
 
 
 async def _collect(stream: ValueStream, exchange: Exchange) -> ToolResult:

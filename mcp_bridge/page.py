@@ -31,7 +31,7 @@ class ServicePage:
         headers = dict(scope["headers"])
         path = scope["path_params"]
         try:
-            offer = await self._opener.open(path, headers)
+            offer = await self._opener.open(scope, headers)
             reply = Reply(orjson.dumps(self._describe(offer, path), option=_FORMAT))
         except GatewayError as error:
             failure = endpoint_failure(error)

@@ -23,7 +23,7 @@ from gateway.rpc.pending import SETTLING, PendingCalls
 from gateway.rpc.promises import Reply, bare_promise, call_content, read_arguments
 from gateway.rpc.streams import LocalStreams, RemoteStream
 from gateway.rpc.values import encode_error
-from gateway.wire.codec import Identity, Splitter, join, pack, unpack_body
+from gateway.wire.codec import RESERVED_KEYS, Identity, Splitter, join, pack, unpack_body
 from schema.errors import (
     GatewayError,
     InternalError,
@@ -87,7 +87,7 @@ class Endpoint:
         because the manager has already decided who may ask."""
         return Identity(self._router.manager_address, workspace, self._root)
 
-    async def call(
+    async def call(  # noqa: PLR0913 - what to call, and three conditions that most calls leave out
         self,
         identity: Identity,
         target: str,
@@ -97,6 +97,7 @@ class Endpoint:
         *,
         silence_seconds: float | None = None,
         heartbeats: bool = True,
+        context: Mapping[str, Any] | None = None,
     ) -> Any:
         """Call ``method`` of the client at ``target`` and return its value or a RemoteStream.
 
@@ -105,6 +106,9 @@ class Endpoint:
         ``heartbeats`` the provider sends none: one message less, for what is answered at once.
 
         Async functions among the arguments are lent to the provider until the call ends.
+
+        ``context`` is added to what a function with ``require_context`` is told of its caller; the
+        keys that say who that is, and those of the protocol, cannot be given so.
         """
         limit = silence_seconds or self._silence_seconds
         session = secrets.token_urlsafe(12)
@@ -120,7 +124,10 @@ class Endpoint:
         call = self._pending.open(session, target, method, limit)
         call.callbacks = callbacks
         try:
-            header = {"type": METHOD, "method": method, "session": session}
+            header: dict[str, Any] = {"type": METHOD, "method": method, "session": session}
+            if context:
+                # Clients make the context of a call out of all keys of its header.
+                header |= {k: v for k, v in context.items() if k not in RESERVED_KEYS}
             if len(body) > MAX_DIRECT_BYTES:
                 header["to"] = target
                 await send_in_chunks(self, identity, target, join(header, identity, body), None)

@@ -20,6 +20,9 @@ IDENTITY_KEYS: Final = frozenset({"ctx", "from", "to", "ws", "user"})
 FORBIDDEN_BODY_KEYS: Final = IDENTITY_KEYS | {"type", "method", "session", "parent"}
 """Keys that a receiver would let win over the header. A body that has one is refused."""
 
+RESERVED_KEYS: Final = FORBIDDEN_BODY_KEYS | {"args", "with_kwargs", "promise", "t", "enc"}
+"""Keys of a call that the protocol gives a meaning; nothing that is added may have them."""
+
 MAX_HEADER_KEYS: Final = 64
 _FIXMAP_LIMIT: Final = 16
 

@@ -48,7 +48,9 @@ class Functions:
         event = await self._event(request, caller, service)
         if function == _DEFAULT:
             event["function_path"] = f"/{path.strip('/')}"
-        value = await self._gateway.call(caller, service, function, (event,))
+        value = await self._gateway.call(
+            caller, service, function, (event,), options=request.options
+        )
         if is_stream(value):
             return await open_stream(value, request)
         return response_of(value)

@@ -98,8 +98,9 @@ class WebServices:
         self, request: Request, caller: Caller, service: ServiceInfo, dialogue: Dialogue
     ) -> Exchange:
         async def serve(arguments: dict[str, Any]) -> Any:
-            return await self._gateway.call(caller, service, "serve", (arguments,))
+            return await self._gateway.call(caller, service, "serve", (arguments,), options=options)
 
+        options = request.options
         scope = application_scope(request.scope, service, self._base_path)
         return Exchange(serve, scope, dialogue)
 

@@ -115,8 +115,10 @@ async def test_a_member_that_is_an_encoded_method_is_called(
     async def read(caller: Caller, service: ServiceInfo, path: str = "") -> Any:
         return {"_rtype": "method", "_rtarget": "ws-lab/worker", "_rmethod": f"x.{path}"}
 
-    async def call(caller: Caller, service: ServiceInfo, function: str, *arguments: Any) -> Any:
-        return [function, *arguments]
+    async def call(
+        caller: Caller, service: ServiceInfo, function: str, args: Any, kwargs: Any, options: Any
+    ) -> Any:
+        return [function, args, kwargs]
 
     monkeypatch.setattr(gateway, "read", read)
     monkeypatch.setattr(gateway, "call", call)

@@ -135,7 +135,7 @@ async def test_defaults_are_left_to_the_function(gateway: FakeGateway) -> None:
 
 
 async def test_trace_context_is_passed_on(door: Door) -> None:
-    header, meta = "00-11-22-01", "00-33-44-01"
+    header, meta = (f"00-{trace * 32}-{trace * 16}-01" for trace in "12")
     params = {"name": "echo", "_meta": {"traceparent": meta}}
     await door.request(MODERN, "tools/call", params, headers={"traceparent": header})
     await door.request(MODERN, "tools/call", {"name": "echo"}, headers={"traceparent": header})

@@ -1,0 +1,81 @@
+"""A request while it is answered: its id, who sends it from where, and what its log line will say.
+
+The edge makes one record per request and puts it into the ASGI scope; whoever learns something on
+the way notes it there. Doors that are tested by themselves have none. Below all doors: no I/O.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+REQUEST_ID: Final = b"x-request-id"
+TRACE_HEADERS: Final = (b"traceparent", b"tracestate", b"baggage")
+"""W3C Trace Context, sections 3.2 and 3.3; W3C Baggage, section 3.2."""
+
+_RECORD: Final = "polyport.request"
+_SANE_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
+_TRACEPARENT: Final = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-.+"
+)
+_MAX_TRACE_CHARACTERS: Final = 8192
+"""Of ``tracestate`` and ``baggage``: what the latter's specification has everybody pass on."""
+
+
+class RequestRecord:
+    """What is known of one request."""
+
+    __slots__ = ("request_id",)
+
+    def __init__(self, request_id: str) -> None:
+        self.request_id = request_id
+        """The client's own if it sent a sane one, else made here; also in the request's headers
+        and in those of the answer."""
+
+
+def attach(scope: Any, record: RequestRecord) -> None:
+    """Put the record of a request where ``record_of`` finds it."""
+    scope[_RECORD] = record
+
+
+def record_of(scope: Mapping[str, Any]) -> RequestRecord | None:
+    """The record of the request with this ASGI scope."""
+    record: RequestRecord | None = scope.get(_RECORD)
+    return record
+
+
+def sane_request_id(value: bytes | None) -> str | None:
+    """The id that a client gave its request, if it can be repeated in logs and headers."""
+    if value is None or not _SANE_ID.fullmatch(value):
+        return None
+    return value.decode()
+
+
+def call_context(headers: Mapping[bytes, bytes]) -> dict[str, str]:
+    """What the function that is called is told of the request: ``request_id`` and, if the request
+    is part of a trace, ``traceparent`` with its companions."""
+    context = {}
+    request_id = headers.get(REQUEST_ID)
+    if request_id is not None:
+        context["request_id"] = request_id.decode("latin-1")
+    if b"traceparent" in headers:
+        sent = {name.decode(): headers.get(name) for name in TRACE_HEADERS}
+        context |= trace_context(
+            {name: value.decode("latin-1") for name, value in sent.items() if value is not None}
+        )
+    return context
+
+
+def trace_context(sent: Mapping[str, Any]) -> dict[str, str]:
+    """The parts of a trace context that can be passed on; none if its ``traceparent`` is not valid
+    (W3C Trace Context, section 3.2.2.3: it is then ignored, and its ``tracestate`` with it)."""
+    parent = sent.get("traceparent")
+    if not isinstance(parent, str) or len(parent) > 128 or not _TRACEPARENT.fullmatch(parent):
+        return {}
+    context = {"traceparent": parent}
+    for name in ("tracestate", "baggage"):
+        value = sent.get(name)
+        if isinstance(value, str) and 0 < len(value) <= _MAX_TRACE_CHARACTERS:
+            context[name] = value
+    return context

@@ -12,13 +12,16 @@ from typing import Any, Final
 
 from gateway.auth.access import Action, decide
 from gateway.auth.authentication import Authentication
+from gateway.auth.blocks import Blocks
 from gateway.auth.tokens import TokenIssuer
 from gateway.workspaces.names import readable_name
 from gateway.workspaces.records import PUBLIC_WORKSPACE
 from gateway.workspaces.workspaces import Workspaces
 from schema.errors import (
+    Blocked,
     GatewayError,
     InvalidRequest,
+    LimitExceeded,
     PermissionDenied,
     TokenRevoked,
     Unauthenticated,
@@ -52,9 +55,11 @@ class Hello:
     workspace: str | None = None
     token: str | None = None
     reconnection_token: str | None = None
+    remote: str | None = None
+    """IP address that it came from."""
 
     @classmethod
-    def read(cls, message: object) -> Hello:
+    def read(cls, message: object, *, remote: str | None = None) -> Hello:
         """Raises InvalidRequest."""
         if not isinstance(message, dict):
             raise InvalidRequest("Failed to decode authentication information")
@@ -66,7 +71,7 @@ class Hello:
             values[key] = value or None
         if not message.get("client_id"):
             raise InvalidRequest(f"Failed to authenticate user to workspace: {values['workspace']}")
-        return cls(client_id=check_client_id(message["client_id"]), **values)
+        return cls(client_id=check_client_id(message["client_id"]), remote=remote, **values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +98,17 @@ class Doorkeeper:
         tokens: TokenIssuer,
         authentication: Authentication,
         workspaces: Workspaces,
+        blocks: Blocks,
         clock: Any,
     ) -> None:
         self._tokens = tokens
         self._authentication = authentication
         self._workspaces = workspaces
+        self._blocks = blocks
         self._clock = clock
 
     async def admit(self, hello: Hello) -> Admission:
-        """Raises Unauthenticated, PermissionDenied, WorkspaceNotFound, InvalidRequest and
+        """Raises Unauthenticated, PermissionDenied, WorkspaceNotFound, InvalidRequest, Blocked and
         Unavailable."""
         if hello.reconnection_token is not None:
             try:
@@ -110,6 +117,7 @@ class Doorkeeper:
                 if hello.token is None:
                     raise
         credential = await self._user(hello)
+        self._blocks.check_user(credential)
         workspace = self._workspace(hello, credential)
         user = self.as_member(credential, workspace)
         decide_connect(Caller(user, workspace, hello.client_id), workspace)
@@ -118,13 +126,18 @@ class Doorkeeper:
             user, workspace, hello.client_id, credential=credential, resumes=False, origin=origin
         )
 
+    def check_blocks(self, user: User) -> None:
+        """Raises Blocked if the user, or the one that the user's token was minted from, is."""
+        self._blocks.check_user(user)
+
     def act_in(self, user: User, workspace: str | None) -> Caller:
         """The caller of a request that is not a connection: in the workspace it names if the user
         may be there, else in the user's own.
 
         Raises Unauthenticated for a credential that is bound to a client, to one purpose, or to a
-        workspace that is gone.
+        workspace that is gone; Blocked.
         """
+        self._blocks.check_user(user)
         if user.scope.is_specialised:
             raise Unauthenticated("This token serves one purpose only")
         if user.scope.client_id is not None:
@@ -219,6 +232,7 @@ class Doorkeeper:
             raise PermissionDenied(
                 f"Invalid scope, workspace mismatch: {workspace} != {hello.workspace}"
             )
+        self._blocks.check_user(user)
         credential = replace(user, scope=_before_reconnection(scope))
         if workspace == personal_workspace(user.id):
             self._workspaces.ensure_personal(user)
@@ -278,7 +292,7 @@ def decide_connect(caller: Caller, workspace: str) -> None:
 
 
 def refusal_text(error: GatewayError) -> tuple[str, bool]:
-    """What to tell a refused client, and whether its credential was the reason."""
+    """What to tell a refused client, and whether trying again as it is would be in vain."""
     if isinstance(error, TokenRevoked):
         return (
             f"Failed to establish connection: Failed to authenticate user: {error.message}",
@@ -287,4 +301,5 @@ def refusal_text(error: GatewayError) -> tuple[str, bool]:
     if isinstance(error, Unauthenticated):
         return f"Authentication error: {error.message}", True
     message = f"'{error.message}'" if isinstance(error, WorkspaceNotFound) else error.message
-    return f"Failed to establish connection: {message}", False
+    is_final = isinstance(error, (Blocked, LimitExceeded))
+    return f"Failed to establish connection: {message}", is_final

@@ -15,6 +15,7 @@ from gateway import __version__
 from gateway.admission import Doorkeeper
 from gateway.api import Gateway
 from gateway.auth.authentication import Authentication
+from gateway.auth.blocks import Blocks
 from gateway.auth.hooks import AuthHooks
 from gateway.auth.keys import manager_id, signing_key
 from gateway.auth.login.exchange import TokenExchange
@@ -44,17 +45,20 @@ from gateway.rpc.local import ForeignFunction, LocalServices
 from gateway.settings import Settings
 from gateway.shutdown import drain_on_signal
 from gateway.startup import Startup
+from gateway.storage.blocks import BlockRepository
 from gateway.storage.database import Database
 from gateway.storage.events import EventRepository
 from gateway.storage.key_file import sealed_box
 from gateway.storage.workspaces import WorkspaceRepository
+from gateway.transports.blocked import BlockedAddresses
 from gateway.transports.http_stream import HttpStreamDoor
 from gateway.transports.websocket import WebSocketDoor
+from gateway.workspaces.admin_functions import ADMIN_SERVICE, AdminFunctions
 from gateway.workspaces.client_functions import ClientFunctions
 from gateway.workspaces.content_functions import ContentFunctions
 from gateway.workspaces.event_log import EventLog
 from gateway.workspaces.manager import MANAGER_SERVICE, Part, manager_functions
-from gateway.workspaces.records import reserved_names
+from gateway.workspaces.records import ROOT_WORKSPACE, reserved_names
 from gateway.workspaces.service_functions import ServiceFunctions
 from gateway.workspaces.sharing_functions import SharingFunctions
 from gateway.workspaces.token_functions import TokenFunctions
@@ -80,6 +84,7 @@ class Parts:
     database: Database
     hosting: Hosting
     events: EventLog
+    blocks: Blocks
 
     async def load(self) -> None:
         """Open the database and read what is kept in memory, before the first request.
@@ -91,6 +96,7 @@ class Parts:
         await self.database.open()
         if not self.workspaces.is_loaded:
             await self.workspaces.load()
+            await self.blocks.load()
             self.hub.expect_back()
 
     async def close(self) -> None:
@@ -116,6 +122,7 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         max_per_user=settings.max_workspaces_per_user,
         reserved=reserved_names(settings),
     )
+    blocks = Blocks(BlockRepository(database) if kept else None)
     events = EventLog(EventRepository(database) if kept else None)
     registry = Registry()
     router = Router(manager_id(key), max_relay_bytes=settings.max_relay_bytes)
@@ -125,7 +132,7 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         local,
         silence_seconds=settings.silence_timeout_seconds,
     )
-    doorkeeper = Doorkeeper(tokens, authentication, workspaces, time.time)
+    doorkeeper = Doorkeeper(tokens, authentication, workspaces, blocks, time.time)
     directory = Directory(
         registry,
         endpoint,
@@ -142,7 +149,9 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
     )
     workspaces.watch(hub.recheck)
     manager_parts: list[Part] = [
-        ServiceFunctions(registry, directory, router),
+        ServiceFunctions(
+            registry, directory, router, max_per_client=settings.max_services_per_client
+        ),
         WorkspaceFunctions(workspaces, registry, router, events),
         SharingFunctions(workspaces, events),
         ContentFunctions(workspaces, registry, events),
@@ -155,6 +164,15 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         "Workspace Manager",
         "Register, find and call services in a workspace, and manage it.",
         manager_functions(manager_parts),
+    )
+    admin = AdminFunctions(settings, router, registry, workspaces, blocks, version=__version__)
+    own.add(
+        ADMIN_SERVICE,
+        "Administration",
+        "Look at the whole server, disconnect clients, keep users out.",
+        admin.functions(),
+        is_offered=True,
+        workspace=ROOT_WORKSPACE,
     )
     own.add(
         BUILT_IN,
@@ -219,6 +237,7 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         database=database,
         hosting=Hosting(local, registry, settings, client_id=router.manager_id),
         events=events,
+        blocks=blocks,
     )
     return parts, routes
 
@@ -259,6 +278,7 @@ def create_app(settings: Settings) -> FastAPI:
     context = ExtensionContext(
         gateway=parts.gateway, settings=settings, token_finder=parts.authentication
     )
+    app.add_middleware(BlockedAddresses, blocks=parts.blocks)
     if settings.base_path != "/":
         app.add_middleware(BasePath, path=settings.base_path)
     app.add_middleware(Edge)  # the last one is the outermost

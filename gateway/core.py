@@ -55,6 +55,7 @@ class GatewayCore:
 
     async def authenticate(self, credentials: Credentials, workspace: str | None = None) -> Caller:
         if credentials.token is None:
+            self._doorkeeper.check_blocks(self._anonymous.user)
             return self._anonymous
         user = await self._authentication.user(credentials.token)
         return self._doorkeeper.act_in(user, workspace)

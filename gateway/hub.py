@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -21,8 +22,8 @@ from gateway.routing.session import CLOSE_GOING_AWAY, CLOSE_POLICY, ClientSessio
 from gateway.rpc.endpoint import Endpoint
 from gateway.settings import Settings
 from gateway.workspaces.event_log import EventLog
-from gateway.workspaces.workspaces import Workspaces
-from schema.errors import Conflict, GatewayError, Unavailable
+from gateway.workspaces.workspaces import Workspaces, is_administrator
+from schema.errors import Conflict, GatewayError, LimitExceeded, Unavailable
 
 INCUMBENT_SECONDS: Final = 5.0
 """How long a connected client may take to show that it lives when its id is asked for again."""
@@ -64,6 +65,8 @@ class Hub:
         self._version = version
         self._admissions: dict[ClientSession, Admission] = {}
         self._unloads: dict[str, asyncio.TimerHandle] = {}
+        self._of_user: Counter[str] = Counter()
+        """Connections by whoever is accountable for them."""
         self._draining = False
 
     @property
@@ -79,8 +82,8 @@ class Hub:
     async def open(self, hello: Hello, *, close: Close) -> ClientSession:
         """Admit a client. Messages to it are kept until ``ready``.
 
-        Raises what ``Doorkeeper.admit`` raises, Conflict (the id is in use by a live client) and
-        Unavailable (the gateway is stopping).
+        Raises what ``Doorkeeper.admit`` raises, Conflict (the id is in use by a live client),
+        LimitExceeded (too many clients) and Unavailable (the gateway is stopping).
         """
         if self._draining:
             raise Unavailable("The server is stopping")
@@ -93,15 +96,42 @@ class Hub:
         incumbent = self._router.get(address)
         if incumbent is not None and not admission.resumes and await self._is_alive(incumbent):
             raise Conflict(f"Client already exists and is active: {address}")
-        session = self._session(admission, close)
+        self._check_quotas(admission, incumbent)
+        session = self._session(admission, close, hello.remote)
         replaced = self._router.attach(session)
         timer = self._unloads.pop(session.workspace, None)
         if timer is not None:
             timer.cancel()
-        self._admissions[session] = admission
+        self._enter(session, admission)
         if replaced is not None:
             self._take_over(replaced, session, same_client=admission.resumes)
         return session
+
+    def _check_quotas(self, admission: Admission, incumbent: ClientSession | None) -> None:
+        """Raises LimitExceeded. A client that takes the place of another one is no further one."""
+        user = admission.user
+        others = self._of_user[user.effective_id]
+        if incumbent is not None and incumbent.user.effective_id == user.effective_id:
+            others -= 1
+        limit = self._settings.max_connections_per_user
+        if others >= limit and not is_administrator(user):
+            raise LimitExceeded(f"Connection quota exceeded: a user can have {limit}")
+        limit = self._settings.max_clients_per_workspace
+        members = self._router.count_in(admission.workspace) - (incumbent is not None)
+        if members >= limit:
+            raise LimitExceeded(f"Client quota exceeded: a workspace can have {limit}")
+
+    def _enter(self, session: ClientSession, admission: Admission) -> None:
+        self._admissions[session] = admission
+        self._of_user[session.user.effective_id] += 1
+
+    def _leave(self, session: ClientSession) -> None:
+        if self._admissions.pop(session, None) is None:
+            return
+        user_id = session.user.effective_id
+        self._of_user[user_id] -= 1
+        if not self._of_user[user_id]:
+            del self._of_user[user_id]
 
     def ready(self, session: ClientSession, send: Send, write: Write | None = None) -> None:
         """The client has had its first message: send what was kept, and what comes."""
@@ -141,7 +171,7 @@ class Hub:
         if self._router.get(session.address) is not session or session.away_since is not None:
             # Another connection of the same client has taken over: nothing of it may go.
             session.outbox.close()
-            self._admissions.pop(session, None)
+            self._leave(session)
             return
         gap_seconds = self._settings.reconnect_gap_seconds
         if grace_seconds is None:
@@ -178,7 +208,7 @@ class Hub:
 
     def _depart(self, session: ClientSession) -> None:
         session.outbox.close()
-        self._admissions.pop(session, None)
+        self._leave(session)
         self._router.detach(session)
         self._registry.remove_client(session.address)
         self._endpoint.peer_gone(session.address)
@@ -225,7 +255,7 @@ class Hub:
         self, replaced: ClientSession, session: ClientSession, *, same_client: bool
     ) -> None:
         """A new connection takes the place of an old one of the same id."""
-        self._admissions.pop(replaced, None)
+        self._leave(replaced)
         if same_client:
             session.subscriptions |= replaced.subscriptions
             session.foreign_callers = replaced.foreign_callers
@@ -279,7 +309,7 @@ class Hub:
             return False
         return True
 
-    def _session(self, admission: Admission, close: Close) -> ClientSession:
+    def _session(self, admission: Admission, close: Close, remote: str | None) -> ClientSession:
         session = ClientSession(
             user=admission.user,
             workspace=admission.workspace,
@@ -287,6 +317,7 @@ class Hub:
             outbox=self._outbox(lambda: session),
             close=close,
             memberships=self._workspaces,
+            remote=remote,
         )
         return session
 

@@ -272,6 +272,24 @@ class Settings(BaseSettings):
         ),
         description="How long a workspace that is not persistent is kept without clients.",
     )
+    max_connections_per_user: int = Field(
+        1000,
+        ge=1,
+        validation_alias=_named("max_connections_per_user"),
+        description="Clients that a user can have connected, with all tokens minted from theirs.",
+    )
+    max_clients_per_workspace: int = Field(
+        10_000,
+        ge=1,
+        validation_alias=_named("max_clients_per_workspace"),
+        description="Clients that can be connected to a workspace.",
+    )
+    max_services_per_client: int = Field(
+        1000,
+        ge=0,
+        validation_alias=_named("max_services_per_client"),
+        description="Services that a client can register.",
+    )
     max_workspaces_per_user: int = Field(
         100,
         ge=0,

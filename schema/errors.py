@@ -11,6 +11,7 @@
     ├── Unauthenticated           unauthenticated      a credential was given and is not good
     │   └── TokenRevoked          token_revoked        it was good once
     ├── PermissionDenied          permission_denied
+    │   └── Blocked               blocked              this user or address is kept out
     ├── NotFound                  not_found
     │   ├── WorkspaceNotFound     workspace_not_found
     │   ├── ServiceNotFound       service_not_found
@@ -87,6 +88,10 @@ class TokenRevoked(Unauthenticated):
 class PermissionDenied(GatewayError):
     code = "permission_denied"
     wire_type = "PermissionError"
+
+
+class Blocked(PermissionDenied):
+    code = "blocked"
 
 
 class NotFound(GatewayError):

@@ -35,6 +35,8 @@ class Action(Enum):
     LIST_MEMBERS = ("list_members", Permission.READ_WRITE)
     DELETE_WORKSPACE = ("delete_workspace", Permission.ADMIN)
     CLEAN_UP = ("clean_up", Permission.ADMIN)
+    ADMINISTER = ("administer", Permission.ADMIN)
+    """The server itself; the resource is every workspace."""
     MANAGE_OTHERS_SERVICES = ("manage_others_services", Permission.ADMIN)
 
     def __init__(self, label: str, needs: Permission) -> None:

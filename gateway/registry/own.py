@@ -36,10 +36,8 @@ class OwnServices:
         self._base_url = settings.base_url
         self._manager_id = manager_id
         self._config: dict[str, Any] = {
-            "visibility": Visibility.PUBLIC.value,
             "require_context": True,
             "api_version": API_VERSION,
-            "workspace": PUBLIC_WORKSPACE,
             "server_id": manager_id,
             "hypha_version": version,
             "public_base_url": settings.base_url,
@@ -56,11 +54,15 @@ class OwnServices:
         *,
         type: str = "generic",
         is_offered: bool = False,
+        workspace: str = PUBLIC_WORKSPACE,
     ) -> LocalService:
-        """Serve it at the gateway's own address; one that is offered is found by everybody as
-        ``public/<service id>``."""
-        sid = ServiceId(PUBLIC_WORKSPACE, self._manager_id, service_id)
-        config = dict(self._config)
+        """Serve it at the gateway's own address; one that is offered is found as
+        ``<workspace>/<service id>``: in ``public`` by everybody, elsewhere by those who may be
+        there."""
+        sid = ServiceId(workspace, self._manager_id, service_id)
+        is_public = workspace == PUBLIC_WORKSPACE
+        visibility = Visibility.PUBLIC if is_public else Visibility.PROTECTED
+        config = self._config | {"visibility": visibility.value, "workspace": workspace}
         if is_offered:
             config["url"] = (
                 f"{self._base_url}/{sid.workspace}/services/{sid.client_id}:{service_id}"
@@ -70,7 +72,7 @@ class OwnServices:
             name=name,
             type=type,
             description=description,
-            visibility=Visibility.PUBLIC,
+            visibility=visibility,
             service_schema=describe_functions(functions),
             config=config,
         )

@@ -101,6 +101,10 @@ class Registry:
         """All services of a workspace, in registration order."""
         return iter(list(self._by_workspace.get(workspace, {}).values()))
 
+    def count(self) -> int:
+        """How many services there are."""
+        return sum(len(services) for services in self._by_workspace.values())
+
     def holds(self, workspace: str) -> bool:
         """Whether there is a service in the workspace."""
         return bool(self._by_workspace.get(workspace))

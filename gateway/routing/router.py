@@ -90,6 +90,10 @@ class Router:
         members = self._workspaces.get(workspace, {})
         return [s for s in members.values() if s.away_since is None]
 
+    def count_in(self, workspace: str) -> int:
+        """How many clients a workspace has, with those that may come back."""
+        return len(self._workspaces.get(workspace, ()))
+
     def is_deserted(self, workspace: str) -> bool:
         """No client is connected to the workspace or may come back to it."""
         return workspace not in self._workspaces

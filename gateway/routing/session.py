@@ -36,6 +36,7 @@ class ClientSession:
         "may_broadcast",
         "open_calls",
         "outbox",
+        "remote",
         "subscriptions",
         "user",
         "workspace",
@@ -50,12 +51,15 @@ class ClientSession:
         outbox: Outbox,
         close: Callable[[int, str], None],
         memberships: Memberships | None = None,
+        remote: str | None = None,
     ) -> None:
         self.user = user
         self.workspace = workspace
         self.client_id = client_id
         self.address = f"{workspace}/{client_id}"
         self.caller = Caller(user, workspace, client_id, memberships)
+        self.remote = remote
+        """IP address that the client connected from."""
         self.identity = Identity(self.address, workspace, user.to_wire())
         self.outbox = outbox
         self.close = close

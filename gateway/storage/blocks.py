@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Double, String, Table
+from dataclasses import asdict, dataclass
 
+from sqlalchemy import Column, Double, String, Table, delete, select
+
+from gateway.storage.database import Database
 from gateway.storage.metadata import metadata
+from gateway.storage.upsert import upsert
 
 blocks = Table(
     "blocks",
@@ -17,3 +21,43 @@ blocks = Table(
     Column("ends_at", Double),
 )
 """``kind`` says what ``subject`` is: a user's id, or an IP address or network."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBlock:
+    """A row of ``blocks``; times are Unix seconds, no end is for ever."""
+
+    kind: str
+    subject: str
+    reason: str
+    blocked_by: str
+    blocked_at: float
+    ends_at: float | None
+
+
+class BlockRepository:
+    """Reads and writes who is kept out."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def load(self, now: float) -> list[StoredBlock]:
+        """The blocks that have not ended; the others are forgotten."""
+        async with self._database.transaction() as connection:
+            await connection.execute(delete(blocks).where(blocks.c.ends_at <= now))
+            rows = await connection.execute(select(blocks).order_by(blocks.c.blocked_at))
+        return [StoredBlock(**row) for row in rows.mappings()]
+
+    async def put(self, block: StoredBlock) -> None:
+        """Add a block, or change it."""
+        values = asdict(block)
+        key = {name: values.pop(name) for name in ("kind", "subject")}
+        async with self._database.transaction() as connection:
+            await upsert(connection, blocks, key, values)
+
+    async def remove(self, kind: str, subject: str) -> None:
+        """Forget a block."""
+        async with self._database.transaction() as connection:
+            await connection.execute(
+                delete(blocks).where(blocks.c.kind == kind, blocks.c.subject == subject)
+            )

@@ -24,6 +24,7 @@ from gateway.hub import Hub
 from gateway.routing.router import Router
 from gateway.routing.session import ClientSession
 from gateway.settings import Settings
+from gateway.transports.blocked import address_of
 from gateway.transports.intake import Intake
 from gateway.transports.stream import Stream
 from gateway.transports.stream_replies import cross_origin, method_not_allowed, preflight, refusal
@@ -88,7 +89,8 @@ class HttpStreamDoor:
                 "token": await self._token(request),
                 "workspace": query.get("workspace"),
                 "reconnection_token": query.get("reconnection_token"),
-            }
+            },
+            remote=address_of(request.scope),
         )
         stream = Stream(request.scope, receive, send)
         try:

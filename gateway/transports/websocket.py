@@ -19,6 +19,7 @@ from gateway.hub import Hub
 from gateway.routing.router import Router
 from gateway.routing.session import CLOSE_GOING_AWAY, CLOSE_POLICY, ClientSession
 from gateway.settings import Settings
+from gateway.transports.blocked import address_of
 from gateway.transports.intake import Intake
 from gateway.transports.uvicorn_websocket import DIRECT_FRAMES, DirectFrames
 from schema.errors import GatewayError, Unavailable
@@ -63,7 +64,7 @@ class WebSocketDoor:
                 "authentication information in the first message",
             )
             return
-        session = await self._handshake(connection)
+        session = await self._handshake(connection, address_of(scope))
         if session is None:
             return
         try:
@@ -78,7 +79,7 @@ class WebSocketDoor:
             connection.ended = True
             self._hub.closed(session, may_return=connection.broke)
 
-    async def _handshake(self, connection: _Connection) -> ClientSession | None:
+    async def _handshake(self, connection: _Connection, remote: str | None) -> ClientSession | None:
         try:
             async with asyncio.timeout(self._settings.handshake_timeout_seconds):
                 first = await connection.receive_text_or_bytes()
@@ -97,13 +98,14 @@ class WebSocketDoor:
             )
             return None
         try:
-            session = await self._hub.open(Hello.read(message), close=connection.request_close)
+            hello = Hello.read(message, remote=remote)
+            session = await self._hub.open(hello, close=connection.request_close)
         except Unavailable:
             await connection.close(CLOSE_GOING_AWAY, "The server is stopping")
             return None
         except GatewayError as error:
-            text, bad_credential = refusal_text(error)
-            await connection.refuse(text, CLOSE_POLICY if bad_credential else CLOSE_GOING_AWAY)
+            text, is_final = refusal_text(error)
+            await connection.refuse(text, CLOSE_POLICY if is_final else CLOSE_GOING_AWAY)
             return None
         return session
 

@@ -74,3 +74,14 @@ def guarded(name: str, function: LocalFunction) -> LocalFunction:
         return await function(caller, **named)
 
     return checked
+
+
+def guarded_by(action: Action, resource: str, function: LocalFunction) -> LocalFunction:
+    """The function, for those who may do ``action`` on ``resource``."""
+
+    @functools.wraps(function)
+    async def checked(caller: Caller, **named: Any) -> Any:
+        decide(caller, action, resource).require()
+        return await function(caller, **named)
+
+    return checked

@@ -35,7 +35,6 @@ from schema.services import (
     parse_visibility,
 )
 
-MAX_SERVICES_PER_CLIENT: Final = 1000
 _QUERY_KEYS: Final = frozenset(
     {"visibility", "workspace", "client_id", "service_id", "id", "type", "app_id"}
 )
@@ -46,10 +45,18 @@ _LOCAL_ONLY_PREFIX: Final = "_rintf_"
 class ServiceFunctions:
     """Register, find and list services."""
 
-    def __init__(self, registry: Registry, directory: Directory, router: Router) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        directory: Directory,
+        router: Router,
+        *,
+        max_per_client: int,
+    ) -> None:
         self._registry = registry
         self._directory = directory
         self._router = router
+        self._max_per_client = max_per_client
         self._schemas = SchemaPool()
 
     async def register_service(
@@ -65,9 +72,10 @@ class ServiceFunctions:
         if info.id.service_id != BUILT_IN:
             decide(caller, Action.REGISTER_SERVICE, caller.workspace).require()
             own = self._registry.of_client(session.address)
-            if len(own) >= MAX_SERVICES_PER_CLIENT and self._registry.get(info.id) is None:
+            # Its built-in is not one that it chose to have.
+            if len(own) > self._max_per_client and self._registry.get(info.id) is None:
                 raise LimitExceeded(
-                    f"Service quota exceeded: a client can register {MAX_SERVICES_PER_CLIENT}"
+                    f"Service quota exceeded: a client can register {self._max_per_client}"
                 )
         replaced = self._registry.add(info)
         if info.id.service_id == BUILT_IN:

@@ -118,7 +118,7 @@ class Workspaces:
 
     def of(self, user: User) -> list[Workspace]:
         """The workspaces that the user owns, is a member of or has a grant for, sorted by id."""
-        if ANY_WORKSPACE in user.scope.workspaces or _is_administrator(user):
+        if is_administrator(user):
             return self.all()
         names = {personal_workspace(user.id), *user.scope.workspaces}
         if _acts_everywhere(user):
@@ -132,7 +132,7 @@ class Workspaces:
         ``schema.identity.Memberships``."""
         if user.parent is not None or user.scope.current_workspace not in (None, workspace):
             return None  # a minted or pinned token has what it was made with
-        if _is_administrator(user) or workspace == personal_workspace(user.id):
+        if _has_admin_role(user) or workspace == personal_workspace(user.id):
             return Permission.ADMIN
         record = self._records.get(workspace)
         if record is None:
@@ -364,7 +364,7 @@ class Workspaces:
             record.is_stored = True
 
     def _check_quota(self, owner: User) -> None:
-        if _is_administrator(owner) or ANY_WORKSPACE in owner.scope.workspaces:
+        if is_administrator(owner):
             return
         own = self._by_owner.get(owner.effective_id, set())
         made = len(own) - (personal_workspace(owner.effective_id) in own)
@@ -396,7 +396,12 @@ class Workspaces:
             watcher(workspace)
 
 
-def _is_administrator(user: User) -> bool:
+def is_administrator(user: User) -> bool:
+    """A user with rights in every workspace: no quotas for those."""
+    return ANY_WORKSPACE in user.scope.workspaces or _has_admin_role(user)
+
+
+def _has_admin_role(user: User) -> bool:
     return "admin" in user.roles and _acts_everywhere(user)
 
 

@@ -30,6 +30,7 @@ EXPECTED: dict[type[errors.GatewayError], int] = {
     errors.Unauthenticated: 401,
     errors.TokenRevoked: 401,
     errors.PermissionDenied: 403,
+    errors.Blocked: 403,
     errors.NotFound: 404,
     errors.WorkspaceNotFound: 404,
     errors.ServiceNotFound: 404,

@@ -18,6 +18,10 @@ from schema.identity import Permission, Scope, User
 from tests.gateway.peer import Peer, RemoteFailure
 
 ROOT_TOKEN = "r" * 40
+MCP_HEADERS = {
+    "Accept": "application/json, text/event-stream",
+    "MCP-Protocol-Version": "2025-06-18",
+}
 HERE, ELSEWHERE = "198.51.100.1", "203.0.113.9"
 FUNCTIONS: dict[str, dict[str, Any]] = {
     "list_servers": {},
@@ -39,7 +43,7 @@ def settings() -> Settings:
     return Settings(
         ephemeral=True,
         port=9527,
-        root_token=ROOT_TOKEN,  # type: ignore[arg-type]
+        root_token=ROOT_TOKEN,
         max_connections_per_user=3,
         max_clients_per_workspace=4,
         max_services_per_client=2,
@@ -203,7 +207,11 @@ async def test_s24_a_blocked_user_is_out_at_every_door_with_all_tokens(
             headers = {"Authorization": f"Bearer {used}"}
             for answer in (
                 await client.get("/public/services/", headers=headers),
-                await client.post("/public/mcp/hypha-login/mcp", json={}, headers=headers),
+                await client.post(
+                    "/public/mcp/hypha-login/mcp",
+                    json={"jsonrpc": "2.0", "id": 1, "method": "tools/list"},
+                    headers=headers | MCP_HEADERS,
+                ),
                 await client.get("/rpc?client_id=x", headers=headers),
             ):
                 assert answer.status_code == 403, answer.url

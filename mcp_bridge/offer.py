@@ -18,7 +18,7 @@ from mcp_bridge.catalogue import Catalogue, Catalogues
 from mcp_bridge.headers import bearer_token
 from mcp_bridge.text import cut
 from mcp_bridge.tools import Tool
-from schema.errors import NotFound, PermissionDenied, ServiceNotFound
+from schema.errors import Blocked, NotFound, PermissionDenied, ServiceNotFound
 from schema.identity import Caller
 from schema.services import ServiceInfo
 
@@ -58,6 +58,8 @@ class Opener:
         try:
             caller = await self._gateway.authenticate(credentials, workspace)
             service = await self._gateway.find_service(caller, workspace, name)
+        except Blocked:
+            raise
         except (NotFound, PermissionDenied):
             raise ServiceNotFound(
                 f"No service {cut(name, 100)!r} that you may use. If it is a protected one, send "

@@ -30,6 +30,7 @@ from gateway.transports.stream import Stream
 from gateway.transports.stream_replies import cross_origin, method_not_allowed, preflight, refusal
 from gateway.wire.codec import pack, unpack
 from schema.errors import (
+    Blocked,
     GatewayError,
     InvalidMessage,
     InvalidRequest,
@@ -97,7 +98,8 @@ class HttpStreamDoor:
             session = await self._hub.open(hello, close=stream.request_end)
         except (Unauthenticated, PermissionDenied) as error:
             token_is_bad = isinstance(error, Unauthenticated) and hello.token is not None
-            if hello.reconnection_token is None or token_is_bad:
+            is_final = token_is_bad or isinstance(error, Blocked)
+            if hello.reconnection_token is None or is_final:
                 raise
             raise Unauthenticated(f"Invalid reconnection token: {error.message}") from None
         stream.needs_token = hello.token is not None

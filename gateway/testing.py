@@ -25,6 +25,7 @@ from schema.errors import (
 from schema.identity import Caller, Permission, Scope, User, anonymous_http_caller
 from schema.ids import ANY, ServiceId, ServiceQuery
 from schema.services import ServiceInfo, Visibility, parse_visibility
+from schema.values import METHOD, RTYPE
 
 
 class FakeStream:
@@ -194,7 +195,7 @@ class FakeGateway:
         kwargs: Mapping[str, Any] | None = None,
         options: CallOptions = DEFAULT_OPTIONS,
     ) -> Any:
-        target = await self.read(caller, service, function)
+        target = self._member(caller, service, function)
         if not callable(target):
             raise FunctionNotFound(f"{function} is not a function")
         named = dict(kwargs or {})
@@ -221,6 +222,9 @@ class FakeGateway:
         return value
 
     async def read(self, caller: Caller, service: ServiceInfo, path: str = "") -> Any:
+        return _shown(self._member(caller, service, path), path)
+
+    def _member(self, caller: Caller, service: ServiceInfo, path: str) -> Any:
         if not self._may_see(caller, service):
             raise PermissionDenied(
                 f"Permission denied for non-public service in workspace {service.id.workspace}"
@@ -255,4 +259,16 @@ def _schema_of(node: Any) -> Any:
         return [_schema_of(child) for child in node]
     if callable(node):
         return {"type": "function", "function": getattr(node, "__schema__", {})}
-    return {}
+    return {"type": "string"} if isinstance(node, str) else {}
+
+
+def _shown(node: Any, path: str) -> Any:
+    """A member as a provider shows it: with its functions as encoded methods."""
+    if isinstance(node, Mapping):
+        return {key: _shown(child, f"{path}.{key}") for key, child in node.items()}
+    if isinstance(node, list):
+        return [_shown(child, f"{path}.{index}") for index, child in enumerate(node)]
+    if callable(node):
+        name = getattr(node, "__name__", "")
+        return {RTYPE: METHOD, "_rmethod": path.removeprefix("."), "_rname": name}
+    return node

@@ -86,7 +86,7 @@ async def _run(
         raise
     except GatewayError as error:
         return content.from_error(error.wire_text())
-    return content.from_value(value)
+    return content.from_value(value, may_be_blocks=tool.via is not None)
 
 
 def _options(request: Request) -> CallOptions:

@@ -10,14 +10,16 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib import metadata
 from typing import Any, Final
-from weakref import WeakKeyDictionary
 
 import orjson
 
 from mcp_bridge import tools
-from mcp_bridge.revisions import MODERN, Revision, finish_result, shape_tool
+from mcp_bridge.declared import LISTS, Declared
+from mcp_bridge.resources import ResourceTable, constants_of
+from mcp_bridge.revisions import MODERN, Revision, finish_result, shape_definition
 from mcp_bridge.text import cut, encodable
 from schema.services import ServiceInfo, Visibility
 
@@ -35,31 +37,34 @@ _LONG_NAME: Final = 48
 
 
 class Catalogue:
-    """The tools of a service and the results that describe them."""
+    """What an endpoint offers, and the results that describe it."""
 
-    def __init__(self, service: ServiceInfo) -> None:
+    def __init__(self, service: ServiceInfo, declared: Declared | None = None) -> None:
         # Not the service itself: it is the weak key that this object is kept under.
-        table = tools.build(service.functions.values())
+        table = _tool_table(service, declared)
         self.tools: Mapping[str, tools.Tool] = table.tools
+        self.resources = _resource_table(service, declared)
+        self.prompts = {prompt.name: prompt for prompt in declared.prompts} if declared else {}
         self.server_info = _server_info(service)
+        self.cache_scope = "private" if service.visibility is Visibility.PROTECTED else "public"
         self._instructions = _instructions(service)
-        self._cache_scope = "private" if service.visibility is Visibility.PROTECTED else "public"
-        self._pages: dict[tuple[str, str | None], bytes] = {}
-        _report(service, table)
+        self._pages: dict[tuple[str, str, str | None], bytes] = {}
+        _report(service, {**table.omitted, **(declared.omitted if declared else {})}, table.tools)
 
-    def tools_page(self, revision: Revision, cursor: str | None) -> bytes | None:
-        """The result of ``tools/list``, or None if the cursor is not one of this catalogue."""
-        page = self._pages.get((revision.name, cursor))
-        if page is None and (revision.name, None) not in self._pages:
-            self._make_pages(revision)
-            page = self._pages.get((revision.name, cursor))
+    def page(self, kind: str, revision: Revision, cursor: str | None) -> bytes | None:
+        """The result of ``tools/list`` and its like, by the key of what is listed; None if the
+        cursor is not one of this catalogue."""
+        page = self._pages.get((kind, revision.name, cursor))
+        if page is None and (kind, revision.name, None) not in self._pages:
+            self._make_pages(kind, revision)
+            page = self._pages.get((kind, revision.name, cursor))
         return page
 
     def discovery(self, revision: Revision) -> bytes:
         """The result of ``server/discover``. Only stateless revisions are named: a client that
         reads an older one there would ask for it without the handshake."""
         result = {"supportedVersions": list(MODERN), **self._introduction()}
-        return self._finished(result, revision)
+        return self.cacheable(result, revision)
 
     def handshake(self, revision: Revision) -> bytes:
         """The result of ``initialize`` for the negotiated revision."""
@@ -71,40 +76,64 @@ class Catalogue:
 
     def _introduction(self) -> dict[str, Any]:
         # No listChanged: nothing tells a client of a change yet.
-        introduction: dict[str, Any] = {"capabilities": {"tools": {}}}
+        capabilities: dict[str, Any] = {"tools": {}}
+        if self.resources:
+            capabilities["resources"] = {}
+        if self.prompts:
+            capabilities["prompts"] = {}
+        if self.prompts or self.resources.templates:
+            capabilities["completions"] = {}
+        introduction: dict[str, Any] = {"capabilities": capabilities}
         if self._instructions:
             introduction["instructions"] = self._instructions
         return introduction
 
-    def _make_pages(self, revision: Revision) -> None:
-        shaped = [shape_tool(tool.definition, revision) for tool in self.tools.values()]
-        digest = hashlib.sha256(orjson.dumps(shaped)).hexdigest()
+    def _definitions(self, kind: str) -> list[Mapping[str, Any]]:
+        match kind:
+            case "tools":
+                return [tool.definition for tool in self.tools.values()]
+            case "resources":
+                return [r.definition for r in self.resources.resources.values()]
+            case "resourceTemplates":
+                return [t.definition for t in self.resources.templates]
+            case _:
+                return [prompt.definition for prompt in self.prompts.values()]
+
+    def _make_pages(self, kind: str, revision: Revision) -> None:
+        shaped = [shape_definition(each, revision) for each in self._definitions(kind)]
+        digest = hashlib.sha256(orjson.dumps([kind, shaped])).hexdigest()
         starts = range(0, max(len(shaped), 1), PAGE_SIZE)
         cursors = [None, *(_cursor(digest, start) for start in starts[1:]), None]
         for index, start in enumerate(starts):
-            result: dict[str, Any] = {"tools": shaped[start : start + PAGE_SIZE]}
+            result: dict[str, Any] = {kind: shaped[start : start + PAGE_SIZE]}
             if cursors[index + 1] is not None:
                 result["nextCursor"] = cursors[index + 1]
-            self._pages[revision.name, cursors[index]] = self._finished(result, revision)
+            self._pages[kind, revision.name, cursors[index]] = self.cacheable(result, revision)
 
-    def _finished(self, result: dict[str, Any], revision: Revision) -> bytes:
+    def cacheable(self, result: dict[str, Any], revision: Revision) -> bytes:
+        """A result that its client may keep for a time (revision 2026-07-28, caching)."""
         if revision.is_modern:
             result["ttlMs"] = LIST_LIFE_MS
-            result["cacheScope"] = self._cache_scope
+            result["cacheScope"] = self.cache_scope
         return orjson.dumps(finish_result(result, revision, self.server_info))
 
 
-class Catalogues:
-    """The catalogues of the services that are in use."""
+def _tool_table(service: ServiceInfo, declared: Declared | None) -> tools.ToolTable:
+    if declared is None:
+        return tools.build(service.functions.values())
+    if declared.via is not None:
+        return tools.build(declared.tools, by_name=True, via=declared.via)
+    others = [f for f in service.functions.values() if f.path.partition(".")[0] not in LISTS]
+    named = [replace(f, declared={**f.declared, "name": f.path}) for f in others]
+    return tools.build([*declared.tools, *named], by_name=True)
 
-    def __init__(self) -> None:
-        self._by_service: WeakKeyDictionary[ServiceInfo, Catalogue] = WeakKeyDictionary()
 
-    def of(self, service: ServiceInfo) -> Catalogue:
-        catalogue = self._by_service.get(service)
-        if catalogue is None:
-            catalogue = self._by_service[service] = Catalogue(service)
-        return catalogue
+def _resource_table(service: ServiceInfo, declared: Declared | None) -> ResourceTable:
+    constants = {r.uri: r for r in constants_of(service)}
+    if declared is None:
+        return ResourceTable(constants)
+    resources = declared.resources
+    return ResourceTable({**resources.resources, **constants}, resources.templates)
 
 
 def _cursor(digest: str, start: int) -> str:
@@ -133,11 +162,13 @@ def _instructions(service: ServiceInfo) -> str:
     return cut(encodable("\n\n".join(words)), MAX_INSTRUCTIONS)
 
 
-def _report(service: ServiceInfo, table: tools.ToolTable) -> None:
-    for path, reason in table.omitted.items():
+def _report(
+    service: ServiceInfo, omitted: Mapping[str, str], named: Mapping[str, tools.Tool]
+) -> None:
+    for path, reason in omitted.items():
         logger.warning(
             "mcp_tool_omitted service=%s function=%r reason=%r", service.id, path, reason
         )
-    for name in table.tools:
+    for name in named:
         if len(name) > _LONG_NAME:
             logger.info("mcp_tool_name_long service=%s name=%s", service.id, name)

@@ -59,11 +59,16 @@ class ToolResult:
         return self.encoded is not None and self.encoded.startswith(b"{")
 
 
-def from_value(value: Any) -> ToolResult:
-    """The result for a returned value."""
+def from_value(value: Any, *, may_be_blocks: bool = False) -> ToolResult:
+    """The result for a returned value. ``may_be_blocks``: a list of content blocks is what it looks
+    like, and not data that happens to have that form."""
     if isinstance(value, str):
         return ToolResult([_text(value)])
-    if (data := _as_bytes(value)) is not None:
+    if _is_of_sdk(value):
+        value, may_be_blocks = opened(value), True
+    if may_be_blocks and isinstance(value, list) and value and all(map(is_block, value)):
+        return ToolResult(orjson.loads(to_json(named(value))))
+    if (data := as_bytes(value)) is not None:
         return ToolResult([_binary(data)])
     if isinstance(value, dict) and (shaped := _already_shaped(value)) is not None:
         return shaped
@@ -126,7 +131,8 @@ def _text(text: str) -> Block:
     return {"type": "text", "text": encodable(text)}
 
 
-def _as_bytes(value: Any) -> bytes | None:
+def as_bytes(value: Any) -> bytes | None:
+    """The bytes that a value is, or None."""
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value)
     if values.rtype(value) == values.MEMORY_VIEW and isinstance(value.get("_rvalue"), bytes):
@@ -165,25 +171,81 @@ _SIGNATURES: Final = (
 )
 
 
+_WIRE_NAMES: Final[Mapping[str, str]] = {
+    "mime_type": "mimeType",
+    "meta": "_meta",
+    "is_error": "isError",
+    "structured_content": "structuredContent",
+    "input_schema": "inputSchema",
+    "output_schema": "outputSchema",
+    "uri_template": "uriTemplate",
+    "last_modified": "lastModified",
+    "read_only_hint": "readOnlyHint",
+    "destructive_hint": "destructiveHint",
+    "idempotent_hint": "idempotentHint",
+    "open_world_hint": "openWorldHint",
+}
+"""Names that objects of the Python SDK have where JSON has another."""
+
+
+def opened(value: Any) -> Any:
+    """The value of an object of the MCP SDK, which hypha-rpc carries as a pydantic model, with the
+    names it has in JSON; other values as they are."""
+    if isinstance(value, list):
+        return [opened(item) for item in value]
+    if values.rtype(value) == values.PYDANTIC_MODEL and isinstance(value.get("_rvalue"), Mapping):
+        return named(value["_rvalue"])
+    if isinstance(value, dict) and values.rtype(value) is None:
+        return {key: opened(item) for key, item in value.items()}
+    return value
+
+
+def _is_of_sdk(value: Any) -> bool:
+    sample = value[0] if isinstance(value, list) and value else value
+    return values.rtype(sample) == values.PYDANTIC_MODEL
+
+
+def named(node: Any) -> Any:
+    """A description with the names of JSON, and without what is not set."""
+    if isinstance(node, list):
+        return [named(item) for item in node]
+    if not isinstance(node, Mapping):
+        return node
+    return {
+        _WIRE_NAMES.get(key, key): item if key in _FREE else named(item)
+        for key, item in node.items()
+        if item is not None
+    }
+
+
+_FREE: Final = frozenset(
+    {"inputSchema", "input_schema", "outputSchema", "output_schema", "structured_content",
+     "structuredContent", "meta", "_meta", "arguments"}
+)  # fmt: skip
+"""Members whose own names are not ours to change."""
+
+
 def _already_shaped(value: dict[str, Any]) -> ToolResult | None:
     """A value that has the form of a tool result, or None."""
     blocks = value.get("content")
-    if not isinstance(blocks, list) or not blocks or not all(map(_is_block, blocks)):
+    if not isinstance(blocks, list) or not blocks or not all(map(is_block, blocks)):
         return None
     meta, structured = value.get("_meta"), value.get("structuredContent")
     return ToolResult(
         # Through JSON, since only the fields that must be there have been looked at.
-        content=orjson.loads(to_json(blocks)),
+        content=orjson.loads(to_json(named(blocks))),
         encoded=None if structured is None else to_json(structured),
         is_error=value.get("isError") is True,
         meta=orjson.loads(to_json(meta)) if isinstance(meta, dict) else {},
     )
 
 
-def _is_block(block: Any) -> bool:
+def is_block(block: Any) -> bool:
+    """Whether a value is a content block (of either generation of the Python SDK)."""
     if not isinstance(block, dict):
         return False
     fields = _BLOCK_FIELDS.get(str(block.get("type")))
+    block = {**block, "mimeType": block.get("mimeType", block.get("mime_type"))}
     if fields is None or not all(isinstance(block.get(name), type_) for name, type_ in fields):
         return False
     if block["type"] != "resource":

@@ -16,6 +16,7 @@ from mcp_bridge.errors import INVALID_PARAMS, METHOD_NOT_FOUND, RpcError
 from mcp_bridge.exchange import Exchange
 from mcp_bridge.ladder import Request
 from mcp_bridge.offer import Offer
+from mcp_bridge.reads import complete, get_prompt, read_resource
 from mcp_bridge.revisions import MODERN, negotiate
 from mcp_bridge.text import cut
 
@@ -89,13 +90,18 @@ def _set_log_level(_offer: Offer, request: Request) -> bytes:
     return b"{}"
 
 
-def _list_tools(offer: Offer, request: Request) -> bytes:
-    cursor = request.params.get("cursor")
-    if cursor is None or isinstance(cursor, str):
-        page = offer.catalogue.tools_page(request.revision, cursor)
-        if page is not None:
-            return page
-    raise RpcError(INVALID_PARAMS, "Invalid cursor: list again from the start")
+def _lists(kind: str) -> Answer:
+    """The method that lists what is under the key ``kind`` of its result."""
+
+    def answer(offer: Offer, request: Request) -> bytes:
+        cursor = request.params.get("cursor")
+        if cursor is None or isinstance(cursor, str):
+            page = offer.catalogue.page(kind, request.revision, cursor)
+            if page is not None:
+                return page
+        raise RpcError(INVALID_PARAMS, "Invalid cursor: list again from the start")
+
+    return answer
 
 
 METHODS: Final[Mapping[str, Immediate | Working]] = {
@@ -103,6 +109,12 @@ METHODS: Final[Mapping[str, Immediate | Working]] = {
     "initialize": Immediate(_initialize, is_modern=False),
     "ping": Immediate(_ping, is_modern=False),
     "logging/setLevel": Immediate(_set_log_level, is_modern=False),
-    "tools/list": Immediate(_list_tools),
+    "tools/list": Immediate(_lists("tools")),
     "tools/call": Working(call_tool),
+    "resources/list": Immediate(_lists("resources")),
+    "resources/templates/list": Immediate(_lists("resourceTemplates")),
+    "resources/read": Working(read_resource),
+    "prompts/list": Immediate(_lists("prompts")),
+    "prompts/get": Working(get_prompt),
+    "completion/complete": Working(complete),
 }

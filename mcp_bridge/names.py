@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 MAX_NAME: Final = 64
@@ -18,6 +18,17 @@ MAX_NAME: Final = 64
 
 _LEGAL = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ILLEGAL = re.compile(r"[^A-Za-z0-9_-]")
+
+
+def names_of(wanted: Mapping[str, str]) -> dict[str, str]:
+    """Tool name by function path, for functions that want a name. Of several that want the same,
+    the first has it; the others have no entry and must be left out."""
+    names = wire_names(wanted.values())
+    owners: dict[str, str] = {}
+    for path, name in wanted.items():
+        if name in names:
+            owners.setdefault(name, path)
+    return {path: names[name] for name, path in owners.items()}
 
 
 def wire_names(paths: Iterable[str]) -> dict[str, str]:

@@ -59,8 +59,9 @@ def negotiate(requested: str) -> Revision:
     return LEGACY.get(requested, LATEST_LEGACY)
 
 
-def shape_tool(tool: Mapping[str, Any], revision: Revision) -> dict[str, Any]:
-    """A tool's definition without the keys that the revision does not have."""
+def shape_definition(definition: Mapping[str, Any], revision: Revision) -> dict[str, Any]:
+    """What a list shows of a tool, resource or prompt, without the keys that the revision does not
+    have."""
     unknown = set()
     if not revision.has_audio_and_annotations:
         unknown.add("annotations")
@@ -68,7 +69,7 @@ def shape_tool(tool: Mapping[str, Any], revision: Revision) -> dict[str, Any]:
         unknown |= {"title", "outputSchema", "_meta"}
     if not revision.has_icons:
         unknown.add("icons")
-    return {key: value for key, value in tool.items() if key not in unknown}
+    return {key: value for key, value in definition.items() if key not in unknown}
 
 
 def shape_blocks(blocks: Sequence[Block], revision: Revision) -> list[Block]:
@@ -91,6 +92,12 @@ def _older_block(block: Block, revision: Revision) -> Block:
         }
         return {"type": "resource", "resource": resource}
     return {key: value for key, value in block.items() if key != "_meta"}
+
+
+def shape_prompt_message(message: Mapping[str, Any], revision: Revision) -> dict[str, Any]:
+    """A message of a prompt with its content in a form the revision has."""
+    (block,) = shape_blocks([message["content"]], revision)
+    return {**message, "content": block}
 
 
 def carries_structured(revision: Revision, is_object: bool) -> bool:

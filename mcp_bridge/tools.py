@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from mcp_bridge import param_headers, schemas
 from mcp_bridge.arguments import ArgumentCheck
-from mcp_bridge.names import wire_names
+from mcp_bridge.names import names_of
 from mcp_bridge.param_headers import ParamHeader
 from mcp_bridge.text import cut, encodable
 from schema.functions import FunctionInfo
@@ -44,6 +44,8 @@ class Tool:
     """As ``tools/list`` shows it, with everything that any revision knows."""
     arguments: ArgumentCheck
     mirrored: tuple[ParamHeader, ...]
+    via: str | None = None
+    """A function that is called with ``function`` as a name and the arguments, instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +57,14 @@ class ToolTable:
     """Why a function is no tool, by its path."""
 
 
-def build(functions: Iterable[FunctionInfo]) -> ToolTable:
-    """The table for the functions of a service."""
+def build(
+    functions: Iterable[FunctionInfo], *, by_name: bool = False, via: str | None = None
+) -> ToolTable:
+    """The table for the functions of a service; ``by_name`` if their declared names count, and not
+    their paths. ``via`` is a function that calls them all."""
     declared = {function.path: function for function in functions}
-    names = wire_names(declared)
+    wanted = {p: str(f.declared["name"]) if by_name else p for p, f in declared.items()}
+    names = names_of(wanted)
     tools: dict[str, Tool] = {}
     omitted: dict[str, str] = {}
     room = MAX_SCHEMA_BYTES
@@ -72,20 +78,23 @@ def build(functions: Iterable[FunctionInfo]) -> ToolTable:
             size += cost.patterns * _PATTERN_BYTES
             if size > room:
                 raise schemas.Refused(f"the service has {MAX_SCHEMA_BYTES} bytes of schemas")
-            tools[names[path]] = _tool(names[path], function, schema, cost)
+            tools[names[path]] = _tool(names[path], function, schema, cost, via)
             room -= size
         except schemas.Refused as refused:
             omitted[path] = str(refused)
     return ToolTable(tools, omitted)
 
 
-def _tool(name: str, function: FunctionInfo, schema: Schema, cost: schemas.Cost) -> Tool:
+def _tool(
+    name: str, function: FunctionInfo, schema: Schema, cost: schemas.Cost, via: str | None
+) -> Tool:
     return Tool(
         name=name,
         function=function.path,
         definition=_definition(name, function, schema),
         arguments=ArgumentCheck(schema, cost),
         mirrored=param_headers.find(schema),
+        via=via,
     )
 
 

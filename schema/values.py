@@ -20,6 +20,8 @@ TYPED_ARRAY: Final = "typedarray"
 MEMORY_VIEW: Final = "memoryview"
 SET: Final = "set"
 ORDERED_MAP: Final = "orderedmap"
+PYDANTIC_MODEL: Final = "pydantic_model"
+"""``_rvalue`` the fields of the model, ``_rschema`` its JSON Schema."""
 
 
 def rtype(value: Any) -> str | None:

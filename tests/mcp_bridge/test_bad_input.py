@@ -107,7 +107,7 @@ CASES = [
     ),
     # Methods
     *both("an unknown method", 404, 200, -32601, name="tools/destroy"),
-    *both("a method that is not served", 404, 200, -32601, name="resources/list"),
+    *both("a method that is not served", 404, 200, -32601, name="roots/list"),
     Case("ping is gone", 404, -32601, name="ping"),
     Case("logging/setLevel is gone", 404, -32601, name="logging/setLevel"),
     Case("initialize is gone", 404, -32601, name="initialize"),

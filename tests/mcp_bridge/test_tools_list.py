@@ -10,7 +10,8 @@ import pytest
 from mcp_types import ListToolsResult
 
 from gateway.testing import FakeGateway
-from mcp_bridge.catalogue import Catalogues
+from mcp_bridge.catalogues import Catalogues
+from schema.identity import anonymous_http_caller
 from tests.mcp_bridge.conftest import INTEGERS, described
 from tests.mcp_bridge.wire import META, MODERN, Door
 
@@ -104,11 +105,11 @@ async def test_a_new_registration_is_listed_at_once(gateway: FakeGateway) -> Non
         assert [tool["name"] for tool in page["tools"]] == [f"{prefix}0"]
 
 
-def test_nothing_is_kept_of_a_service_that_is_gone(gateway: FakeGateway) -> None:
-    catalogues = Catalogues()
+async def test_nothing_is_kept_of_a_service_that_is_gone(gateway: FakeGateway) -> None:
+    catalogues, caller = Catalogues(gateway), anonymous_http_caller()
     service = gateway.add_service("ws-lab/worker:many", many(3), visibility="public")
-    catalogue = catalogues.of(service)
-    assert catalogues.of(service) is catalogue
+    catalogue = await catalogues.of(caller, service)
+    assert await catalogues.of(caller, service) is catalogue
     gone = ref(catalogue)
     gateway.remove_service("ws-lab/worker:many")
     del service, catalogue

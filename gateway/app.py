@@ -27,6 +27,7 @@ from gateway.auth.login.service import LOGIN_SERVICE, LoginService
 from gateway.auth.tokens import TokenIssuer
 from gateway.base_path import BasePath
 from gateway.core import GatewayCore
+from gateway.edge.limits import Rate, RateLimits
 from gateway.edge.middleware import Edge
 from gateway.extensions import ExtensionContext, load_routes
 from gateway.hub import Hub
@@ -281,7 +282,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(BlockedAddresses, blocks=parts.blocks)
     if settings.base_path != "/":
         app.add_middleware(BasePath, path=settings.base_path)
-    app.add_middleware(Edge)  # the last one is the outermost
+    # The last one is the outermost.
+    app.add_middleware(Edge, settings=settings, limits=_rate_limits(settings))
     app.router.routes.extend(routes)
     app.router.routes.extend(static_routes(settings.static_mounts))
     app.router.routes.extend(load_routes(settings.extensions, context))
@@ -300,3 +302,11 @@ def _login_providers(
         life = settings.guest_token_life_seconds
         providers.append(GuestProvider(tokens, doorkeeper.new_anonymous, life_seconds=life))
     return providers
+
+
+def _rate_limits(settings: Settings) -> RateLimits:
+    return RateLimits(
+        Rate(settings.anonymous_requests_per_second, settings.anonymous_burst_requests),
+        Rate(settings.user_requests_per_second, settings.user_burst_requests),
+        time.monotonic,
+    )

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
+
+from schema.errors import LimitExceeded
+from schema.identity import Caller, User
 
 REQUEST_ID: Final = b"x-request-id"
 TRACE_HEADERS: Final = (b"traceparent", b"tracestate", b"baggage")
@@ -23,15 +26,50 @@ _MAX_TRACE_CHARACTERS: Final = 8192
 """Of ``tracestate`` and ``baggage``: what the latter's specification has everybody pass on."""
 
 
+class Limits(Protocol):
+    """Counts requests. Each method gives 0, or the seconds until one may come again."""
+
+    def take_for_address(self, address: str) -> float: ...
+
+    def take_for(self, user: User, address: str) -> float: ...
+
+
 class RequestRecord:
     """What is known of one request."""
 
-    __slots__ = ("request_id",)
+    __slots__ = ("_limits", "address", "is_counted", "operation", "request_id", "user_id")
 
-    def __init__(self, request_id: str) -> None:
+    def __init__(self, request_id: str, address: str, limits: Limits) -> None:
         self.request_id = request_id
         """The client's own if it sent a sane one, else made here; also in the request's headers
         and in those of the answer."""
+        self.address = address
+        """The IP address it comes from, behind the proxies that are trusted."""
+        self.user_id: str | None = None
+        """Who sends it, once that is known."""
+        self.operation: str | None = None
+        """What is asked for, where the path does not say it: the method of an MCP request. One of
+        few known names, never the client's own text."""
+        self.is_counted = False
+        """Whether it counts against a rate limit already, or against none."""
+        self._limits = limits
+
+    def admit(self, caller: Caller) -> None:
+        """Note who sends the request, and count it. Raises LimitExceeded."""
+        self.user_id = caller.user.id
+        if not self.is_counted:
+            self._settle(self._limits.take_for(caller.user, self.address))
+
+    def admit_stranger(self) -> None:
+        """Count a request that nobody has identified the sender of. Raises LimitExceeded."""
+        self._settle(self._limits.take_for_address(self.address))
+
+    def _settle(self, wait_seconds: float) -> None:
+        self.is_counted = True
+        if wait_seconds:
+            raise LimitExceeded(
+                "Rate limit exceeded. Please slow down.", retry_after_seconds=wait_seconds
+            )
 
 
 def attach(scope: Any, record: RequestRecord) -> None:
@@ -43,6 +81,30 @@ def record_of(scope: Mapping[str, Any]) -> RequestRecord | None:
     """The record of the request with this ASGI scope."""
     record: RequestRecord | None = scope.get(_RECORD)
     return record
+
+
+def admit(scope: Mapping[str, Any], caller: Caller) -> None:
+    """Tell the edge who sends a request, as soon as that is known. Raises LimitExceeded."""
+    record = record_of(scope)
+    if record is not None:
+        record.admit(caller)
+
+
+def note_operation(scope: Mapping[str, Any], name: str) -> None:
+    """Tell the edge which of a door's known operations is asked for."""
+    record = record_of(scope)
+    if record is not None:
+        record.operation = name
+
+
+def client_address(scope: Mapping[str, Any]) -> str:
+    """The IP address that a request or websocket comes from; behind a trusted proxy, its client's.
+    ``unknown`` for a peer without one."""
+    record = record_of(scope)
+    if record is not None:
+        return record.address
+    client = scope.get("client")
+    return str(client[0]) if client else "unknown"
 
 
 def sane_request_id(value: bytes | None) -> str | None:

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.requests import admit
 from http_proxy.callers import Callers
 from http_proxy.cors import preflight
 from http_proxy.errors import MethodNotAllowed, defect, error_reply, is_defect
@@ -49,6 +50,7 @@ class Endpoint:
                 return self._other_method(scope)
             request = Request(scope, receive)
             caller = await self._callers.identify(request)
+            admit(scope, caller)
             return await self._handler(request, caller)
         except ClientGone:
             raise

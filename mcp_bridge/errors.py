@@ -9,6 +9,7 @@ Errors of a called function are not here: they are results with ``isError`` (``c
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -128,5 +129,5 @@ def _extra(error: errors.GatewayError) -> tuple[tuple[bytes, bytes], ...]:
         return ((b"www-authenticate", _CHALLENGE),)
     if isinstance(error, errors.LimitExceeded) and error.retry_after_seconds is not None:
         # RFC 9110 section 10.2.3: whole seconds.
-        return ((b"retry-after", b"%d" % max(1, round(error.retry_after_seconds))),)
+        return ((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after_seconds))),)
     return ()

@@ -71,7 +71,7 @@ def cors_headers(headers: Mapping[bytes, bytes]) -> RawHeaders:
         return ()
     return (
         (b"access-control-allow-origin", origin),
-        (b"access-control-expose-headers", b"Mcp-Session-Id, WWW-Authenticate"),
+        (b"access-control-expose-headers", b"Mcp-Session-Id, WWW-Authenticate, Retry-After"),
         (b"vary", b"Origin"),
     )
 

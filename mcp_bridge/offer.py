@@ -14,6 +14,7 @@ from starlette.types import Scope
 
 from gateway.api import CallOptions, Credentials, Gateway
 from gateway.extensions import TokenFinder
+from gateway.requests import admit
 from mcp_bridge.catalogue import Catalogue
 from mcp_bridge.catalogues import Catalogues
 from mcp_bridge.declared import MCP_TYPE
@@ -99,6 +100,7 @@ class Opener:
         name, workspace = path["service"], path["workspace"]
         try:
             caller = await self._gateway.authenticate(credentials, workspace)
+            admit(scope, caller)
             service = await self._gateway.find_service(caller, workspace, name)
         except Blocked:
             raise

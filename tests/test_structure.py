@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("gateway", "schema", "mcp_bridge", "http_proxy")
 MAX_LINES = 500
 MAX_EXAMPLE_LINES = 80
-UNITS = ("_seconds", "_bytes", "_per_second", "_messages")
+UNITS = ("_seconds", "_bytes", "_per_second", "_messages", "_requests")
 WITHOUT_UNIT = {
     "port",
     "max_clients_per_workspace",

@@ -1,44 +1,56 @@
-"""The outermost layer: it gives every request an id and answers for whatever fails unexpectedly.
+"""The outermost layer: what every request passes first, and its answer last.
 
-It knows nothing of doors. What it learns goes into the request's record (``gateway.requests``).
+In this order: the id of the request, who is behind the proxies, and then the doors; they say who
+calls as soon as they know (``RequestRecord.admit``), and whose answer begins before anybody said so
+counts against its address. It answers for whatever fails unexpectedly. It knows nothing of doors.
 """
 
 from __future__ import annotations
 
 import logging
 import secrets
-from typing import Any, Final
+from typing import Final
 
-import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.edge.answers import failure, too_many
+from gateway.edge.limits import RateLimits
+from gateway.edge.proxies import Proxies
 from gateway.requests import REQUEST_ID, RequestRecord, attach, sane_request_id
+from gateway.settings import Settings
+from schema.errors import LimitExceeded
 
 logger = logging.getLogger(__name__)
 
-_FAILED: Final = orjson.dumps(
-    {
-        "success": False,
-        "code": "internal_error",
-        "type": "InternalError",
-        "detail": "Internal error; the server's log has the details",
-    }
-)
+PROBES: Final = ("/health", "/health/liveness", "/health/readiness")
+"""Paths that no limit applies to: an orchestrator that gets no answer kills the process."""
 
 
 class Edge:
     """An ASGI application around the whole gateway."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, limits: RateLimits) -> None:
         self._app = app
+        self._limits = limits
+        self._proxies = Proxies(settings.trusted_proxies)
+        self._origins = settings.allow_origins
+        prefix = settings.base_path.rstrip("/")
+        self._unlimited = frozenset(prefix + path for path in PROBES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        record = RequestRecord(_request_id(scope))
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        record = RequestRecord(
+            _request_id(scope, headers), self._proxies.resolve(scope, headers), self._limits
+        )
         attach(scope, record)
-        reply = _Reply(send, record)
+        if scope["type"] == "websocket":
+            await self._app(scope, receive, send)
+            return
+        record.is_counted = scope["path"] in self._unlimited
+        reply = _Reply(send, record, self._origins, headers.get(b"origin"))
         try:
             await self._app(scope, receive, reply.send)
         except Exception:
@@ -47,45 +59,57 @@ class Edge:
             logger.exception(
                 "request_failed request_id=%s method=%s", record.request_id, scope["method"]
             )
-            await _send_failure(reply.send)
+            await reply.instead(*failure(self._origins, headers.get(b"origin")))
 
 
 class _Reply:
     """The answer on its way out."""
 
-    __slots__ = ("_record", "_send", "status")
+    __slots__ = ("_is_replaced", "_origin", "_origins", "_record", "_send", "status")
 
-    def __init__(self, send: Send, record: RequestRecord) -> None:
+    def __init__(
+        self, send: Send, record: RequestRecord, origins: tuple[str, ...], origin: bytes | None
+    ) -> None:
         self._send = send
         self._record = record
+        self._origins = origins
+        self._origin = origin
+        self._is_replaced = False
         self.status = 0
 
     async def send(self, message: Message) -> None:
+        if self._is_replaced:
+            return
         if message["type"] == "http.response.start":
-            self.status = message["status"]
-            own = (REQUEST_ID, self._record.request_id.encode())
-            headers = [pair for pair in message.get("headers", ()) if pair[0] != REQUEST_ID]
-            message = {**message, "headers": [*headers, own]}
+            if not self._record.is_counted:
+                try:
+                    self._record.admit_stranger()
+                except LimitExceeded as error:
+                    await self.instead(*too_many(error, self._origins, self._origin))
+                    self._is_replaced = True
+                    return
+            message = self._named(message)
         await self._send(message)
 
+    async def instead(self, start: Message, body: Message) -> None:
+        """Send this answer; what the application sends goes nowhere."""
+        await self._send(self._named(start))
+        await self._send(body)
 
-def _request_id(scope: Scope) -> str:
+    def _named(self, start: Message) -> Message:
+        self.status = start["status"]
+        own = (REQUEST_ID, self._record.request_id.encode())
+        headers = [pair for pair in start.get("headers", ()) if pair[0] != REQUEST_ID]
+        return {**start, "headers": [*headers, own]}
+
+
+def _request_id(scope: Scope, headers: dict[bytes, bytes]) -> str:
     """The id of a request, which is from then on the only one in its headers."""
-    headers: list[tuple[bytes, bytes]] = scope["headers"]
-    given = [value for name, value in headers if name == REQUEST_ID]
-    request_id = sane_request_id(given[0]) if len(given) == 1 else None
-    if request_id is None:
-        request_id = secrets.token_hex(16)
-        others = [pair for pair in headers if pair[0] != REQUEST_ID]
+    raw: list[tuple[bytes, bytes]] = scope["headers"]
+    request_id = sane_request_id(headers.get(REQUEST_ID))
+    if request_id is None or len(raw) != len(headers):
+        if request_id is None or [name for name, _ in raw].count(REQUEST_ID) > 1:
+            request_id = secrets.token_hex(16)
+        others = [pair for pair in raw if pair[0] != REQUEST_ID]
         scope["headers"] = [*others, (REQUEST_ID, request_id.encode())]
     return request_id
-
-
-async def _send_failure(send: Any) -> None:
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", b"%d" % len(_FAILED)),
-        (b"access-control-allow-origin", b"*"),
-    ]
-    await send({"type": "http.response.start", "status": 500, "headers": headers})
-    await send({"type": "http.response.body", "body": _FAILED})

@@ -21,6 +21,7 @@ from starlette.responses import Response
 
 from gateway.admission import Doorkeeper, Hello
 from gateway.hub import Hub
+from gateway.requests import record_of
 from gateway.routing.router import Router
 from gateway.routing.session import ClientSession
 from gateway.settings import Settings
@@ -129,6 +130,8 @@ class HttpStreamDoor:
     async def _message(self, request: Request, receive: Any) -> None:
         session, stream = await self._addressed(request)
         async with stream.turns.queue() as turn:
+            if (record := record_of(request.scope)) is not None:
+                record.is_counted = True  # the limit of the connection's messages applies
             frame = await self._body(receive)
             await turn.wait()
             if not self._is_served(session):

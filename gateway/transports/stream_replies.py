@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -42,7 +43,9 @@ def refusal(error: GatewayError) -> Response:
     """The answer to a request that failed."""
     status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
     response = JSONResponse({"success": False, "detail": error.message}, status)
-    if isinstance(error, (LimitExceeded, Unavailable)):
+    if isinstance(error, LimitExceeded) and error.retry_after_seconds is not None:
+        response.headers["retry-after"] = str(max(1, math.ceil(error.retry_after_seconds)))
+    elif isinstance(error, (LimitExceeded, Unavailable)):
         response.headers["retry-after"] = PAUSE_SECONDS
     if isinstance(error, Unauthenticated):
         response.headers["www-authenticate"] = "Bearer"

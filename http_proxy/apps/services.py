@@ -8,6 +8,7 @@ from urllib.parse import quote
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.api import Gateway
+from gateway.requests import admit
 from http_proxy.apps.exchange import Dialogue, Exchange
 from http_proxy.apps.functions import Functions
 from http_proxy.apps.http import HttpDialogue
@@ -67,6 +68,7 @@ class WebServices:
             if b"authorization" not in request.headers and b"cookie" in request.headers:
                 self._check_origin(request)
             caller = await self._callers.identify(request)
+            admit(scope, caller)
             service = await self._find(request, caller)
             if service.type.lower() != _ASGI:
                 raise ServiceNotFound(f"'{service.id}' takes no websockets")

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import logging
+import time
 
 import httpx
 import pytest
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.app import create_app
+from gateway.edge.limits import Rate, RateLimits
 from gateway.edge.middleware import Edge
 from gateway.requests import record_of
 from gateway.settings import Settings
+
+
+def edge(app: ASGIApp) -> Edge:
+    rate = Rate(0, 1)
+    return Edge(app, Settings(), RateLimits(rate, rate, time.monotonic))
 
 
 def client_of(app: object) -> httpx.AsyncClient:
@@ -51,7 +58,7 @@ async def test_an_id_that_is_not_sane_or_not_one_is_replaced() -> None:
         await send({"type": "http.response.start", "status": 204, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
 
-    async with client_of(Edge(app)) as client:
+    async with client_of(edge(app)) as client:
         for sent in ([("x-request-id", "a b")], [("x-request-id", "a"), ("x-request-id", "a")], []):
             answer = await client.get("/", headers=sent)
             assert answer.headers.get_list("x-request-id") == [seen[-1][0].decode()]
@@ -64,7 +71,7 @@ async def test_a_failure_that_nobody_expected_is_an_answer_without_details(
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         raise RuntimeError("/etc/secret")
 
-    async with client_of(Edge(app)) as client:
+    async with client_of(edge(app)) as client:
         answer = await client.get("/", headers={"x-request-id": "r-1"})
     assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
     assert "secret" not in answer.text

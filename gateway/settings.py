@@ -9,8 +9,9 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     AliasChoices,
@@ -44,6 +45,11 @@ RESERVED_MOUNTS: Final = frozenset(
     }
 )
 """First parts of paths that the gateway itself answers."""
+
+
+def process_environment() -> Mapping[str, str]:
+    """The environment variables of the process, for what refers to them by name."""
+    return os.environ
 
 
 def _words(value: Any) -> Any:
@@ -167,6 +173,28 @@ class Settings(BaseSettings):
         (),
         validation_alias=_named("startup_functions"),
         description="Functions to call at the start, each as file.py:function or module:function.",
+    )
+    mcp_config: Path | None = Field(
+        None,
+        validation_alias=_named("mcp_config"),
+        description="File of MCP servers and OpenAPI documents to offer, in the mcpServers form.",
+    )
+    mcp_visibility: Literal["auto", "public", "protected", "unlisted"] = Field(
+        "auto",
+        validation_alias=_named("mcp_visibility"),
+        description="Who may use them: public, protected or unlisted; auto is public on a server "
+        "that only this machine reaches, else protected.",
+    )
+    mcp_private_networks: bool = Field(
+        False,
+        validation_alias=_named("mcp_private_networks"),
+        description="Let the admins of workspaces add servers at private and local addresses.",
+    )
+    mcp_quarantine: Literal["off", "changed", "all"] = Field(
+        "changed",
+        validation_alias=_named("mcp_quarantine"),
+        description="Tools of MCP servers that wait for approval: those that changed since they "
+        "were first seen, or all that are new as well, or none.",
     )
     extensions: Words = Field(
         ("mcp_bridge", "http_proxy"),

@@ -1,0 +1,40 @@
+"""Which addresses a server that somebody else named may be at. Pure.
+
+A gateway stands where its users do not: what it may be sent to must not be the machine it runs on,
+its neighbours, or the service of a cloud that hands out credentials (CWE-918).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Final
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+_SHARED: Final = ipaddress.IPv4Network("100.64.0.0/10")
+
+
+def is_public(text: str) -> bool:
+    """Whether an IP address is one of the internet at large."""
+    try:
+        address = _inner(ipaddress.ip_address(text.partition("%")[0]))
+    except ValueError:
+        return False
+    if isinstance(address, ipaddress.IPv4Address) and address in _SHARED:
+        return False
+    return address.is_global and not (
+        address.is_multicast or address.is_reserved or address.is_unspecified
+    )
+
+
+def _inner(address: Address) -> Address:
+    """The IPv4 address that an IPv6 one stands for, if it does."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    for mapped in (address.ipv4_mapped, address.sixtofour):
+        if mapped is not None:
+            return mapped
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.teredo[1] if address.teredo else address

@@ -1,0 +1,254 @@
+"""An MCP server as a service of the gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from gateway.rpc.hosted import LocalCall
+from gateway.upstreams.credentials import Credentials
+from gateway.upstreams.entries import Program, Upstream
+from gateway.upstreams.links import PersonalLinks
+from gateway.upstreams.loading import mcp_client
+from gateway.upstreams.offering import MCP_TYPE, Offering
+from gateway.upstreams.publishing import Publisher
+from gateway.upstreams.results import plain_value
+from gateway.upstreams.supervisor import State, Supervisor
+from gateway.upstreams.tools import METHODS
+from schema.errors import ProviderGone, Unauthenticated
+
+if TYPE_CHECKING:
+    from gateway.upstreams.mcp_client.link import Link
+
+logger = logging.getLogger(__name__)
+
+RECOVERY_SECONDS: Final = 5.0
+"""How long a call waits for a server that is being started again."""
+
+REFRESH_SECONDS: Final = 60.0
+"""How often a server that tells of no changes is asked, and whether it lives."""
+
+_SETTLE_SECONDS: Final = 0.1
+"""Servers report several changes at a time."""
+
+_TRACE_KEYS: Final = ("traceparent", "tracestate", "baggage")
+
+
+class McpServer:
+    """See the module. ``publisher`` offers what the server lists."""
+
+    def __init__(self, upstream: Upstream, publisher: Publisher, credentials: Credentials) -> None:
+        self.upstream = upstream
+        self._publisher = publisher
+        self._credentials = credentials
+        self._link: Link | None = None
+        self._offering: Offering | None = None
+        self._changed = asyncio.Event()
+        self._garbage = 0
+        self._stderr: list[str] = []
+        self._personal = PersonalLinks(upstream)
+        self.supervisor = Supervisor(upstream.key, self._serve)
+
+    def start(self) -> None:
+        """Begin to run; what it offers appears when it has been asked."""
+        self._publisher.expect(self.upstream)
+        self.supervisor.start()
+
+    async def stop(self) -> None:
+        """End it, and offer it no longer."""
+        await self.supervisor.stop()
+        await self._personal.close()
+        self._publisher.withdraw(self.upstream)
+
+    async def restart(self) -> None:
+        """End it and begin anew; its service stays."""
+        await self._personal.close()
+        await self.supervisor.restart()
+
+    def review(self) -> None:
+        """Offer what is approved now."""
+        self._changed.set()
+        if self._offering is not None and self.supervisor.state is not State.RUNNING:
+            self._offer(self._offering.lists)
+
+    def status(self) -> dict[str, Any]:
+        """How it is, for those who may manage it."""
+        offering = self._offering
+        link = self._link
+        status: dict[str, Any] = {
+            "tools": sorted(offering.names.values()) if offering is not None else [],
+            "protocol_version": link.protocol_version if link is not None else None,
+        }
+        if isinstance(self.upstream.target, Program):
+            status["stderr"] = list(self._stderr)
+            status["garbage_lines"] = self._garbage
+        return status
+
+    # Its life
+
+    async def _serve(self, ready: Callable[[], None]) -> None:
+        client = await mcp_client()
+        diagnosis = client.Diagnosis()
+        self._stderr = diagnosis.stderr
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                async with asyncio.timeout(self.upstream.start_seconds):
+                    headers = self._credentials.shared(self.upstream)
+                    link: Link = await stack.enter_async_context(
+                        client.opened(
+                            self.upstream, diagnosis, headers=headers, changed=self._changed.set
+                        )
+                    )
+                    await self._list(link)
+                self._link = link
+                ready()
+                await self._attend(link)
+        finally:
+            self._link = None
+            self._garbage += diagnosis.garbage
+
+    async def _attend(self, link: Link) -> None:
+        """Until the link is lost: renew what is offered when it changes, and look now and then."""
+        watching = asyncio.get_running_loop().create_task(link.watch(self._changed.set))
+        losing = asyncio.get_running_loop().create_task(link.lost.wait())
+        try:
+            while not link.lost.is_set():
+                changing = asyncio.get_running_loop().create_task(self._changed.wait())
+                done, _ = await asyncio.wait(
+                    (changing, losing),
+                    timeout=REFRESH_SECONDS,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                changing.cancel()
+                if losing in done:
+                    return
+                if changing in done:
+                    await asyncio.sleep(_SETTLE_SECONDS)
+                else:
+                    await link.check()
+                await self._list(link)
+        finally:
+            watching.cancel()
+            losing.cancel()
+
+    async def _list(self, link: Link) -> None:
+        self._changed.clear()
+        async with asyncio.timeout(self.upstream.start_seconds):
+            listing = await link.listing()
+        await self._publisher.see(self.upstream, listing.tools)
+        self._offer(listing)
+
+    def _offer(self, listing: Any) -> None:
+        offering = Offering(listing, self._publisher.held(self.upstream))
+        before = self._offering
+        if before is not None and before.lists == listing and before.schema == offering.schema:
+            return
+        self._offering = offering
+        self._publisher.publish(
+            self.upstream,
+            offering.schema,
+            self._handle,
+            type=MCP_TYPE,
+            description=self.upstream.description or _described(listing),
+            docs=listing.instructions,
+            name=listing.server.get("title") or self.upstream.name,
+            held=offering.held,
+        )
+
+    # Its calls
+
+    async def _handle(self, call: LocalCall) -> Any:
+        offering = self._offering
+        assert offering is not None  # noqa: S101 - it is published with its functions
+        path = call.function.path
+        if path not in offering.names and path in METHODS:
+            return await self._method(offering, call, path)
+        name = offering.names[path]
+        retries = call.function.declared.get("annotations") or {}
+        may_repeat = bool(retries.get("readOnlyHint") or retries.get("idempotentHint"))
+        result = await self._tried(call, lambda link: _run(link, name, call), may_repeat=may_repeat)
+        if getattr(call.options, "wants_content", False):
+            result.pop("resultType", None)
+            return result
+        return plain_value(result, offering.output_schema(path))
+
+    async def _method(self, offering: Offering, call: LocalCall, method: str) -> Any:
+        given = call.arguments
+        lists = offering.lists
+        match method:
+            case "list_resources":
+                return {"resources": lists.resources}
+            case "list_resource_templates":
+                return {"resourceTemplates": lists.templates}
+            case "list_prompts":
+                return {"prompts": lists.prompts}
+            case "read_resource":
+                uri = str(given.get("uri", ""))
+                return await self._tried(call, lambda link: link.read_resource(uri))
+            case "get_prompt":
+                name, arguments = str(given.get("name", "")), given.get("arguments") or {}
+                return await self._tried(call, lambda link: link.get_prompt(name, arguments))
+            case _:
+                ref, argument = given.get("ref") or {}, given.get("argument") or {}
+                context = given.get("context")
+                return await self._tried(call, lambda link: link.complete(ref, argument, context))
+
+    async def _tried(self, call: LocalCall, work: Any, *, may_repeat: bool = True) -> Any:
+        """Do it, and once more on a new connection if the first was lost and that does no harm."""
+        try:
+            async with self._open_link(call) as link:
+                return await work(link)
+        except ProviderGone as gone:
+            if gone.delivered and not may_repeat:
+                raise
+        async with self._open_link(call) as link:
+            return await work(link)
+
+    @contextlib.asynccontextmanager
+    async def _open_link(self, call: LocalCall) -> Any:
+        headers = await self._credentials.personal(self.upstream, call.caller)
+        if headers is not None:
+            async with self._personal.open(headers) as link:
+                yield link
+            return
+        if self.upstream.per_user:
+            raise Unauthenticated(
+                f"{self.upstream.name} needs a credential of your own: store one with "
+                "mcp-servers.set_credential, or send it in the header "
+                f"X-Upstream-{self.upstream.name}-Authorization"
+            )
+        yield await self._shared_link()
+
+    async def _shared_link(self) -> Link:
+        link = self._link
+        if link is None or link.lost.is_set():
+            await self.supervisor.until_running(RECOVERY_SECONDS)
+            link = self._link
+        if link is None or link.lost.is_set():
+            raise ProviderGone(
+                f"The MCP server {self.upstream.name} is not running; it is being started again",
+                delivered=False,
+            )
+        return link
+
+
+async def _run(link: Link, name: str, call: LocalCall) -> dict[str, Any]:
+    options = call.options
+    context: Mapping[str, Any] = getattr(options, "context", None) or {}
+    interaction = getattr(options, "interaction", None)
+    return await link.call_tool(
+        name,
+        call.arguments,
+        report=getattr(interaction, "progress", None),
+        interaction=interaction,
+        meta={key: context[key] for key in _TRACE_KEYS if key in context},
+    )
+
+
+def _described(listing: Any) -> str | None:
+    server = listing.server
+    text = server.get("description") or listing.instructions
+    return text.strip()[:1000] if isinstance(text, str) and text.strip() else None

@@ -1,0 +1,158 @@
+"""Keeps one upstream running: start, watch, and start again, with pauses that grow while it fails."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable
+from enum import Enum
+from typing import Any, Final
+
+from schema.errors import GatewayError
+
+logger = logging.getLogger(__name__)
+
+FIRST_PAUSE_SECONDS: Final = 0.25
+MAX_PAUSE_SECONDS: Final = 30.0
+STABLE_SECONDS: Final = 30.0
+"""An upstream that ran for so long is started again as if it had never failed."""
+
+_MAX_REASON: Final = 300
+
+
+class State(Enum):
+    """What an upstream is doing."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    WAITING = "waiting"
+    """It failed, and is started again after a pause."""
+    STOPPED = "stopped"
+
+
+class Supervisor:
+    """Runs ``serve`` again and again, which connects, calls ``ready`` and returns or raises when the
+    upstream is lost."""
+
+    def __init__(
+        self,
+        name: str,
+        serve: Callable[[Callable[[], None]], Awaitable[None]],
+        *,
+        first_pause_seconds: float = FIRST_PAUSE_SECONDS,
+    ) -> None:
+        self._name = name
+        self._serve = serve
+        self._first_pause = first_pause_seconds
+        self._task: asyncio.Task[None] | None = None
+        self._hurry = asyncio.Event()
+        self._changed = asyncio.Event()
+        self.state = State.STOPPED
+        self.failures = 0
+        """In a row."""
+        self.starts = 0
+        self.reason: str | None = None
+        """Why it is not running, for its operator."""
+        self.since = time.time()
+        """Unix seconds of the last change of the state."""
+
+    def start(self) -> None:
+        """Begin; does nothing if it has begun."""
+        if self._task is None:
+            self._enter(State.STARTING)
+            self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def stop(self) -> None:
+        """End the upstream and wait for that."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        self._enter(State.STOPPED)
+
+    async def restart(self) -> None:
+        """End it and begin anew, without a pause."""
+        await self.stop()
+        self.failures = 0
+        self.start()
+
+    async def until_running(self, seconds: float) -> bool:
+        """Wait until it runs, at most so long. A pause between two attempts is cut short once."""
+        self._hurry.set()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self.state in (State.STARTING, State.WAITING):
+                    await self._changed.wait()
+        return self.state is State.RUNNING
+
+    def _enter(self, state: State) -> None:
+        if state is not self.state:
+            self.state = state
+            self.since = time.time()
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    async def _run(self) -> None:
+        while True:
+            self._enter(State.STARTING)
+            self.starts += 1
+            began = time.monotonic()
+            try:
+                await self._serve(self._ready)
+                self.reason = "the connection was lost"
+            except asyncio.CancelledError:
+                raise
+            except BaseExceptionGroup as group:
+                if _is_ours(group):
+                    raise
+                self.reason = describe(group)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
+                self.reason = describe(error)
+            if time.monotonic() - began > STABLE_SECONDS:
+                self.failures = 0
+            self.failures += 1
+            self._enter(State.WAITING)
+            pause = self._pause()
+            log = logger.warning if self.failures <= 1 else logger.info
+            log("upstream_lost name=%s reason=%r pause=%.1f", self._name, self.reason, pause)
+            await self._wait(pause)
+
+    def _ready(self) -> None:
+        self.reason = None
+        self._enter(State.RUNNING)
+
+    def _pause(self) -> float:
+        pause = min(MAX_PAUSE_SECONDS, self._first_pause * 2 ** min(self.failures - 1, 16))
+        return pause * random.uniform(0.8, 1.2)
+
+    async def _wait(self, pause: float) -> None:
+        """A call that comes meanwhile ends the first pauses; later ones it has to wait for, so that
+        callers cannot make a broken server start all the time."""
+        self._hurry.clear()
+        if self.failures > 1:
+            await asyncio.sleep(pause)
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                await self._hurry.wait()
+
+
+def describe(error: BaseException) -> str:
+    """A failure in one line for the operator."""
+    while isinstance(error, BaseExceptionGroup) and error.exceptions:
+        error = error.exceptions[0]
+    text = error.message if isinstance(error, GatewayError) else str(error)
+    line = text.strip().splitlines()[0] if text.strip() else ""
+    name = type(error).__name__
+    if isinstance(error, TimeoutError) and not line:
+        return "it did not start in time"
+    return (line if isinstance(error, GatewayError) else f"{name}: {line}")[:_MAX_REASON]
+
+
+def _is_ours(group: BaseExceptionGroup[Any]) -> bool:
+    """Whether it is the end of this program rather than a failure of the upstream."""
+    return group.subgroup((KeyboardInterrupt, SystemExit)) is not None

@@ -48,6 +48,9 @@ class CallOptions:
     """Give up when the provider has sent neither reply nor heartbeat for so long; None: as set."""
     context: Mapping[str, Any] = field(default_factory=dict)
     """Extra keys for the ``context`` of the function (request id, trace)."""
+    wants_content: bool = False
+    """A function that is a tool of an MCP server gives its whole result, a map with ``content``,
+    in place of the value in it."""
 
 
 DEFAULT_OPTIONS = CallOptions()

@@ -50,10 +50,13 @@ from gateway.storage.blocks import BlockRepository
 from gateway.storage.database import Database
 from gateway.storage.events import EventRepository
 from gateway.storage.key_file import sealed_box
+from gateway.storage.upstreams import UpstreamRepository
 from gateway.storage.workspaces import WorkspaceRepository
 from gateway.transports.blocked import BlockedAddresses
 from gateway.transports.http_stream import HttpStreamDoor
 from gateway.transports.websocket import WebSocketDoor
+from gateway.upstreams.assembly import upstreams_of
+from gateway.upstreams.upstreams import Upstreams
 from gateway.workspaces.admin_functions import ADMIN_SERVICE, AdminFunctions
 from gateway.workspaces.client_functions import ClientFunctions
 from gateway.workspaces.content_functions import ContentFunctions
@@ -84,6 +87,7 @@ class Parts:
     authentication: Authentication
     database: Database
     hosting: Hosting
+    upstreams: Upstreams
     events: EventLog
     blocks: Blocks
 
@@ -102,14 +106,15 @@ class Parts:
 
     async def close(self) -> None:
         """Finish what is being written, and close the database."""
+        await self.upstreams.close()
         await self.workspaces.close()
         await self.events.close()
         await self.database.close()
 
 
 def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
-    """Make all parts and the gateway's own routes. No I/O but for the signing key and
-    the login page."""
+    """Make all parts and the gateway's own routes. No I/O but for the signing key, the login page
+    and the file of upstreams. Raises ConfigMistake."""
     key = signing_key(settings)
     database = Database(settings)
     root = settings.root_token
@@ -117,8 +122,9 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
     hooks = AuthHooks()
     authentication = Authentication(tokens, hooks)
     kept = not settings.ephemeral
+    box = sealed_box(settings)
     workspaces = Workspaces(
-        sealed_box(settings),
+        box,
         WorkspaceRepository(database) if kept else None,
         max_per_user=settings.max_workspaces_per_user,
         reserved=reserved_names(settings),
@@ -224,6 +230,14 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         Route("/rpc", HttpStreamDoor(settings, hub, doorkeeper, router)),
         *pages.routes(),
     ]
+    hosting = Hosting(local, registry, settings, client_id=router.manager_id)
+    upstreams = upstreams_of(
+        settings,
+        hosting,
+        directory,
+        repository=UpstreamRepository(database) if kept else None,
+        box=box,
+    )
     parts = Parts(
         settings=settings,
         gateway=core,
@@ -236,7 +250,8 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         login=login,
         authentication=authentication,
         database=database,
-        hosting=Hosting(local, registry, settings, client_id=router.manager_id),
+        hosting=hosting,
+        upstreams=upstreams,
         events=events,
         blocks=blocks,
     )
@@ -258,6 +273,7 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await parts.load()
+        await parts.upstreams.start()
         try:
             with drain_on_signal(stop):
                 yield

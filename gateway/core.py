@@ -139,6 +139,8 @@ class GatewayCore:
             try:
                 node = node[int(key)] if isinstance(node, list) else node[key]
             except (KeyError, TypeError, IndexError, ValueError):
+                if self._directory.is_local(service):
+                    raise self._local.at(service.id).missing(path) from None
                 raise FunctionNotFound(f"{path} not found.") from None
         return node
 

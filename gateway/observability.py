@@ -29,6 +29,13 @@ def silence_client_library() -> None:
     logging.getLogger("RPC").disabled = True
 
 
+def quiet_mcp_client() -> None:
+    """What upstreams do wrong is told by the gateway, once and without what they sent; the SDK logs
+    every line of theirs that is no message, with a traceback."""
+    for name in ("mcp", "client", "httpx2", "httpcore2"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
 def hide_queries(record: logging.LogRecord) -> bool:
     """Cut what follows the question mark from every path that a line shows: by contract clients
     send keys and tokens there, and a web server that was started without ``polyport`` logs it."""

@@ -45,6 +45,7 @@ STATUS: dict[type[errors.GatewayError], int] = {
     errors.UnsupportedMediaType: 415,
     errors.Unauthenticated: 401,
     errors.PermissionDenied: 403,
+    errors.FunctionHeld: 403,
     errors.NotFound: 404,
     errors.Conflict: 409,
     # Existing clients expect 400 where a service id fits several instances.

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import orjson
 
-from gateway.api import DEFAULT_OPTIONS, CallOptions, ValueStream
+from gateway.api import CallOptions, ValueStream
 from gateway.requests import call_context, trace_context
 from mcp_bridge import content, param_headers
 from mcp_bridge.content import ToolResult
@@ -27,6 +27,8 @@ from mcp_bridge.revisions import carries_structured, finish_result, shape_blocks
 from mcp_bridge.text import cut
 from mcp_bridge.tools import Tool
 from schema.errors import GatewayError, InternalError
+
+_CONTENT: Final = CallOptions(wants_content=True)
 
 MAX_ITEMS: Final = 10_000
 MAX_ITEM_BYTES: Final = 16 * 1024 * 1024
@@ -94,7 +96,7 @@ def _options(request: Request) -> CallOptions:
     if "traceparent" in request.meta:
         # Revision 2026-07-28, trace context in ``_meta``: it is nearer to the call than headers.
         context |= trace_context(request.meta)
-    return CallOptions(context=context) if context else DEFAULT_OPTIONS
+    return CallOptions(context=context, wants_content=True) if context else _CONTENT
 
 
 async def _collect(stream: ValueStream, exchange: Exchange) -> ToolResult:

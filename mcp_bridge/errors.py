@@ -92,6 +92,7 @@ RULES: Final[Mapping[type[errors.GatewayError], Rule]] = {
     errors.TokenRevoked: Rule(INVALID_REQUEST, 401),
     errors.PermissionDenied: Rule(INVALID_REQUEST, 403),
     errors.Blocked: Rule(INVALID_REQUEST, 403),
+    errors.FunctionHeld: Rule(INVALID_REQUEST, 403),
     errors.NotFound: Rule(INVALID_REQUEST, 404),
     errors.WorkspaceNotFound: Rule(INVALID_REQUEST, 404),
     errors.ServiceNotFound: Rule(INVALID_REQUEST, 404),

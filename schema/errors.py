@@ -11,7 +11,8 @@
     ├── Unauthenticated           unauthenticated      a credential was given and is not good
     │   └── TokenRevoked          token_revoked        it was good once
     ├── PermissionDenied          permission_denied
-    │   └── Blocked               blocked              this user or address is kept out
+    │   ├── Blocked               blocked              this user or address is kept out
+    │   └── FunctionHeld          function_held        it waits for somebody's approval
     ├── NotFound                  not_found
     │   ├── WorkspaceNotFound     workspace_not_found
     │   ├── ServiceNotFound       service_not_found
@@ -92,6 +93,10 @@ class PermissionDenied(GatewayError):
 
 class Blocked(PermissionDenied):
     code = "blocked"
+
+
+class FunctionHeld(PermissionDenied):
+    code = "function_held"
 
 
 class NotFound(GatewayError):

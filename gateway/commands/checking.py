@@ -10,11 +10,17 @@ from pydantic import SecretStr
 
 from gateway.commands.options import shown
 from gateway.settings import Settings
+from gateway.upstreams.config_file import ConfigMistake, read_config
 
 
 def check(settings: Settings, *, as_json: bool = False) -> int:
     """Print the settings that the server would run with, secrets masked; exit with 2 and a sentence
     for each mistake if it would not run."""
+    try:
+        read_config(settings)
+    except ConfigMistake as error:
+        typer.echo(str(error), err=True)
+        return 2
     values = {name: getattr(settings, name) for name in Settings.model_fields}
     if as_json:
         typer.echo(json.dumps({name: _plain(value) for name, value in values.items()}, indent=2))

@@ -15,6 +15,7 @@ from gateway.startup import Startup, StartupFailed
 from gateway.storage.directory import StorageFailed
 from gateway.transports.uvicorn_http import OneWriteHttpProtocol
 from gateway.transports.uvicorn_websocket import RelayWebSocketProtocol
+from gateway.upstreams.config_file import ConfigMistake
 
 
 class _Server(uvicorn.Server):
@@ -82,7 +83,11 @@ def run(settings: Settings) -> int:
         typer.echo(f"Cannot listen on {settings.host}, port {settings.port}: see above", err=True)
         return 1
     settings = settings.model_copy(update={"port": listener.getsockname()[1]})
-    app = create_app(settings)
+    try:
+        app = create_app(settings)
+    except ConfigMistake as error:
+        typer.echo(str(error), err=True)
+        return 2
     config.app = app
     server = _Server(config, app.state.parts, app.state.startup, settings.local_base_url)
     server.run(sockets=[listener])

@@ -55,10 +55,11 @@ class Hosting:
         )
 
     def publish(
-        self, info: ServiceInfo, handler: Handler, constants: Mapping[str, Any] | None = None
+        self, info: ServiceInfo, handler: Handler, *, held: Mapping[str, str] | None = None
     ) -> None:
-        """Offer a service; it replaces the one of the same id. Raises Conflict."""
-        self._local.host(HostedService(info, handler, base_url=self._base_url, constants=constants))
+        """Offer a service; it replaces the one of the same id. ``held`` has the paths of functions
+        that are held back. Raises Conflict."""
+        self._local.host(HostedService(info, handler, base_url=self._base_url, held=held))
         self._registry.add(info)
 
     def withdraw(self, sid: ServiceId) -> None:

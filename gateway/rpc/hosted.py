@@ -14,7 +14,7 @@ from typing import Any, Final
 from gateway.rpc.local import Packed
 from gateway.rpc.values import encode_method
 from gateway.wire.codec import pack
-from schema.errors import FunctionNotFound, InvalidArguments
+from schema.errors import FunctionHeld, FunctionNotFound, GatewayError, InvalidArguments
 from schema.functions import FunctionInfo, is_function
 from schema.identity import Caller
 from schema.services import ServiceInfo
@@ -49,13 +49,13 @@ class HostedService:
         handler: Handler,
         *,
         base_url: str,
-        constants: Mapping[str, Any] | None = None,
+        held: Mapping[str, str] | None = None,
     ) -> None:
-        """``constants`` are further members of the service object."""
+        """``held`` says of functions that are held back, by path, what they are called."""
         self._info = info
         self._handler = handler
         self._base_url = base_url
-        self._constants = constants or {}
+        self._held = held or {}
         self._aliases = _aliases(info)
 
     @property
@@ -72,7 +72,6 @@ class HostedService:
             "type": info.type,
             "docs": info.docs,
             "config": dict(info.config),
-            **self._constants,
         }
         methods = self._encode(info.service_schema, "")
         encoded.update({f"{k}_" if k in _OWN_KEYS else k: v for k, v in methods.items()})
@@ -98,8 +97,16 @@ class HostedService:
         functions = self._info.functions
         function = functions.get(path) or functions.get(self._aliases.get(path, ""))
         if function is None:
-            raise FunctionNotFound(f"{path} not found.")
+            raise self.missing(path)
         return function
+
+    def missing(self, path: str) -> GatewayError:
+        if path in self._held:
+            return FunctionHeld(
+                f"The function {self._held[path]!r} is held back: it has changed, or is new, and "
+                "waits for the approval of an admin"
+            )
+        return FunctionNotFound(f"{path} not found.")
 
     def _encode(self, node: Any, prefix: str) -> Any:
         """The tree of schemas as a tree of methods."""

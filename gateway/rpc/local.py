@@ -18,7 +18,13 @@ from pydantic import BaseModel, ValidationError, create_model
 from gateway.auth.access import ServiceAction, decide
 from gateway.rpc.values import encode_method
 from gateway.wire.codec import pack
-from schema.errors import Conflict, FunctionNotFound, InvalidArguments, ServiceNotFound
+from schema.errors import (
+    Conflict,
+    FunctionNotFound,
+    GatewayError,
+    InvalidArguments,
+    ServiceNotFound,
+)
 from schema.identity import Caller
 from schema.ids import ServiceId
 from schema.services import ServiceInfo
@@ -95,6 +101,10 @@ class InProcessService(Protocol):
         """
         ...
 
+    def missing(self, path: str) -> GatewayError:
+        """What to raise for a path where there is nothing."""
+        ...
+
 
 class LocalService:
     """A service of the gateway: its registry entry, its functions, its encoded form."""
@@ -149,8 +159,11 @@ class LocalService:
         """Bind and run. Raises FunctionNotFound, InvalidArguments, or what the function raises."""
         bound = self._functions.get(path)
         if bound is None:
-            raise FunctionNotFound(f"{path} not found.")
+            raise self.missing(path)
         return await bound.call(caller, args, kwargs)
+
+    def missing(self, path: str) -> GatewayError:
+        return FunctionNotFound(f"{path} not found.")
 
 
 class LocalServices:

@@ -106,8 +106,10 @@ def read_entry(
     *,
     workspace: str = DEFAULT_WORKSPACE,
     visibility: Visibility = Visibility.PROTECTED,
+    may_be_private: bool = True,
 ) -> Upstream:
-    """One entry. ``workspace`` and ``visibility`` are what holds unless it says otherwise.
+    """One entry. ``workspace`` and ``visibility`` are what holds unless it says otherwise;
+    ``may_be_private`` if its URL may lead into a private network.
 
     Raises BadEntry, which names the server.
     """
@@ -125,6 +127,7 @@ def read_entry(
             start_seconds=_seconds(raw, ("startTimeout",), DEFAULT_START_SECONDS),
             call_seconds=_seconds(raw, ("timeout",), DEFAULT_CALL_SECONDS),
             per_user=_per_user(raw),
+            may_be_private=may_be_private,
         )
     except (BadEntry, CannotExpand) as error:
         raise BadEntry(f"server {name[:80]!r}: {error.message}") from None

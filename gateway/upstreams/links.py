@@ -1,7 +1,7 @@
 """Connections of single users with an MCP server, each with a credential of their own.
 
-A connection is kept for a while, since an older server ties a session to it; never longer, and never
-for another credential.
+A connection is kept for a while, since an older server ties a session to it; never longer, and
+never for another credential.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class _Kept:
     async def _run(self) -> None:
         try:
             await self._serve()
-        except BaseException as error:  # noqa: BLE001 - handed to whoever waits for the connection
+        except BaseException as error:
             if not self._link.done():
                 self._link.set_exception(self._failure(error))
                 self._link.exception()  # nobody may be waiting any more

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from gateway.registry.directory import Directory
 from gateway.registry.hosting import Hosting
 from gateway.rpc.hosted import Handler
 from gateway.upstreams.entries import Upstream
-from schema.functions import FunctionInfo
+from gateway.upstreams.pins import Pins
 
 EXPECT_SECONDS: Final = 15.0
 """How long whoever asks for an upstream that is starting waits for it."""
@@ -28,3 +28,33 @@ class Publisher:
         sid = self._hosting.id_of(upstream.workspace, upstream.name)
         info = self._hosting.describe(sid, {}, visibility=upstream.visibility)
         self._directory.expect([info], min(EXPECT_SECONDS, upstream.start_seconds))
+
+    async def see(self, upstream: Upstream, tools: Sequence[Mapping[str, Any]]) -> None:
+        """Compare with what was approved."""
+        await self._pins.see(upstream.key, tools)
+
+    def held(self, upstream: Upstream) -> frozenset[str]:
+        """Names of the tools that are held back."""
+        return self._pins.held(upstream.key)
+
+    def publish(
+        self,
+        upstream: Upstream,
+        schema: Mapping[str, Any],
+        handler: Handler,
+        *,
+        held: Mapping[str, str],
+        **texts: Any,
+    ) -> None:
+        """Offer the functions. ``held`` has the paths of those that are held back, which are
+        refused by name; ``texts`` are ``name``, ``type``, ``description``, ``docs``.
+
+        Raises Conflict.
+        """
+        sid = self._hosting.id_of(upstream.workspace, upstream.name)
+        info = self._hosting.describe(sid, schema, visibility=upstream.visibility, **texts)
+        self._hosting.publish(info, handler, held=held)
+
+    def withdraw(self, upstream: Upstream) -> None:
+        """Offer them no longer."""
+        self._hosting.withdraw(self._hosting.id_of(upstream.workspace, upstream.name))

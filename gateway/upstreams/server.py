@@ -223,16 +223,18 @@ class McpServer:
         yield await self._shared_link()
 
     async def _shared_link(self) -> Link:
+        if not self._is_linked():
+            await self.supervisor.until(self._is_linked, RECOVERY_SECONDS)
         link = self._link
-        if link is None or link.lost.is_set():
-            await self.supervisor.until_running(RECOVERY_SECONDS)
-            link = self._link
         if link is None or link.lost.is_set():
             raise ProviderGone(
                 f"The MCP server {self.upstream.name} is not running; it is being started again",
                 delivered=False,
             )
         return link
+
+    def _is_linked(self) -> bool:
+        return self._link is not None and not self._link.lost.is_set()
 
 
 async def _run(link: Link, name: str, call: LocalCall) -> dict[str, Any]:

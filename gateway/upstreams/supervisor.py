@@ -1,4 +1,4 @@
-"""Keeps one upstream running: start, watch, and start again, with pauses that grow while it fails."""
+"""Keeps an upstream running: start, watch, and start again, with pauses that grow meanwhile."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class State(Enum):
 
 
 class Supervisor:
-    """Runs ``serve`` again and again, which connects, calls ``ready`` and returns or raises when the
-    upstream is lost."""
+    """Runs ``serve`` again and again, which connects, calls ``ready``, and returns or raises when
+    the upstream is lost."""
 
     def __init__(
         self,
@@ -80,14 +80,14 @@ class Supervisor:
         self.failures = 0
         self.start()
 
-    async def until_running(self, seconds: float) -> bool:
-        """Wait until it runs, at most so long. A pause between two attempts is cut short once."""
+    async def until(self, condition: Callable[[], bool], seconds: float) -> None:
+        """Wait until a condition holds that comes with a state, at most so long, and not for one
+        that was stopped. The first pause between two attempts is cut short."""
         self._hurry.set()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while self.state in (State.STARTING, State.WAITING):
+                while self._task is not None and not condition():
                     await self._changed.wait()
-        return self.state is State.RUNNING
 
     def _enter(self, state: State) -> None:
         if state is not self.state:
@@ -123,16 +123,16 @@ class Supervisor:
 
     def _ready(self) -> None:
         self.reason = None
+        self._hurry.clear()
         self._enter(State.RUNNING)
 
     def _pause(self) -> float:
-        pause = min(MAX_PAUSE_SECONDS, self._first_pause * 2 ** min(self.failures - 1, 16))
+        pause = min(MAX_PAUSE_SECONDS, self._first_pause * 2.0 ** min(self.failures - 1, 16))
         return pause * random.uniform(0.8, 1.2)
 
     async def _wait(self, pause: float) -> None:
         """A call that comes meanwhile ends the first pauses; later ones it has to wait for, so that
         callers cannot make a broken server start all the time."""
-        self._hurry.clear()
         if self.failures > 1:
             await asyncio.sleep(pause)
             return

@@ -31,6 +31,7 @@ EXPECTED: dict[type[errors.GatewayError], int] = {
     errors.TokenRevoked: 401,
     errors.PermissionDenied: 403,
     errors.Blocked: 403,
+    errors.FunctionHeld: 403,
     errors.NotFound: 404,
     errors.WorkspaceNotFound: 404,
     errors.ServiceNotFound: 404,

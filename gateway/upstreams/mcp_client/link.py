@@ -166,6 +166,7 @@ class Link:
         while self.is_modern and any(wanted.values()) and not self.lost.is_set():
             try:
                 async with self._client.listen(**wanted) as subscription:
+                    changed()  # nobody knows what was missed before
                     async for _event in subscription:
                         changed()
             except (SubscriptionLost, TimeoutError):
@@ -173,7 +174,6 @@ class Link:
             except (ListenNotSupportedError, MCPError):
                 return
             await asyncio.sleep(_LISTEN_PAUSE_SECONDS)
-            changed()  # nobody knows what was missed
 
     async def _pages(self, list_page: Callable[..., Awaitable[Any]], key: str) -> list[Any]:
         found: list[dict[str, Any]] = []

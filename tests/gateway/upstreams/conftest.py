@@ -1,0 +1,85 @@
+"""A gateway in the process of the test, with upstreams that are programs of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.api import CallOptions
+from gateway.app import Parts, build
+from gateway.settings import Settings
+from gateway.upstreams.upstreams import Service
+from schema.identity import ROOT_USER, Caller
+from schema.services import ServiceInfo
+
+SERVER = Path(__file__).parent / "mcp_server.py"
+ROOT = Caller(ROOT_USER, "public")
+CONTENT = CallOptions(wants_content=True)
+
+
+def program(*args: str, **more: Any) -> dict[str, Any]:
+    """An entry for the server of these tests."""
+    return {"command": sys.executable, "args": [str(SERVER), *args], **more}
+
+
+@asynccontextmanager
+async def running(path: Path, servers: dict[str, Any], **settings: Any) -> AsyncIterator[Parts]:
+    """A gateway with these upstreams, as the file of its configuration has them."""
+    file = path / "mcp.json"
+    file.write_text(json.dumps({"mcpServers": servers}))
+    settings = {"ephemeral": True, **settings}
+    parts, _ = build(Settings(port=9527, mcp_config=file, **settings))
+    await parts.load()
+    await parts.upstreams.start()
+    try:
+        yield parts
+    finally:
+        await parts.close()
+
+
+Run = Callable[..., Awaitable[Parts]]
+
+
+@pytest.fixture
+async def run(tmp_path: Path) -> AsyncIterator[Run]:
+    """Start a gateway with upstreams."""
+    async with AsyncExitStack() as gateways:
+
+        async def run(servers: dict[str, Any], **settings: Any) -> Parts:
+            return await gateways.enter_async_context(running(tmp_path, servers, **settings))
+
+        yield run
+
+
+async def find(parts: Parts, name: str = "demo", caller: Caller = ROOT) -> ServiceInfo:
+    """The service of an upstream."""
+    return await parts.gateway.find_service(caller, "public", name)
+
+
+async def call(
+    parts: Parts, function: str, options: CallOptions | None = None, /, **arguments: Any
+) -> Any:
+    """Call a function of the upstream ``demo``."""
+    service = await find(parts)
+    return await parts.gateway.call(
+        ROOT, service, function, (), arguments, options or CallOptions()
+    )
+
+
+def status(parts: Parts, name: str = "demo") -> Service:
+    """The upstream behind a service."""
+    return parts.upstreams.get("public", name)
+
+
+async def until(condition: Callable[[], bool], seconds: float = 15.0) -> None:
+    """Wait until something holds that another process brings about."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.01)

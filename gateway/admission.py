@@ -44,6 +44,8 @@ RECONNECT: Final = "reconnect"
 _ROAMS: Final = "roams"
 """Extra scope of a reconnection token: what the client first came with named no workspace."""
 
+_MAX_CALLERS: Final = 4096
+
 ANONYMOUS_LIFE_SECONDS: Final = 600.0
 
 
@@ -106,6 +108,9 @@ class Doorkeeper:
         self._workspaces = workspaces
         self._blocks = blocks
         self._clock = clock
+        self._callers: dict[tuple[int, str | None], tuple[User, int, Caller]] = {}
+        """Callers without a connection, by verified user and the workspace of the request; each
+        with its user, whose id it keeps from being used again, and the version of memberships."""
 
     async def admit(self, hello: Hello) -> Admission:
         """Raises Unauthenticated, PermissionDenied, WorkspaceNotFound, InvalidRequest, Blocked and
@@ -138,6 +143,17 @@ class Doorkeeper:
         workspace that is gone; Blocked.
         """
         self._blocks.check_user(user)
+        key = id(user), workspace
+        known = self._callers.get(key)
+        if known is not None and known[0] is user and known[1] == self._workspaces.version:
+            return known[2]
+        caller = self._act_in(user, workspace)
+        if len(self._callers) >= _MAX_CALLERS:
+            self._callers.clear()
+        self._callers[key] = user, self._workspaces.version, caller
+        return caller
+
+    def _act_in(self, user: User, workspace: str | None) -> Caller:
         if user.scope.is_specialised:
             raise Unauthenticated("This token serves one purpose only")
         if user.scope.client_id is not None:
@@ -145,6 +161,8 @@ class Doorkeeper:
         own = user.scope.current_workspace
         if own is None:
             own = personal_workspace(user.id)
+            if user.parent is None and not user.is_anonymous:
+                self._workspaces.ensure_personal(user)
             if workspace is not None and workspace != own:
                 caller = self._caller(user, workspace)
                 if decide(caller, Action.CONNECT, workspace).allowed:

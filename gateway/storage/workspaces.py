@@ -127,13 +127,16 @@ class WorkspaceRepository:
                 {"permission": member.permission, "added_by": added_by, "added_at": now},
             )
 
-    async def remove_member(self, workspace: str, kind: str, subject: str) -> None:
+    async def remove_member(
+        self, workspace: StoredWorkspace, kind: str, subject: str, *, now: float
+    ) -> None:
         """Remove a member."""
         rows = workspace_members.c
         async with self._database.transaction() as connection:
+            await _save(connection, workspace, now)
             await connection.execute(
                 delete(workspace_members).where(
-                    rows.workspace == workspace, rows.kind == kind, rows.subject == subject
+                    rows.workspace == workspace.id, rows.kind == kind, rows.subject == subject
                 )
             )
 

@@ -66,6 +66,8 @@ class Workspace:
     members: dict[Subject, Permission] = field(default_factory=dict)
     environment: dict[str, bytes] = field(default_factory=dict)
     bookmarks: list[dict[str, Any]] = field(default_factory=list)
+    departures: dict[str, float] = field(default_factory=dict)
+    """Since when users may do less than before, by id: the tokens they made until then are void."""
     created_at: float = 0.0
     """Unix seconds; 0 for one that has always been there, because it follows from a user's id."""
     is_stored: bool = False
@@ -140,7 +142,7 @@ class Workspace:
 
 _STORED: Final = (
     "name", "description", "persistent", "read_only", "icon", "covers", "docs", "config",
-    "service_types",
+    "service_types", "departures",
 )  # fmt: skip
 
 

@@ -75,6 +75,8 @@ class Workspaces:
         self._reserved = reserved
         self._clock = clock
         self.is_loaded = False
+        self.version = 0
+        """Changes whenever somebody may do more or less than before."""
         self._records: dict[str, Workspace] = {}
         self._by_owner: defaultdict[str, set[str]] = defaultdict(set)
         self._by_member: defaultdict[Subject, set[str]] = defaultdict(set)
@@ -146,14 +148,13 @@ class Workspaces:
         return held
 
     def is_voided(self, user: User, workspace: str) -> bool:
-        """Whether the user's grant was made for an earlier workspace of this name."""
+        """Whether the user's grant is one for an earlier workspace of this name, or was made by
+        somebody who may do less since."""
         record = self._records.get(workspace)
-        return (
-            record is not None
-            and user.issued_at is not None
-            and user.issued_at < record.created_at
-            and workspace in user.scope.workspaces
-        )
+        if record is None or user.issued_at is None or workspace not in user.scope.workspaces:
+            return False
+        since = record.departures.get(user.effective_id, 0.0) if record.departures else 0.0
+        return user.issued_at < max(record.created_at, since)
 
     # Workspaces that follow from who somebody is
 
@@ -197,6 +198,7 @@ class Workspaces:
             record = replace(record, **fields)
             await self._save(record)
             self._add(record)
+            self.version += 1
         return record
 
     async def update(self, workspace: str, config: dict[str, Any]) -> Workspace:
@@ -220,6 +222,7 @@ class Workspaces:
             if self._repository is not None and record.is_stored:
                 await self._repository.delete(workspace)
             self._remove(record)
+            self.version += 1
             if workspace.startswith(_PERSONAL):
                 fresh = Workspace(
                     workspace,
@@ -238,6 +241,8 @@ class Workspaces:
         if record is None or workspace in _SYSTEM or (record.persistent and not record.is_blank):
             return None
         self._remove(record)
+        if not workspace.startswith(_PERSONAL):  # whoever has one gets it back
+            self.version += 1
         if record.is_stored:
             task = asyncio.get_running_loop().create_task(self._delete_unloaded(workspace))
             self._tasks.add(task)
@@ -263,8 +268,11 @@ class Workspaces:
             if not record.is_kept:
                 raise InvalidRequest("The workspace of an anonymous user cannot be shared")
             before = record.members.get(subject)
+            is_less = before is not None and not permission.covers(before)
             if before is None and len(record.members) >= MAX_MEMBERS:
                 raise LimitExceeded(f"A workspace can have at most {MAX_MEMBERS} members")
+            if is_less:
+                self._note_departure(record, subject)
             if self._repository is not None:
                 await self._repository.put_member(
                     record.to_stored(),
@@ -274,8 +282,9 @@ class Workspaces:
                 )
                 record.is_stored = True
             record.members[subject] = permission
+            self.version += 1
             self._by_member[subject].add(workspace)
-        if before is not None and not permission.covers(before):
+        if is_less:
             self._tell(workspace)
         return record
 
@@ -288,12 +297,21 @@ class Workspaces:
                 raise InvalidRequest(f"{subject.name} owns the workspace")
             if subject not in record.members:
                 raise NotFound(f"Workspace {workspace} is not shared with {subject.name}")
+            self._note_departure(record, subject)
             if self._repository is not None:
-                await self._repository.remove_member(workspace, *subject)
+                await self._repository.remove_member(
+                    record.to_stored(), *subject, now=self._clock()
+                )
             del record.members[subject]
+            self.version += 1
             self._unindex(self._by_member, subject, workspace)
         self._tell(workspace)
         return record
+
+    def _note_departure(self, record: Workspace, subject: Subject) -> None:
+        if subject.kind == "user":
+            kept = sorted(record.departures.items(), key=lambda item: item[1])[1 - MAX_MEMBERS :]
+            record.departures = {**dict(kept), subject.name: self._clock()}
 
     # What a workspace keeps
 

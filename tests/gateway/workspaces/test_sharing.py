@@ -278,3 +278,47 @@ async def test_an_empty_workspace_goes_after_a_while_unless_it_is_to_stay(
         while parts.workspaces.get("short-lab") is not None:
             await asyncio.sleep(0.01)
     assert [w["id"] for w in await alice.manager("list_workspaces")] == ["my-lab", "ws-user-alice"]
+
+
+async def test_over_http_a_caller_is_made_once_and_anew_when_memberships_change(
+    parts: Parts, alice: Peer
+) -> None:
+    credentials = Credentials(token_of(parts, "bob"))
+    outside = await parts.gateway.authenticate(credentials, "my-lab")
+    assert outside.workspace == "ws-user-bob"
+    assert await parts.gateway.authenticate(credentials, "my-lab") is outside
+    await alice.manager("share_workspace", "my-lab", user_id="bob")
+    inside = await parts.gateway.authenticate(credentials, "my-lab")
+    assert inside.workspace == "my-lab"
+    assert await parts.gateway.authenticate(credentials, "my-lab") is inside
+    await alice.manager("unshare_workspace", "my-lab", user_id="bob")
+    again = await parts.gateway.authenticate(credentials, "my-lab")
+    assert again.workspace == "ws-user-bob"
+    assert again.permission_on("my-lab") is None
+
+
+async def test_tokens_that_a_member_made_are_void_when_the_member_has_to_go(
+    parts: Parts, alice: Peer
+) -> None:
+    await alice.manager("share_workspace", "my-lab", user_id="bob", permission="admin")
+    bob = await logged_in(parts, "bob", "my-lab")
+    token = await bob.manager("generate_token", {"permission": "admin"})
+    child = await Peer.join(parts, token=token)
+    reconnection = parts.hub.reconnection_token(child.session)
+    kept = await alice.manager("generate_token", {"workspace": "my-lab"})
+
+    await alice.manager("unshare_workspace", "my-lab", user_id="bob")
+    assert (await child.closed_with)[0] == 1008
+    child.leave()
+    for hello in ({"token": token}, {"reconnection_token": reconnection}):
+        with pytest.raises(GatewayError, match="Permission denied for workspace"):
+            await Peer.join(parts, child.session.client_id, **hello)
+    caller = await parts.gateway.authenticate(Credentials(token))
+    assert caller.permission_on("my-lab") is None
+    await Peer.join(parts, token=kept)
+
+    await alice.manager("share_workspace", "my-lab", user_id="bob", permission="admin")
+    with pytest.raises(GatewayError, match="Permission denied for workspace"):
+        await Peer.join(parts, token=token)
+    bob = await logged_in(parts, "bob", "my-lab")
+    await Peer.join(parts, token=await bob.manager("generate_token"))

@@ -13,7 +13,7 @@ maps. ``gateway.testing.FakeGateway`` is the second implementation; both pass th
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -107,4 +107,12 @@ class Gateway(Protocol):
 
     def workspace_version(self, workspace: str) -> int:
         """A number that changes whenever the services of a workspace change."""
+        ...
+
+    def watch(self, workspace: str, watcher: Callable[[ServiceInfo], None]) -> Callable[[], None]:
+        """Call ``watcher`` with each service of a workspace that has come, gone or been registered
+        anew, after the fact; the function that is returned ends it.
+
+        It is told of all services, whoever may see them. It must neither raise nor take long.
+        """
         ...

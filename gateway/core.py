@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from gateway.admission import Doorkeeper
@@ -146,6 +146,9 @@ class GatewayCore:
 
     def workspace_version(self, workspace: str) -> int:
         return self._registry.version(workspace)
+
+    def watch(self, workspace: str, watcher: Callable[[ServiceInfo], None]) -> Callable[[], None]:
+        return self._registry.watch(workspace, watcher)
 
     async def _call_local(
         self,

@@ -91,6 +91,7 @@ class FakeGateway:
         self.streams: list[FakeStream] = []
         self._services: dict[str, tuple[ServiceInfo, Mapping[str, Any]]] = {}
         self._versions: dict[str, int] = {}
+        self._watchers: list[tuple[str, Callable[[ServiceInfo], None]]] = []
 
     # What tests arrange
 
@@ -119,12 +120,12 @@ class FakeGateway:
             **info,
         )
         self._services[str(sid)] = (service, api)
-        self._touch(sid.workspace)
+        self._touch(service)
         return service
 
     def remove_service(self, service_id: str) -> None:
         service, _ = self._services.pop(service_id)
-        self._touch(service.id.workspace)
+        self._touch(service)
 
     def add_token(self, token: str, user_id: str, workspaces: Mapping[str, str]) -> Caller:
         """Make ``token`` valid for a user with permission letters per workspace."""
@@ -136,8 +137,12 @@ class FakeGateway:
         self.tokens[token] = caller
         return caller
 
-    def _touch(self, workspace: str) -> None:
+    def _touch(self, service: ServiceInfo) -> None:
+        workspace = service.id.workspace
         self._versions[workspace] = self._versions.get(workspace, 0) + 1
+        for watched, watcher in list(self._watchers):
+            if watched == workspace:
+                watcher(service)
 
     # The contract
 
@@ -242,6 +247,16 @@ class FakeGateway:
 
     def workspace_version(self, workspace: str) -> int:
         return self._versions.get(workspace, 0)
+
+    def watch(self, workspace: str, watcher: Callable[[ServiceInfo], None]) -> Callable[[], None]:
+        entry = (workspace, watcher)
+        self._watchers.append(entry)
+
+        def stop() -> None:
+            # By identity: two watchers may be equal.
+            self._watchers = [kept for kept in self._watchers if kept is not entry]
+
+        return stop
 
     @staticmethod
     def _may_see(caller: Caller, service: ServiceInfo) -> bool:

@@ -19,6 +19,9 @@ REMOVED: Final = "service_removed"
 Listener = Callable[[str, ServiceInfo], None]
 """Told of every change: ``(ADDED or REMOVED, service)``."""
 
+Watcher = Callable[[ServiceInfo], None]
+"""Told of a service that has come or gone. Must neither raise nor take long."""
+
 
 class Registry:
     """Services by workspace, by name and by client; every look-up costs what it returns."""
@@ -32,10 +35,25 @@ class Registry:
         self._versions: dict[str, int] = {}
         self._counter = count(1)
         self._listeners: list[Listener] = []
+        self._watchers: dict[str, dict[int, Watcher]] = {}
 
     def subscribe(self, listener: Listener) -> None:
         """Call ``listener`` after every change."""
         self._listeners.append(listener)
+
+    def watch(self, workspace: str, watcher: Watcher) -> Callable[[], None]:
+        """Call ``watcher`` after every change in a workspace, also those without an event, until
+        the function that is returned has been called."""
+        key = next(self._counter)
+        self._watchers.setdefault(workspace, {})[key] = watcher
+
+        def stop() -> None:
+            watchers = self._watchers.get(workspace, {})
+            watchers.pop(key, None)
+            if not watchers:
+                self._watchers.pop(workspace, None)
+
+        return stop
 
     def add(self, service: ServiceInfo) -> ServiceInfo | None:
         """Register a service and return the one it replaces.
@@ -145,6 +163,8 @@ class Registry:
         if not silent:
             for listener in self._listeners:
                 listener(kind, service)
+        for watcher in list(self._watchers.get(service.id.workspace, {}).values()):
+            watcher(service)
 
 
 def _discard(index: dict[_K, dict[_L, ServiceInfo]], key: _K, inner: _L) -> None:

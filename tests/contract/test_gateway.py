@@ -214,6 +214,26 @@ async def test_the_version_of_a_workspace_changes_with_its_services(bench: Bench
     assert bench.gateway.workspace_version("ws-nowhere") == 0
 
 
+async def test_a_watcher_hears_of_services_that_come_and_go_until_it_is_stopped(
+    bench: Bench,
+) -> None:
+    heard: list[str] = []
+    stop = bench.gateway.watch(bench.workspace, lambda s: heard.append(s.id.service_id))
+    bench.gateway.watch("ws-nowhere", lambda _: heard.append("of another workspace"))
+    await bench.offer("p", "svc", API, visibility="public")
+    assert heard.count("svc") == 1
+    await bench.offer("p", "svc", API, visibility="protected")
+    assert heard.count("svc") >= 2  # the old registration may be told to have gone
+    heard.clear()
+    await bench.withdraw("p")
+    assert heard.count("svc") == 1
+    stop()
+    stop()
+    await bench.offer("p", "svc", API, visibility="public")
+    assert heard.count("svc") == 1
+    assert "of another workspace" not in heard
+
+
 async def test_cancelling_the_caller_ends_the_call(bench: Bench) -> None:
     started = asyncio.Event()
 

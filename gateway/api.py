@@ -27,6 +27,8 @@ class Credentials:
 
     token: str | None = None
     """Bearer token, without the scheme."""
+    resources: tuple[str, ...] = ()
+    """What the request is for, where tokens may be good for that alone (RFC 8707)."""
 
 
 class ValueStream(Protocol):

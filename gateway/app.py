@@ -24,6 +24,7 @@ from gateway.auth.login.page import login_page
 from gateway.auth.login.pending import PendingLogins
 from gateway.auth.login.providers import GuestProvider, LoginProvider, TokenProvider
 from gateway.auth.login.service import LOGIN_SERVICE, LoginService
+from gateway.auth.oauth.build import OAuth, build_oauth
 from gateway.auth.tokens import TokenIssuer
 from gateway.base_path import BasePath
 from gateway.core import GatewayCore
@@ -85,6 +86,7 @@ class Parts:
     logins: PendingLogins
     login: LoginService
     authentication: Authentication
+    oauth: OAuth
     database: Database
     hosting: Hosting
     upstreams: Upstreams
@@ -225,10 +227,14 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         doorkeeper=doorkeeper,
     )
     pages = Pages(settings, hub, page, login, __version__)
+    oauth = build_oauth(
+        settings, key, tokens, database, doorkeeper.as_member, logins, authentication
+    )
     routes: list[Route | WebSocketRoute] = [
         WebSocketRoute("/ws", WebSocketDoor(settings, hub, router)),
         Route("/rpc", HttpStreamDoor(settings, hub, doorkeeper, router)),
         *pages.routes(),
+        *oauth.routes,
     ]
     hosting = Hosting(local, registry, settings, client_id=router.manager_id)
     upstreams = upstreams_of(
@@ -250,6 +256,7 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         login=login,
         authentication=authentication,
         database=database,
+        oauth=oauth,
         hosting=hosting,
         upstreams=upstreams,
         events=events,
@@ -293,7 +300,10 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.parts = parts
     app.state.startup = startup
     context = ExtensionContext(
-        gateway=parts.gateway, settings=settings, token_finder=parts.authentication
+        gateway=parts.gateway,
+        settings=settings,
+        token_finder=parts.authentication,
+        resources=parts.oauth.resources,
     )
     app.add_middleware(BlockedAddresses, blocks=parts.blocks)
     if settings.base_path != "/":

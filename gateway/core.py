@@ -57,7 +57,7 @@ class GatewayCore:
         if credentials.token is None:
             self._doorkeeper.check_blocks(self._anonymous.user)
             return self._anonymous
-        user = await self._authentication.user(credentials.token)
+        user = await self._authentication.user(credentials.token, credentials.resources)
         return self._doorkeeper.act_in(user, workspace)
 
     async def list_services(self, caller: Caller, workspace: str) -> list[ServiceInfo]:

@@ -37,6 +37,20 @@ class TokenFinder(Protocol):
         ...
 
 
+class ProtectedResources(Protocol):
+    """Endpoints whose clients log in by OAuth."""
+
+    def audiences(self, path: Mapping[str, str]) -> tuple[str, ...]:
+        """What tokens for the endpoint with these path parameters (``workspace``, and
+        ``service`` if it has one) may name as their audience."""
+        ...
+
+    def challenge(self, path: Mapping[str, str], host: str | None, *, error: str | None) -> str:
+        """The value of ``WWW-Authenticate`` for a refusal there; ``host`` is that of the request,
+        ``error`` a code of RFC 6750, or None if it brought no token."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ExtensionContext:
     """What an extension is given."""
@@ -44,6 +58,8 @@ class ExtensionContext:
     gateway: Gateway
     settings: Settings
     token_finder: TokenFinder | None = None
+    resources: ProtectedResources | None = None
+    """None unless OAuth is on."""
 
 
 Create = Callable[[ExtensionContext], Sequence[BaseRoute]]

@@ -35,12 +35,16 @@ RESERVED_MOUNTS: Final = frozenset(
         "api-docs",
         "apps",
         "assets",
+        "authorize",
         "health",
         "login",
         "metrics",
+        "oauth",
         "openapi.json",
         "public",
+        "register",
         "rpc",
+        "token",
         "ws",
     }
 )
@@ -255,6 +259,16 @@ class Settings(BaseSettings):
         gt=0,
         validation_alias=_named("guest_token_life_seconds"),
         description="Life of the token that a guest gets.",
+    )
+    oauth_server: bool = Field(
+        False,
+        validation_alias=_named("oauth_server"),
+        description="Be an OAuth 2.1 authorization server for MCP clients, so that they log in.",
+    )
+    oauth_authorization_servers: Words = Field(
+        (),
+        validation_alias=_named("oauth_authorization_servers"),
+        description="Issuers of other authorization servers that MCP clients are sent to.",
     )
     http_ping_seconds: float = Field(
         4.0,

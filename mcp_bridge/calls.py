@@ -19,7 +19,7 @@ from gateway.api import CallOptions, ValueStream
 from gateway.requests import call_context, trace_context
 from mcp_bridge import content, param_headers
 from mcp_bridge.content import ToolResult
-from mcp_bridge.errors import INVALID_PARAMS, RpcError
+from mcp_bridge.errors import INVALID_PARAMS, Challenged, RpcError
 from mcp_bridge.exchange import Exchange
 from mcp_bridge.ladder import Request
 from mcp_bridge.offer import Offer
@@ -84,7 +84,7 @@ async def _run(
         value = await offer.call(tool, arguments, _options(request))
         if hasattr(type(value), "__anext__"):
             return await _collect(value, exchange)
-    except InternalError:
+    except (InternalError, Challenged):
         raise
     except GatewayError as error:
         return content.from_error(error.wire_text())

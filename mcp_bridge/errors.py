@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -116,8 +116,20 @@ _CHALLENGE = b'Bearer realm="polyport", error="invalid_token"'
 # an OAuth flow and ignore the header their user configured (RFC 6750 section 3, RFC 9728).
 
 
+class Challenged(errors.GatewayError):
+    """An error with a challenge of its own (``WWW-Authenticate``, RFC 9110 section 11.6.1)."""
+
+    def __init__(self, error: errors.GatewayError, header: str) -> None:
+        super().__init__(error.message, data=error.data)
+        self.error = error
+        self.header = header
+
+
 def endpoint_failure(error: errors.GatewayError) -> Failure:
     """The failure for an error raised before any method ran."""
+    if isinstance(error, Challenged):
+        challenge = ((b"www-authenticate", error.header.encode("latin-1", "replace")),)
+        return replace(endpoint_failure(error.error), headers=challenge)
     rule = next(RULES[cls] for cls in type(error).__mro__ if cls in RULES)
     message = INTERNAL.message if rule.status == 500 else error.message
     return Failure(

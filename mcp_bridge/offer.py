@@ -6,28 +6,25 @@ with the same two members.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from starlette.types import Scope
 
-from gateway.api import CallOptions, Credentials, Gateway
-from gateway.extensions import TokenFinder
+from gateway.api import CallOptions, Gateway
 from gateway.requests import admit
+from mcp_bridge.callers import Callers
 from mcp_bridge.catalogue import Catalogue
 from mcp_bridge.catalogues import Catalogues
 from mcp_bridge.declared import MCP_TYPE
-from mcp_bridge.headers import bearer_token
 from mcp_bridge.prompts import Prompt
 from mcp_bridge.resources import Found
 from mcp_bridge.text import cut
 from mcp_bridge.tools import Tool
-from schema.errors import Blocked, NotFound, PermissionDenied, ServiceNotFound
+from schema.errors import Blocked, GatewayError, NotFound, PermissionDenied, ServiceNotFound
 from schema.identity import Caller
 from schema.services import ServiceInfo
-
-_ANONYMOUS: Final = Credentials()
 
 
 @dataclass(slots=True)
@@ -38,17 +35,22 @@ class Offer:
     caller: Caller
     service: ServiceInfo
     catalogue: Catalogue
+    denied: Callable[[PermissionDenied], GatewayError] | None = None
+    """Makes of a refused call the challenge to ask for more rights, if this caller can."""
 
     async def call(self, tool: Tool, arguments: Mapping[str, Any], options: CallOptions) -> Any:
         """Call the function of a tool; value, ValueStream and errors are those of the gateway."""
+        function: str = tool.function
+        args: Sequence[Any] = ()
+        named: Mapping[str, Any] | None = arguments
         if tool.via is not None:
-            named = (tool.function, dict(arguments))
+            function, args, named = tool.via, (tool.function, dict(arguments)), None
+        try:
             return await self.gateway.call(
-                self.caller, self.service, tool.via, named, None, options
+                self.caller, self.service, function, args, named, options
             )
-        return await self.gateway.call(
-            self.caller, self.service, tool.function, (), arguments, options
-        )
+        except PermissionDenied as error:
+            raise (self.denied(error) if self.denied is not None else error) from None
 
     async def read(self, found: Found) -> Any:
         """The value of a resource."""
@@ -87,35 +89,34 @@ class Offer:
 class Opener:
     """Turns the path and the credential of a request into an offer."""
 
-    def __init__(self, gateway: Gateway, finder: TokenFinder | None = None) -> None:
+    def __init__(self, gateway: Gateway, callers: Callers) -> None:
         self._gateway = gateway
-        self._finder = finder
+        self._callers = callers
         self._catalogues = Catalogues(gateway)
 
     async def open(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Offer:
         """Raises GatewayError. A service that does not exist and one that the caller may not see
         give the same error."""
         path: Mapping[str, str] = scope["path_params"]
-        credentials = await self._credentials(scope, headers)
         name, workspace = path["service"], path["workspace"]
         try:
-            caller = await self._gateway.authenticate(credentials, workspace)
-            admit(scope, caller)
+            caller = await self._callers.identify(scope, headers)
+        except NotFound:
+            raise _nothing(name) from None
+        admit(scope, caller)
+        try:
             service = await self._gateway.find_service(caller, workspace, name)
         except Blocked:
             raise
         except (NotFound, PermissionDenied):
-            raise ServiceNotFound(
-                f"No service {cut(name, 100)!r} that you may use. If it is a protected one, send "
-                "a token for its workspace in an Authorization header."
-            ) from None
+            raise self._callers.refused(scope, headers, caller, _nothing(name)) from None
         catalogue = await self._catalogues.of(caller, service)
-        return Offer(self._gateway, caller, service, catalogue)
+        denied = self._callers.denied(scope, headers, caller)
+        return Offer(self._gateway, caller, service, catalogue, denied)
 
-    async def _credentials(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Credentials:
-        token = None
-        if self._finder is not None and self._finder.finds_tokens:
-            token = await self._finder.find(scope)
-        if token is None:
-            token = bearer_token(headers.get(b"authorization"))
-        return _ANONYMOUS if token is None else Credentials(token)
+
+def _nothing(name: str) -> ServiceNotFound:
+    return ServiceNotFound(
+        f"No service {cut(name, 100)!r} that you may use. If it is a protected one, send "
+        "a token for its workspace in an Authorization header."
+    )

@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.extensions import ExtensionContext
+from mcp_bridge.callers import Callers
 from mcp_bridge.endpoint import McpEndpoint
 from mcp_bridge.errors import INVALID_REQUEST, Failure
 from mcp_bridge.exchange import Reply, Timing, send_reply
@@ -37,7 +38,7 @@ def mcp_routes(context: ExtensionContext, timing: Timing) -> list[BaseRoute]:
     """All routes, the most frequent first."""
     settings = context.settings
     guard = Guard(settings)
-    opener = Opener(context.gateway, context.token_finder)
+    opener = Opener(context.gateway, Callers(context))
     endpoint = Guarded(McpEndpoint(opener, settings.max_mcp_body_bytes, timing), guard, "POST")
     page = Guarded(ServicePage(opener, settings.base_url), guard, "GET, HEAD")
     nothing = Guarded(_NotFound(), guard, "GET, HEAD")

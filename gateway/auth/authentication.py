@@ -24,8 +24,9 @@ _REMEMBERED: Final = 4096
 class TokenReader(Protocol):
     """Reads tokens that somebody else issues."""
 
-    async def read(self, token: str) -> User | None:
-        """Whom it stands for, or None if it is not one that this reader is for.
+    async def read(self, token: str, resources: Sequence[str]) -> User | None:
+        """Whom it stands for, or None if it is not one that this reader is for. It may be limited
+        to one of ``resources``.
 
         Raises Unauthenticated, Unavailable.
         """
@@ -50,11 +51,12 @@ class Authentication:
         self._admitted: OrderedDict[str, User] = OrderedDict()
         """Whom tokens of others stood for when they were last verified, by digest."""
 
-    async def user(self, token: str) -> User:
-        """The user that a token stands for. Raises Unauthenticated, Unavailable."""
+    async def user(self, token: str, resources: Sequence[str] = ()) -> User:
+        """The user that a token stands for. ``resources`` are what it is used for, if that is
+        something that tokens may be limited to (RFC 8707). Raises Unauthenticated, Unavailable."""
         if self._hooks.parse_token is None and not self._readers:
-            return self._tokens.verify(token)
-        return await self._among_all(token.removeprefix("Bearer ").strip())
+            return self._tokens.verify(token, resources=resources)
+        return await self._among_all(token.removeprefix("Bearer ").strip(), resources)
 
     async def bearer(self, token: str) -> User:
         """Whom a token was made for, even if it has expired since: for messages of a connection
@@ -86,11 +88,11 @@ class Authentication:
         """The token that the operator's hook finds in a request, if any."""
         return await self._hooks.find(scope)
 
-    async def _among_all(self, token: str) -> User:
+    async def _among_all(self, token: str, resources: Sequence[str]) -> User:
         refusal: Unauthenticated | None = None
         own: User | None = None
         try:
-            own = self._tokens.verify(token)
+            own = self._tokens.verify(token, resources=resources)
         except TokenRevoked:
             raise
         except Unauthenticated as error:
@@ -104,7 +106,7 @@ class Authentication:
         if own is not None:
             return own
         for reader in self._readers:
-            found = await reader.read(token)
+            found = await reader.read(token, resources)
             if found is not None:
                 return self._remembered(token, found)
         raise refusal or Unauthenticated("The token is not valid")

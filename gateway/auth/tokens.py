@@ -12,7 +12,7 @@ import hashlib
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import jwt
@@ -54,16 +54,18 @@ class TokenIssuer:
         expires_in_seconds: float,
         purpose: str = "access",
         origin: str | None = None,
+        resource: str | None = None,
     ) -> str:
         """A token for ``user`` with its scope. ``origin`` is the digest of another token, with
-        which this one is revoked. Raises InvalidRequest for a scope that cannot be written without
+        which this one is revoked. With ``resource`` (RFC 8707) it is good for that alone. Raises
+        InvalidRequest for a scope that cannot be written without
         ambiguity, or a life that is not positive."""
         if not expires_in_seconds > 0:
             raise InvalidRequest("A token's life must be more than 0 seconds")
         now = self._clock()
         claims: dict[str, Any] = {
             "iss": ISSUER,
-            "aud": AUDIENCE,
+            "aud": resource or AUDIENCE,
             "sub": user.id,
             "jti": secrets.token_urlsafe(12),
             "iat": now,  # whoever compares it with when a workspace was made needs the fraction
@@ -89,6 +91,11 @@ class TokenIssuer:
         self._revoked[_digest(token)] = now + MAX_LIFE_SECONDS
         self._verified.clear()
 
+    def revoke_origin(self, origin: str) -> None:
+        """Refuse from now on all tokens that have ``origin``."""
+        self._revoked[origin] = self._clock() + MAX_LIFE_SECONDS
+        self._verified.clear()
+
     def origin_of(self, token: str) -> str:
         """What to give as the origin of tokens that follow from a verified one: its own origin if
         it has one, else its digest."""
@@ -99,32 +106,41 @@ class TokenIssuer:
             claims = {}
         return str(claims.get("origin") or _digest(token))
 
-    def verify(self, token: str, *, purpose: str = "access", even_if_expired: bool = False) -> User:
-        """The user a token stands for. Raises Unauthenticated; nothing else."""
+    def verify(
+        self,
+        token: str,
+        *,
+        purpose: str = "access",
+        even_if_expired: bool = False,
+        resources: Sequence[str] = (),
+    ) -> User:
+        """The user a token stands for. One that is good for a resource alone is refused unless that
+        is among ``resources``. Raises Unauthenticated; nothing else."""
         token = _bare(token)
         if self._root_token is not None and secrets.compare_digest(
             token.encode("utf-8", "replace"), self._root_token
         ):
             return ROOT_USER
-        user = self._verified.get(f"{purpose} {token}")
+        key = f"{purpose} {' '.join(resources)} {token}"
+        user = self._verified.get(key)
         if user is None:
-            user = self._verify(token, purpose)
+            user = self._verify(token, purpose, resources)
             if self._revoked and _digest(token) in self._revoked:
                 raise TokenRevoked("Token has been revoked")
-            self._verified[f"{purpose} {token}"] = user
+            self._verified[key] = user
             if len(self._verified) > _CACHE_SIZE:
                 self._verified.popitem(last=False)
         if not even_if_expired and (user.expires_at or 0) <= self._clock():
             raise Unauthenticated("The token has expired. Please fetch a new one")
         return user
 
-    def _verify(self, token: str, purpose: str) -> User:
+    def _verify(self, token: str, purpose: str, resources: Sequence[str]) -> User:
         try:
             claims = jwt.decode(
                 token,
                 self._key,
                 algorithms=[ALGORITHM],
-                audience=AUDIENCE,
+                audience=(AUDIENCE, *resources),
                 issuer=ISSUER,
                 options={"require": ["exp", "sub", "scope"], "verify_exp": False},
             )

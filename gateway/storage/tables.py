@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from gateway.storage import blocks, events, upstreams, workspaces
+from gateway.storage import blocks, events, oauth, upstreams, workspaces
 from gateway.storage.metadata import metadata
 
-PARTS = (blocks, events, upstreams, workspaces)
+PARTS = (blocks, events, oauth, upstreams, workspaces)
 
 __all__ = ["PARTS", "metadata"]

@@ -1,0 +1,93 @@
+"""The official MCP client logs in by itself, at the authorization server of a real gateway."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx2
+import pytest
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+
+from tests.clients.conftest import Connect
+from tests.clients.gateways import Gateway
+from tests.clients.oauth_user import CALLBACK, Kept, User
+
+ROOT_TOKEN = "root-" * 8
+
+
+@pytest.fixture(scope="module")
+def settings() -> dict[str, str]:
+    return {"POLYPORT_OAUTH_SERVER": "1", "POLYPORT_ROOT_TOKEN": ROOT_TOKEN}
+
+
+@pytest.fixture
+async def owner(connect: Connect) -> Any:
+    """A user with a protected service."""
+    server = await connect(token=ROOT_TOKEN)
+    await server.register_service(
+        {
+            "id": "diary",
+            "name": "Diary",
+            "config": {"visibility": "protected", "require_context": True},
+            "read": lambda page=1, context=None: f"page {page} for {context['user']['id']}",
+        }
+    )
+    return server
+
+
+@asynccontextmanager
+async def mcp_client(url: str, auth: Any) -> AsyncIterator[Client]:
+    async with (
+        httpx2.AsyncClient(auth=auth, timeout=10) as http,
+        Client(streamable_http_client(url, http_client=http)) as client,
+    ):
+        yield client
+
+
+async def said(client: Client, **arguments: Any) -> str:
+    [block] = (await client.call_tool("read", arguments)).content
+    assert block.type == "text"
+    return block.text
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_the_official_client_logs_in_by_itself(
+    gateway: Gateway, owner: Any, http: Any, host: str
+) -> None:
+    base = gateway.url.replace("127.0.0.1", host)
+    url = f"{base}/{owner.config.workspace}/mcp/diary/mcp"
+    user = User(http, await owner.generate_token())
+    kept = Kept()
+    async with mcp_client(url, user.provider(url, kept)) as client:
+        assert [tool.name for tool in (await client.list_tools()).tools] == ["read"]
+        assert (await said(client, page=2)).startswith("page 2 for ")
+    [page] = user.pages
+    assert "Probe wants to act for you" in page
+    assert f"the service diary in the workspace {owner.config.workspace}" in page
+    assert kept.tokens is not None
+    assert kept.tokens.scope == "read"
+    # Later: the token that it has kept, or a fresh one for the refresh token.
+    other = User(http, "none")
+    async with mcp_client(url, other.provider(url, kept)) as client:
+        assert (await said(client)).startswith("page 1")
+    before = kept.tokens
+    later = other.provider(url, kept)
+    later.context.token_expiry_time = 1.0  # long ago
+    async with mcp_client(url, later) as client:
+        assert (await said(client)).startswith("page 1")
+    assert kept.tokens.access_token != before.access_token
+    assert kept.tokens.refresh_token != before.refresh_token
+    assert other.pages == []
+
+
+async def test_a_user_who_refuses_is_heard(gateway: Gateway, owner: Any, http: Any) -> None:
+    url = f"{gateway.url}/{owner.config.workspace}/mcp/diary/mcp"
+    user = User(http, await owner.generate_token(), decision="deny")
+    with pytest.raises(BaseException):  # noqa: B017 - an exception group of the client's
+        async with mcp_client(url, user.provider(url)):
+            pass
+    assert user.answer["error"] == "access_denied"
+    assert CALLBACK not in user.answer.values()

@@ -6,7 +6,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 
 from fastapi import FastAPI
 from starlette.routing import Route, WebSocketRoute
@@ -16,15 +15,10 @@ from gateway.admission import Doorkeeper
 from gateway.api import Gateway
 from gateway.auth.authentication import Authentication
 from gateway.auth.blocks import Blocks
-from gateway.auth.hooks import AuthHooks
-from gateway.auth.keys import manager_id, signing_key
-from gateway.auth.login.exchange import TokenExchange
-from gateway.auth.login.functions import LoginFunctions
-from gateway.auth.login.page import login_page
+from gateway.auth.keys import manager_id
 from gateway.auth.login.pending import PendingLogins
-from gateway.auth.login.providers import GuestProvider, LoginProvider, TokenProvider
-from gateway.auth.login.service import LOGIN_SERVICE, LoginService
-from gateway.auth.oauth.build import OAuth, build_oauth
+from gateway.auth.login.service import LoginService
+from gateway.auth.oauth.build import OAuth
 from gateway.auth.tokens import TokenIssuer
 from gateway.base_path import BasePath
 from gateway.core import GatewayCore
@@ -32,6 +26,7 @@ from gateway.edge.limits import Rate, RateLimits
 from gateway.edge.middleware import Edge
 from gateway.extensions import ExtensionContext, load_routes
 from gateway.hub import Hub
+from gateway.identity import identity_of, logins_of
 from gateway.mounts import static_routes
 from gateway.observability import configure_logging
 from gateway.pages import Pages
@@ -43,7 +38,7 @@ from gateway.registry.registry import Registry
 from gateway.routing.router import Router
 from gateway.rpc.builtin import BuiltIn
 from gateway.rpc.endpoint import Endpoint
-from gateway.rpc.local import ForeignFunction, LocalServices
+from gateway.rpc.local import LocalServices
 from gateway.settings import Settings
 from gateway.shutdown import drain_on_signal
 from gateway.startup import Startup
@@ -117,12 +112,9 @@ class Parts:
 def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
     """Make all parts and the gateway's own routes. No I/O but for the signing key, the login page
     and the file of upstreams. Raises ConfigMistake."""
-    key = signing_key(settings)
     database = Database(settings)
-    root = settings.root_token
-    tokens = TokenIssuer(key, root_token=root.get_secret_value() if root else None)
-    hooks = AuthHooks()
-    authentication = Authentication(tokens, hooks)
+    identity = identity_of(settings, database)
+    tokens, authentication = identity.tokens, identity.authentication
     kept = not settings.ephemeral
     box = sealed_box(settings)
     workspaces = Workspaces(
@@ -134,7 +126,7 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
     blocks = Blocks(BlockRepository(database) if kept else None)
     events = EventLog(EventRepository(database) if kept else None)
     registry = Registry()
-    router = Router(manager_id(key), max_relay_bytes=settings.max_relay_bytes)
+    router = Router(manager_id(identity.key), max_relay_bytes=settings.max_relay_bytes)
     local = LocalServices()
     endpoint = Endpoint(
         router,
@@ -190,26 +182,7 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         BuiltIn(router, endpoint, local).functions(),
         type=BUILT_IN,
     )
-    providers = _login_providers(settings, tokens, authentication, doorkeeper)
-    page = login_page(providers)
-    logins = PendingLogins(settings.login_life_seconds)
-    exchange = TokenExchange(authentication, doorkeeper.as_member)
-    functions = LoginFunctions(logins, authentication, exchange, providers, page, settings.base_url)
-    login = LoginService(
-        hooks,
-        functions.functions(),
-        settings.base_url,
-        wrap=ForeignFunction,
-        publish=partial(
-            own.add,
-            LOGIN_SERVICE,
-            "Hypha Login",
-            "Let a user log in, and get a token for a program.",
-            type="functions",
-            is_offered=True,
-        ),
-    )
-    login.offer()
+    logins = logins_of(identity, doorkeeper, own)
     registry.subscribe(
         lambda kind, service: (
             router.publish(service.id.workspace, kind, service.to_wire())
@@ -226,15 +199,12 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         authentication=authentication,
         doorkeeper=doorkeeper,
     )
-    pages = Pages(settings, hub, page, login, __version__)
-    oauth = build_oauth(
-        settings, key, tokens, database, doorkeeper.as_member, logins, authentication
-    )
+    pages = Pages(settings, hub, logins.page, logins.service, __version__)
     routes: list[Route | WebSocketRoute] = [
         WebSocketRoute("/ws", WebSocketDoor(settings, hub, router)),
         Route("/rpc", HttpStreamDoor(settings, hub, doorkeeper, router)),
         *pages.routes(),
-        *oauth.routes,
+        *logins.oauth.routes,
     ]
     hosting = Hosting(local, registry, settings, client_id=router.manager_id)
     upstreams = upstreams_of(
@@ -252,11 +222,11 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         registry=registry,
         tokens=tokens,
         workspaces=workspaces,
-        logins=logins,
-        login=login,
+        logins=logins.pending,
+        login=logins.service,
         authentication=authentication,
         database=database,
-        oauth=oauth,
+        oauth=logins.oauth,
         hosting=hosting,
         upstreams=upstreams,
         events=events,
@@ -314,20 +284,6 @@ def create_app(settings: Settings) -> FastAPI:
     app.router.routes.extend(static_routes(settings.static_mounts))
     app.router.routes.extend(load_routes(settings.extensions, context))
     return app
-
-
-def _login_providers(
-    settings: Settings,
-    tokens: TokenIssuer,
-    authentication: Authentication,
-    doorkeeper: Doorkeeper,
-) -> list[LoginProvider]:
-    """The ways to log in, in the order in which the page shows them."""
-    providers: list[LoginProvider] = [TokenProvider(authentication)]
-    if settings.guest_login:
-        life = settings.guest_token_life_seconds
-        providers.append(GuestProvider(tokens, doorkeeper.new_anonymous, life_seconds=life))
-    return providers
 
 
 def _rate_limits(settings: Settings) -> RateLimits:

@@ -7,21 +7,20 @@ Every setting can be given as ``POLYPORT_<NAME>`` or, for deployments that move 
 from __future__ import annotations
 
 import ipaddress
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Final, Literal
 
 from pydantic import (
     AliasChoices,
-    BeforeValidator,
     Field,
     SecretStr,
     ValidationError,
     field_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from gateway.login_settings import LoginSettings, SecretWords, Words, named
 
 MIB = 1024 * 1024
 ANY_ADDRESS = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not bound to
@@ -56,42 +55,21 @@ def process_environment() -> Mapping[str, str]:
     return os.environ
 
 
-def _words(value: Any) -> Any:
-    """A list in the environment is words between spaces; a JSON array also works."""
-    if isinstance(value, str):
-        return json.loads(value) if value.lstrip().startswith("[") else value.split()
-    return value
-
-
-Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
-
-
-SecretWords = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_words)]
-
-
-def _named(name: str) -> AliasChoices:
-    return AliasChoices(f"POLYPORT_{name.upper()}", f"HYPHA_{name.upper()}")
-
-
-class Settings(BaseSettings):
+class Settings(LoginSettings):
     """All settings, with their defaults and units."""
 
-    model_config = SettingsConfigDict(
-        frozen=True, env_prefix="POLYPORT_", extra="ignore", populate_by_name=True
-    )
-
-    host: str = Field("127.0.0.1", validation_alias=_named("host"), description="Bind address.")
+    host: str = Field("127.0.0.1", validation_alias=named("host"), description="Bind address.")
     port: int = Field(
-        9527, ge=0, le=65535, validation_alias=_named("port"), description="Port; 0 picks one."
+        9527, ge=0, le=65535, validation_alias=named("port"), description="Port; 0 picks one."
     )
     public_base_url: str | None = Field(
         None,
-        validation_alias=_named("public_base_url"),
+        validation_alias=named("public_base_url"),
         description="URL that clients reach the server under; default: host and port.",
     )
     base_path: str = Field(
         "/",
-        validation_alias=_named("base_path"),
+        validation_alias=named("base_path"),
         description="Path in front of all of the server's; what is not below it is not found.",
     )
     allow_origins: Words = Field(
@@ -103,21 +81,21 @@ class Settings(BaseSettings):
     )
     data_dir: Path | None = Field(
         None,
-        validation_alias=_named("data_dir"),
+        validation_alias=named("data_dir"),
         description="Directory for what must survive a restart; default: in the user's home.",
     )
     ephemeral: bool = Field(
-        False, validation_alias=_named("ephemeral"), description="Keep nothing on disk."
+        False, validation_alias=named("ephemeral"), description="Keep nothing on disk."
     )
     database_uri: SecretStr | None = Field(
         None,
-        validation_alias=_named("database_uri"),
+        validation_alias=named("database_uri"),
         description="PostgreSQL (postgresql://…) or SQLite (sqlite:///…); default: SQLite in the "
         "data directory.",
     )
     secrets_key: SecretWords = Field(
         (),
-        validation_alias=_named("secrets_key"),
+        validation_alias=named("secrets_key"),
         description="Keys of stored secrets, 32 characters or more; the first one encrypts, the "
         "others decrypt what is older; default: made once, in the data directory.",
     )
@@ -128,12 +106,12 @@ class Settings(BaseSettings):
     )
     root_token: SecretStr | None = Field(
         None,
-        validation_alias=_named("root_token"),
+        validation_alias=named("root_token"),
         description="A token with every right, 32 characters or more; default: there is none.",
     )
     trusted_proxies: Words = Field(
         (),
-        validation_alias=_named("trusted_proxies"),
+        validation_alias=named("trusted_proxies"),
         description="Addresses or networks of proxies whose X-Forwarded-* headers are believed.",
     )
     anonymous_requests_per_second: float = Field(
@@ -170,39 +148,39 @@ class Settings(BaseSettings):
     )
     static_mounts: Words = Field(
         (),
-        validation_alias=_named("static_mounts"),
+        validation_alias=named("static_mounts"),
         description="Directories of files to serve, each as /path:directory.",
     )
     startup_functions: Words = Field(
         (),
-        validation_alias=_named("startup_functions"),
+        validation_alias=named("startup_functions"),
         description="Functions to call at the start, each as file.py:function or module:function.",
     )
     mcp_config: Path | None = Field(
         None,
-        validation_alias=_named("mcp_config"),
+        validation_alias=named("mcp_config"),
         description="File of MCP servers and OpenAPI documents to offer, in the mcpServers form.",
     )
     mcp_visibility: Literal["auto", "public", "protected", "unlisted"] = Field(
         "auto",
-        validation_alias=_named("mcp_visibility"),
+        validation_alias=named("mcp_visibility"),
         description="Who may use them: public, protected or unlisted; auto is public on a server "
         "that only this machine reaches, else protected.",
     )
     mcp_private_networks: bool = Field(
         False,
-        validation_alias=_named("mcp_private_networks"),
+        validation_alias=named("mcp_private_networks"),
         description="Let the admins of workspaces add servers at private and local addresses.",
     )
     mcp_quarantine: Literal["off", "changed", "all"] = Field(
         "changed",
-        validation_alias=_named("mcp_quarantine"),
+        validation_alias=named("mcp_quarantine"),
         description="Tools of MCP servers that wait for approval: those that changed since they "
         "were first seen, or all that are new as well, or none.",
     )
     extensions: Words = Field(
         ("mcp_bridge", "http_proxy"),
-        validation_alias=_named("extensions"),
+        validation_alias=named("extensions"),
         description="Modules that add routes, in order.",
     )
     log_level: str = Field(
@@ -213,7 +191,7 @@ class Settings(BaseSettings):
     handshake_timeout_seconds: float = Field(
         5.0,
         gt=0,
-        validation_alias=_named("handshake_timeout_seconds"),
+        validation_alias=named("handshake_timeout_seconds"),
         description="How long a new websocket may take to send its first message.",
     )
     idle_timeout_seconds: float = Field(
@@ -225,13 +203,13 @@ class Settings(BaseSettings):
     silence_timeout_seconds: float = Field(
         30.0,
         gt=0,
-        validation_alias=_named("silence_timeout_seconds"),
+        validation_alias=named("silence_timeout_seconds"),
         description="A call fails when its provider sends neither reply nor heartbeat for so long.",
     )
     fetch_timeout_seconds: float = Field(
         10.0,
         gt=0,
-        validation_alias=_named("fetch_timeout_seconds"),
+        validation_alias=named("fetch_timeout_seconds"),
         description="How long a provider may take to show its service object.",
     )
     reconnection_token_life_seconds: float = Field(
@@ -243,91 +221,64 @@ class Settings(BaseSettings):
         ),
         description="Life of the token a client reconnects with.",
     )
-    login_life_seconds: float = Field(
-        180.0,
-        gt=0,
-        validation_alias=AliasChoices("POLYPORT_LOGIN_LIFE_SECONDS", "MAXIMUM_LOGIN_TIME"),
-        description="How long a user has to log in after a program has asked for it.",
-    )
-    guest_login: bool = Field(
-        True,
-        validation_alias=_named("guest_login"),
-        description="Offer on the login page to continue as a guest, without proof of anything.",
-    )
-    guest_token_life_seconds: float = Field(
-        3600.0,
-        gt=0,
-        validation_alias=_named("guest_token_life_seconds"),
-        description="Life of the token that a guest gets.",
-    )
-    oauth_server: bool = Field(
-        False,
-        validation_alias=_named("oauth_server"),
-        description="Be an OAuth 2.1 authorization server for MCP clients, so that they log in.",
-    )
-    oauth_authorization_servers: Words = Field(
-        (),
-        validation_alias=_named("oauth_authorization_servers"),
-        description="Issuers of other authorization servers that MCP clients are sent to.",
-    )
     http_ping_seconds: float = Field(
         4.0,
         gt=0,
-        validation_alias=_named("http_ping_seconds"),
+        validation_alias=named("http_ping_seconds"),
         description="Longest silence on a stream of the HTTP transport; clients give up on longer.",
     )
     max_frame_bytes: int = Field(
         16 * MIB,
         ge=MIB,
-        validation_alias=_named("max_frame_bytes"),
+        validation_alias=named("max_frame_bytes"),
         description="Largest message accepted from a client; a larger one closes its websocket.",
     )
     max_relay_bytes: int = Field(
         512 * 1024,
         ge=300 * 1024,
-        validation_alias=_named("max_relay_bytes"),
+        validation_alias=named("max_relay_bytes"),
         description="Largest message relayed; clients drop larger ones, and send theirs in chunks.",
     )
     max_outbox_bytes: int = Field(
         64 * MIB,
         ge=MIB,
-        validation_alias=_named("max_outbox_bytes"),
+        validation_alias=named("max_outbox_bytes"),
         description="What may wait for a client that reads slowly before it is disconnected.",
     )
     stalled_client_seconds: float = Field(
         60.0,
         gt=0,
-        validation_alias=_named("stalled_client_seconds"),
+        validation_alias=named("stalled_client_seconds"),
         description="A client that reads nothing for so long while data waits is disconnected.",
     )
     max_body_bytes: int = Field(
         100 * MIB,
         ge=1024,
-        validation_alias=_named("max_body_bytes"),
+        validation_alias=named("max_body_bytes"),
         description="Largest HTTP request body.",
     )
     max_mcp_body_bytes: int = Field(
         4 * MIB,
         ge=1024,
-        validation_alias=_named("max_mcp_body_bytes"),
+        validation_alias=named("max_mcp_body_bytes"),
         description="Largest MCP request body.",
     )
     reconnect_grace_seconds: float = Field(
         0.7,
         ge=0,
-        validation_alias=_named("reconnect_grace_seconds"),
+        validation_alias=named("reconnect_grace_seconds"),
         description="After a connection breaks, how long nobody is told and calls in flight wait.",
     )
     http_reconnect_grace_seconds: float = Field(
         4.0,
         ge=0,
-        validation_alias=_named("http_reconnect_grace_seconds"),
+        validation_alias=named("http_reconnect_grace_seconds"),
         description="The same for clients of the HTTP transport, which first try again after 2 s.",
     )
     reconnect_gap_seconds: float = Field(
         4.0,
         ge=0,
-        validation_alias=_named("reconnect_gap_seconds"),
+        validation_alias=named("reconnect_gap_seconds"),
         description="After a connection breaks, how long new calls wait for the client's return.",
     )
     max_messages_per_second: float = Field(
@@ -355,31 +306,31 @@ class Settings(BaseSettings):
     max_connections_per_user: int = Field(
         1000,
         ge=1,
-        validation_alias=_named("max_connections_per_user"),
+        validation_alias=named("max_connections_per_user"),
         description="Clients that a user can have connected, with all tokens minted from theirs.",
     )
     max_clients_per_workspace: int = Field(
         10_000,
         ge=1,
-        validation_alias=_named("max_clients_per_workspace"),
+        validation_alias=named("max_clients_per_workspace"),
         description="Clients that can be connected to a workspace.",
     )
     max_services_per_client: int = Field(
         1000,
         ge=0,
-        validation_alias=_named("max_services_per_client"),
+        validation_alias=named("max_services_per_client"),
         description="Services that a client can register.",
     )
     max_workspaces_per_user: int = Field(
         100,
         ge=0,
-        validation_alias=_named("max_workspaces_per_user"),
+        validation_alias=named("max_workspaces_per_user"),
         description="Workspaces that a user can own, besides their personal one.",
     )
     drain_seconds: float = Field(
         3.0,
         ge=0,
-        validation_alias=_named("drain_seconds"),
+        validation_alias=named("drain_seconds"),
         description="At shutdown, how long calls in flight may take to finish.",
     )
 

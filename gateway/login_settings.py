@@ -1,0 +1,62 @@
+"""Settings of logging in, and how settings are read. Part of ``gateway.settings.Settings``."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+def _words(value: Any) -> Any:
+    """A list in the environment is words between spaces; a JSON array also works."""
+    if isinstance(value, str):
+        return json.loads(value) if value.lstrip().startswith("[") else value.split()
+    return value
+
+
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
+
+
+SecretWords = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_words)]
+
+
+def named(name: str) -> AliasChoices:
+    return AliasChoices(f"POLYPORT_{name.upper()}", f"HYPHA_{name.upper()}")
+
+
+class LoginSettings(BaseSettings):
+    """Who may log in, and how."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, env_prefix="POLYPORT_", extra="ignore", populate_by_name=True
+    )
+
+    login_life_seconds: float = Field(
+        180.0,
+        gt=0,
+        validation_alias=AliasChoices("POLYPORT_LOGIN_LIFE_SECONDS", "MAXIMUM_LOGIN_TIME"),
+        description="How long a user has to log in after a program has asked for it.",
+    )
+    guest_login: bool = Field(
+        True,
+        validation_alias=named("guest_login"),
+        description="Offer on the login page to continue as a guest, without proof of anything.",
+    )
+    guest_token_life_seconds: float = Field(
+        3600.0,
+        gt=0,
+        validation_alias=named("guest_token_life_seconds"),
+        description="Life of the token that a guest gets.",
+    )
+    oauth_server: bool = Field(
+        False,
+        validation_alias=named("oauth_server"),
+        description="Be an OAuth 2.1 authorization server for MCP clients, so that they log in.",
+    )
+    oauth_authorization_servers: Words = Field(
+        (),
+        validation_alias=named("oauth_authorization_servers"),
+        description="Issuers of other authorization servers that MCP clients are sent to.",
+    )

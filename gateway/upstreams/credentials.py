@@ -11,7 +11,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from typing import Final
 
-from gateway.upstreams.entries import Remote, Upstream
+from gateway.upstreams.entries import Program, Upstream
+from schema.errors import Unauthenticated
 from schema.identity import Caller
 
 AUTHORIZATION: Final = "Authorization"
@@ -29,15 +30,23 @@ class Credentials:
     def __init__(self, stored: Stored | None = None) -> None:
         self._stored = stored
 
-    def shared(self, upstream: Upstream) -> Mapping[str, str]:
-        """Headers in addition to the configured ones, for the gateway's own connection: none."""
-        return {}
-
     async def personal(self, upstream: Upstream, caller: Caller) -> Mapping[str, str] | None:
         """Headers for the calls of one user, or None if the shared connection serves them."""
-        if not isinstance(upstream.target, Remote):
+        if isinstance(upstream.target, Program):
             return None
         value = sent_along.get({}).get(upstream.name.lower())
         if value is None and self._stored is not None and not caller.user.is_anonymous:
             value = await self._stored(upstream.key, caller.user.effective_id)
         return None if value is None else {AUTHORIZATION: value}
+
+    async def required(self, upstream: Upstream, caller: Caller) -> Mapping[str, str] | None:
+        """As ``personal``. Raises Unauthenticated if every user needs a credential, and this one
+        has none."""
+        headers = await self.personal(upstream, caller)
+        if headers is None and upstream.per_user:
+            raise Unauthenticated(
+                f"{upstream.name} needs a credential of your own: store one with "
+                "mcp-servers.set_credential, or send it in the header "
+                f"X-Upstream-{upstream.name}-Authorization"
+            )
+        return headers

@@ -58,6 +58,12 @@ async def _public_address(host: str, port: int, request: httpx2.Request) -> str:
     return addresses[0]
 
 
+def with_headers(sent: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
+    """Headers of which ``own`` win, whatever case they are written in (RFC 9110, section 5.1)."""
+    names = {name.lower() for name in own}
+    return {**{name: value for name, value in sent.items() if name.lower() not in names}, **own}
+
+
 def http_transport(*, may_be_private: bool) -> httpx2.AsyncBaseTransport:
     """How to reach upstreams; without the proxies of the environment, which could be anywhere."""
     inner = httpx2.AsyncHTTPTransport(

@@ -18,7 +18,7 @@ from gateway.upstreams.publishing import Publisher
 from gateway.upstreams.results import plain_value
 from gateway.upstreams.supervisor import State, Supervisor
 from gateway.upstreams.tools import METHODS
-from schema.errors import ProviderGone, Unauthenticated
+from schema.errors import ProviderGone
 
 if TYPE_CHECKING:
     from gateway.upstreams.mcp_client.link import Link
@@ -96,11 +96,8 @@ class McpServer:
         try:
             async with contextlib.AsyncExitStack() as stack:
                 async with asyncio.timeout(self.upstream.start_seconds):
-                    headers = self._credentials.shared(self.upstream)
                     link: Link = await stack.enter_async_context(
-                        client.opened(
-                            self.upstream, diagnosis, headers=headers, changed=self._changed.set
-                        )
+                        client.opened(self.upstream, diagnosis, changed=self._changed.set)
                     )
                     await self._list(link)
                 self._link = link
@@ -209,18 +206,12 @@ class McpServer:
 
     @contextlib.asynccontextmanager
     async def _open_link(self, call: LocalCall) -> Any:
-        headers = await self._credentials.personal(self.upstream, call.caller)
-        if headers is not None:
-            async with self._personal.open(headers) as link:
-                yield link
+        headers = await self._credentials.required(self.upstream, call.caller)
+        if headers is None:
+            yield await self._shared_link()
             return
-        if self.upstream.per_user:
-            raise Unauthenticated(
-                f"{self.upstream.name} needs a credential of your own: store one with "
-                "mcp-servers.set_credential, or send it in the header "
-                f"X-Upstream-{self.upstream.name}-Authorization"
-            )
-        yield await self._shared_link()
+        async with self._personal.open(headers) as link:
+            yield link
 
     async def _shared_link(self) -> Link:
         if not self._is_linked():

@@ -17,7 +17,7 @@ from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
 from gateway.upstreams.entries import Document, Program, Remote, Upstream
-from gateway.upstreams.http_client import http_client, http_transport
+from gateway.upstreams.http_client import http_client, http_transport, with_headers
 from gateway.upstreams.mcp_client.faults import FaultReporting
 
 MAX_STDERR_LINES: Final = 20
@@ -102,7 +102,7 @@ async def _collect(reader: asyncio.StreamReader, diagnosis: Diagnosis) -> None:
 async def _remote(
     target: Remote, upstream: Upstream, headers: Mapping[str, str]
 ) -> AsyncIterator[Any]:
-    merged = {**target.headers, **headers}
+    merged = with_headers(target.headers, headers)
     transport = http_transport(may_be_private=upstream.may_be_private)
     if target.is_sse:
 

@@ -87,9 +87,6 @@ class Admission:
     """The user as the credential says, without what membership gives at the moment."""
     resumes: bool
     """It proved with a reconnection token to be the client that had this id before."""
-    origin: str | None = None
-    """Stands for the token that the client first came with: what it comes back with is good for as
-    long as that is not revoked."""
 
 
 class Doorkeeper:
@@ -126,10 +123,7 @@ class Doorkeeper:
         workspace = self._workspace(hello, credential)
         user = self.as_member(credential, workspace)
         decide_connect(Caller(user, workspace, hello.client_id), workspace)
-        origin = self._tokens.origin_of(hello.token) if hello.token is not None else None
-        return Admission(
-            user, workspace, hello.client_id, credential=credential, resumes=False, origin=origin
-        )
+        return Admission(user, workspace, hello.client_id, credential=credential, resumes=False)
 
     def check_blocks(self, user: User) -> None:
         """Raises Blocked if the user, or the one that the user's token was minted from, is."""
@@ -199,7 +193,8 @@ class Doorkeeper:
         )
 
     def reconnection_token(self, admission: Admission, life_seconds: float) -> str:
-        """A token with which this client, and no other, comes back."""
+        """A token with which this client, and no other, comes back; as long as the token that it
+        first came with is not revoked."""
         scope = admission.credential.scope
         roams = (_ROAMS,) if scope.current_workspace is None else ()
         scope = replace(
@@ -209,9 +204,7 @@ class Doorkeeper:
             extra_scopes=scope.extra_scopes + roams,
         )
         user = replace(admission.credential, scope=scope)
-        return self._tokens.issue(
-            user, expires_in_seconds=life_seconds, purpose=RECONNECT, origin=admission.origin
-        )
+        return self._tokens.issue(user, expires_in_seconds=life_seconds, purpose=RECONNECT)
 
     def new_anonymous(self) -> User:
         """A user who has not existed before, with a workspace of their own."""
@@ -251,17 +244,15 @@ class Doorkeeper:
                 f"Invalid scope, workspace mismatch: {workspace} != {hello.workspace}"
             )
         self._blocks.check_user(user)
-        credential = replace(user, scope=_before_reconnection(scope))
+        # Its own id is not passed on: a client may come back any number of times.
+        credential = replace(user, scope=_before_reconnection(scope), lineage=user.lineage[:-1])
         if workspace == personal_workspace(user.id):
             self._workspaces.ensure_personal(user)
         self._workspaces.restore(workspace, scope)
         self._workspaces.require(workspace)
         user = self.as_member(credential, workspace)
         decide_connect(Caller(user, workspace, hello.client_id), workspace)
-        origin = self._tokens.origin_of(token)
-        return Admission(
-            user, workspace, hello.client_id, credential=credential, resumes=True, origin=origin
-        )
+        return Admission(user, workspace, hello.client_id, credential=credential, resumes=True)
 
     async def _user(self, hello: Hello) -> User:
         if hello.token is None:

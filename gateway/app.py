@@ -99,6 +99,7 @@ class Parts:
         if not self.workspaces.is_loaded:
             await self.workspaces.load()
             await self.blocks.load()
+            await self.tokens.revocations.load()
             self.hub.expect_back()
 
     async def close(self) -> None:
@@ -126,7 +127,7 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
     blocks = Blocks(BlockRepository(database) if kept else None)
     events = EventLog(EventRepository(database) if kept else None)
     registry = Registry()
-    router = Router(manager_id(identity.key), max_relay_bytes=settings.max_relay_bytes)
+    router = Router(manager_id(identity.keys[-1]), max_relay_bytes=settings.max_relay_bytes)
     local = LocalServices()
     endpoint = Endpoint(
         router,
@@ -149,6 +150,7 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         settings, doorkeeper, router, endpoint, registry, directory, workspaces, events, __version__
     )
     workspaces.watch(hub.recheck)
+    tokens.revocations.watch(hub.disconnect_revoked)
     manager_parts: list[Part] = [
         ServiceFunctions(
             registry, directory, router, max_per_client=settings.max_services_per_client
@@ -157,7 +159,7 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         SharingFunctions(workspaces, events),
         ContentFunctions(workspaces, registry, events),
         ClientFunctions(router, endpoint, workspaces, events),
-        TokenFunctions(tokens, authentication),
+        TokenFunctions(authentication, max_life_seconds=settings.max_token_life_seconds),
     ]
     own = OwnServices(local, registry, settings, manager_id=router.manager_id, version=__version__)
     manager = own.add(

@@ -251,6 +251,16 @@ class Hub:
                 # It comes back by itself, with what it may do now.
                 session.close(CLOSE_GOING_AWAY, "The permission has changed")
 
+    def disconnect_revoked(self, token_id: str) -> None:
+        """A token is revoked: disconnect whoever came with it, or with one made from it."""
+        for session in list(self._admissions):
+            if token_id not in session.user.lineage:
+                continue
+            if session.away_since is None:
+                session.close(CLOSE_POLICY, "Token has been revoked")
+            else:
+                self._give_up(session)
+
     def _take_over(
         self, replaced: ClientSession, session: ClientSession, *, same_client: bool
     ) -> None:

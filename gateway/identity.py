@@ -8,7 +8,7 @@ from functools import partial
 from gateway.admission import Doorkeeper
 from gateway.auth.authentication import Authentication
 from gateway.auth.hooks import AuthHooks
-from gateway.auth.keys import signing_key
+from gateway.auth.keys import signing_keys
 from gateway.auth.login.exchange import TokenExchange
 from gateway.auth.login.functions import LoginFunctions
 from gateway.auth.login.page import LoginPage, login_page
@@ -16,11 +16,13 @@ from gateway.auth.login.pending import PendingLogins
 from gateway.auth.login.providers import GuestProvider, LoginProvider, TokenProvider
 from gateway.auth.login.service import LOGIN_SERVICE, LoginService
 from gateway.auth.oauth.build import OAuth, build_oauth
+from gateway.auth.revocations import Revocations
 from gateway.auth.tokens import TokenIssuer
 from gateway.registry.own import OwnServices
 from gateway.rpc.local import ForeignFunction
 from gateway.settings import Settings
 from gateway.storage.database import Database
+from gateway.storage.revocations import RevocationRepository
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +31,8 @@ class Identity:
 
     settings: Settings
     database: Database
-    key: str
-    """Signs tokens."""
+    keys: list[str]
+    """The first one signs tokens."""
     tokens: TokenIssuer
     hooks: AuthHooks
     authentication: Authentication
@@ -48,11 +50,16 @@ class Logins:
 
 def identity_of(settings: Settings, database: Database) -> Identity:
     """Reads the signing key, or makes it."""
-    key = signing_key(settings)
+    keys = signing_keys(settings)
     root = settings.root_token
-    tokens = TokenIssuer(key, root_token=root.get_secret_value() if root else None)
+    tokens = TokenIssuer(
+        keys[0],
+        previous_keys=keys[1:],
+        root_token=root.get_secret_value() if root else None,
+        revocations=Revocations(None if settings.ephemeral else RevocationRepository(database)),
+    )
     hooks = AuthHooks()
-    return Identity(settings, database, key, tokens, hooks, Authentication(tokens, hooks))
+    return Identity(settings, database, keys, tokens, hooks, Authentication(tokens, hooks))
 
 
 def logins_of(identity: Identity, doorkeeper: Doorkeeper, own: OwnServices) -> Logins:
@@ -82,7 +89,7 @@ def logins_of(identity: Identity, doorkeeper: Doorkeeper, own: OwnServices) -> L
     service.offer()
     oauth = build_oauth(
         settings,
-        identity.key,
+        identity.keys[0],
         identity.tokens,
         identity.database,
         doorkeeper.as_member,

@@ -33,6 +33,18 @@ class LoginSettings(BaseSettings):
         frozen=True, env_prefix="POLYPORT_", extra="ignore", populate_by_name=True
     )
 
+    jwt_previous_secrets: SecretWords = Field(
+        (),
+        validation_alias=named("jwt_previous_secrets"),
+        description="Earlier keys that signed tokens: those tokens are good until they expire.",
+    )
+    max_token_life_seconds: float = Field(
+        90 * 86400.0,
+        gt=0,
+        le=90 * 86400.0,
+        validation_alias=named("max_token_life_seconds"),
+        description="Longest life of a token that a user makes.",
+    )
     login_life_seconds: float = Field(
         180.0,
         gt=0,

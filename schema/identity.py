@@ -94,6 +94,16 @@ class User:
     """Unix seconds."""
     issued_at: float | None = None
     """When the credential was made, in Unix seconds."""
+    lineage: tuple[str, ...] = ()
+    """Ids of the credential and of those that it was made from, the oldest first. Without one,
+    nobody can take it back: the user came without a token, or with the operator's."""
+    not_after: float | None = None
+    """Unix seconds at which everything made from the credential ends at the latest."""
+
+    @property
+    def credential_id(self) -> str | None:
+        """Which token or key the user came with."""
+        return self.lineage[-1] if self.lineage else None
 
     @property
     def effective_id(self) -> str:

@@ -11,11 +11,12 @@ import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from gateway.auth.hooks import AuthHooks
-from gateway.auth.tokens import TokenIssuer
-from schema.errors import TokenRevoked, Unauthenticated
+from gateway.auth.tokens import MAX_LIFE_SECONDS, TokenIssuer
+from schema.errors import InvalidRequest, TokenRevoked, Unauthenticated
 from schema.identity import ROOT_USER, User
 
 _REMEMBERED: Final = 4096
@@ -67,7 +68,20 @@ class Authentication:
             raise
         except Unauthenticated:
             known = self._admitted.get(_digest(token.removeprefix("Bearer ").strip()))
-            return known or await self.user(token)
+            if known is None:
+                return await self.user(token)
+            if self._tokens.revocations.covers(known):
+                raise TokenRevoked("Token has been revoked") from None
+            return known
+
+    async def revoke(self, user: User) -> None:
+        """Take back the credential that ``user`` was read from, with all that was made from it.
+
+        Raises InvalidRequest for one that cannot be taken back.
+        """
+        if user.credential_id is None:
+            raise InvalidRequest("This token cannot be revoked: it is part of the configuration")
+        await self._tokens.revocations.revoke(user.credential_id, seconds=MAX_LIFE_SECONDS)
 
     async def issue(self, user: User, *, expires_in_seconds: float) -> str:
         """A token for ``user`` with its scope, by the operator's hook if there is one.
@@ -115,6 +129,9 @@ class Authentication:
         if user.expires_at is not None and user.expires_at <= self._clock():
             raise Unauthenticated("The token has expired. Please fetch a new one")
         digest = _digest(token)
+        user = replace(user, lineage=(f"foreign-{digest}",), not_after=user.expires_at)
+        if self._tokens.revocations.covers(user):
+            raise TokenRevoked("Token has been revoked")
         self._admitted[digest] = user
         self._admitted.move_to_end(digest)
         if len(self._admitted) > _REMEMBERED:

@@ -1,9 +1,11 @@
 """Issue and verify tokens: JSON Web Tokens (RFC 7519) signed with HMAC-SHA256 (RFC 7515).
 
-The grants travel in the text claim ``scope``, because hypha-rpc clients read ``wid:`` from it:
-``ws:<workspace>#<r|rw|a>`` for a grant, ``wid:<workspace>`` for the current workspace,
-``cid:<client>`` for the client that the token is bound to; anything else is an extra scope. Parts
-that could be read as something else are refused when a token is made and when it is read.
+The grants are structured claims: ``ws`` (a permission by workspace), ``wid`` (the current one),
+``cid`` (the client that the token is bound to), ``scp`` (extra scopes), ``anc`` (the tokens that it
+was made from). They are repeated in the text claim ``scope``, because hypha-rpc clients read
+``wid:`` from it: ``ws:<workspace>#<r|rw|a>``, ``wid:<workspace>``, ``cid:<client>``; anything else
+is an extra scope. Parts that could be read as something else are refused when a token is made and
+when it is read.
 """
 
 from __future__ import annotations
@@ -12,65 +14,84 @@ import hashlib
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import jwt
 
-from schema.errors import InvalidRequest, TokenRevoked, Unauthenticated
+from gateway.auth.revocations import Revocations
+from schema.errors import InvalidRequest, PermissionDenied, TokenRevoked, Unauthenticated
 from schema.identity import ROOT_USER, Permission, Scope, User
 
 ALGORITHM: Final = "HS256"
 ISSUER: Final = "polyport"
 AUDIENCE: Final = "polyport"
+ACCESS: Final = "access"
 _PREFIXES: Final = ("ws:", "wid:", "cid:")
-_CACHE_SIZE: Final = 4096
+_CACHE_SIZE: Final = 16_384
 DEFAULT_LIFE_SECONDS: Final = 3600.0
 MAX_LIFE_SECONDS: Final = 90 * 86400.0
+MAX_GENERATIONS: Final = 16
+"""How often a token can be made from a token that was made from a token."""
 
 
 class TokenIssuer:
-    """Signs and checks tokens with one key. ``clock`` gives Unix seconds."""
+    """Signs tokens with one key, and checks those of earlier keys too. ``clock`` gives Unix
+    seconds."""
 
     def __init__(
         self,
         key: str,
         *,
+        previous_keys: Sequence[str] = (),
         root_token: str | None = None,
+        revocations: Revocations | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """``root_token`` is a token with every right that the operator has chosen."""
         self._key = key
+        self._key_id = key_id(key)
+        self._keys = {key_id(known): known for known in (key, *previous_keys)}
         self._root_token = root_token.encode() if root_token else None
         self._clock = clock
         self._verified: OrderedDict[str, User] = OrderedDict()
-        self._revoked: dict[str, float] = {}
-        """Digest of each revoked token, and how long it may still matter."""
+        self.revocations = revocations or Revocations(clock=clock)
 
     def issue(
         self,
         user: User,
         *,
         expires_in_seconds: float,
-        purpose: str = "access",
+        purpose: str = ACCESS,
         origin: str | None = None,
         resource: str | None = None,
     ) -> str:
-        """A token for ``user`` with its scope. ``origin`` is the digest of another token, with
-        which this one is revoked. With ``resource`` (RFC 8707) it is good for that alone. Raises
-        InvalidRequest for a scope that cannot be written without
-        ambiguity, or a life that is not positive."""
+        """A token for ``user`` with its scope; if the user came with a token, it is a descendant of
+        that and ends with it. ``origin`` is a further id with which this one is revoked. With
+        ``resource`` (RFC 8707) it is good for that alone.
+
+        Raises InvalidRequest for a scope that cannot be written without ambiguity, or a life that
+        is not positive; PermissionDenied if nothing more can be made from the user's token.
+        """
         if not expires_in_seconds > 0:
             raise InvalidRequest("A token's life must be more than 0 seconds")
         now = self._clock()
+        ancestors = user.lineage if origin is None else (*user.lineage, origin)
+        if len(ancestors) > MAX_GENERATIONS:
+            raise PermissionDenied("Too many tokens were made from each other: start from a login")
+        scope = user.scope
         claims: dict[str, Any] = {
             "iss": ISSUER,
             "aud": resource or AUDIENCE,
             "sub": user.id,
             "jti": secrets.token_urlsafe(12),
             "iat": now,  # whoever compares it with when a workspace was made needs the fraction
-            "exp": int(now + expires_in_seconds),
-            "scope": format_scope(user.scope),
+            "exp": int(self._end(user, now + expires_in_seconds, purpose, now)),
+            "scope": format_scope(scope),
+            "ws": {name: held.value for name, held in scope.workspaces.items()},
+            "wid": scope.current_workspace,
+            "cid": scope.client_id,
+            "scp": list(scope.extra_scopes),
             "purpose": purpose,
             "roles": list(user.roles),
             "anonymous": user.is_anonymous,
@@ -78,39 +99,39 @@ class TokenIssuer:
             "email_verified": user.email_verified,
             "parent": user.parent,
         }
-        if origin is not None:
-            claims["origin"] = origin
-        return jwt.encode(claims, self._key, algorithm=ALGORITHM)
+        if ancestors:
+            claims["anc"] = list(ancestors)
+        if purpose != ACCESS:
+            claims["not_after"] = user.not_after
+        return jwt.encode(claims, self._key, algorithm=ALGORITHM, headers={"kid": self._key_id})
+
+    def _end(self, user: User, wanted: float, purpose: str, now: float) -> float:
+        if purpose != ACCESS or user.not_after is None or wanted <= user.not_after:
+            return wanted
+        if user.not_after <= now:
+            raise PermissionDenied("Your token has expired: nothing can be made from it any more")
+        return user.not_after
 
     def revoke(self, token: str) -> None:
-        """Refuse a token from now on, and those that have it as their origin."""
-        now = self._clock()
-        self._revoked = {d: until for d, until in self._revoked.items() if until > now}
-        self.verify(token)
-        # A connection that it opened outlives it, and gets new tokens to come back with.
-        self._revoked[_digest(token)] = now + MAX_LIFE_SECONDS
-        self._verified.clear()
+        """Refuse a token from now on, and those that were made from it; in this process alone."""
+        user = self.verify(token)
+        if user.credential_id is not None:
+            self.revocations.add(user.credential_id, self._clock() + MAX_LIFE_SECONDS)
 
-    def revoke_origin(self, origin: str) -> None:
-        """Refuse from now on all tokens that have ``origin``."""
-        self._revoked[origin] = self._clock() + MAX_LIFE_SECONDS
-        self._verified.clear()
-
-    def origin_of(self, token: str) -> str:
-        """What to give as the origin of tokens that follow from a verified one: its own origin if
-        it has one, else its digest."""
-        token = _bare(token)
+    def origin_of(self, token: str) -> str | None:
+        """The id of what a token was made from, if that is said in it; nothing is verified."""
         try:
-            claims = jwt.decode(token, options={"verify_signature": False})
+            claims = jwt.decode(_bare(token), options={"verify_signature": False})
         except jwt.PyJWTError:
-            claims = {}
-        return str(claims.get("origin") or _digest(token))
+            return None
+        ancestors = claims.get("anc")
+        return str(ancestors[-1]) if isinstance(ancestors, list) and ancestors else None
 
     def verify(
         self,
         token: str,
         *,
-        purpose: str = "access",
+        purpose: str = ACCESS,
         even_if_expired: bool = False,
         resources: Sequence[str] = (),
     ) -> User:
@@ -125,69 +146,102 @@ class TokenIssuer:
         user = self._verified.get(key)
         if user is None:
             user = self._verify(token, purpose, resources)
-            if self._revoked and _digest(token) in self._revoked:
-                raise TokenRevoked("Token has been revoked")
             self._verified[key] = user
             if len(self._verified) > _CACHE_SIZE:
                 self._verified.popitem(last=False)
+        else:
+            self._verified.move_to_end(key)
+        if self.revocations.covers(user):
+            raise TokenRevoked("Token has been revoked")
         if not even_if_expired and (user.expires_at or 0) <= self._clock():
             raise Unauthenticated("The token has expired. Please fetch a new one")
         return user
 
     def _verify(self, token: str, purpose: str, resources: Sequence[str]) -> User:
+        claims = self._claims(token, resources)
+        if claims.get("purpose") != purpose:
+            raise Unauthenticated("The token is not valid for this purpose")
         try:
-            claims = jwt.decode(
+            return _user_of(claims)
+        except (InvalidRequest, ValueError, TypeError, KeyError, AttributeError):
+            raise Unauthenticated("The token is malformed") from None
+
+    def _claims(self, token: str, resources: Sequence[str]) -> dict[str, Any]:
+        try:
+            named = jwt.get_unverified_header(token).get("kid", self._key_id)
+            key = self._keys.get(named) if isinstance(named, str) else None
+            if key is None:
+                raise Unauthenticated("The token is not valid")
+            return jwt.decode(
                 token,
-                self._key,
+                key,
                 algorithms=[ALGORITHM],
                 audience=(AUDIENCE, *resources),
                 issuer=ISSUER,
                 options={"require": ["exp", "sub", "scope"], "verify_exp": False},
             )
-        except jwt.PyJWTError:
+        except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
             raise Unauthenticated("The token is not valid") from None
-        if claims.get("origin") in self._revoked:
-            raise TokenRevoked("Token has been revoked")
-        if claims.get("purpose") != purpose:
-            raise Unauthenticated("The token is not valid for this purpose")
-        try:
-            scope = parse_scope(claims["scope"])
-        except InvalidRequest as error:
-            raise Unauthenticated(error.message) from None
-        return User(
-            id=claims["sub"],
-            roles=tuple(claims.get("roles") or ()),
-            is_anonymous=bool(claims.get("anonymous")),
-            scope=scope,
-            email=claims.get("email"),
-            email_verified=claims.get("email_verified") is True,
-            parent=claims.get("parent"),
-            expires_at=float(claims["exp"]),
-            issued_at=float(claims["iat"]) if "iat" in claims else None,
-        )
+
+
+def key_id(key: str) -> str:
+    """The name of a key (RFC 7515, section 4.1.4), which says nothing about it."""
+    return hashlib.sha256(b"kid " + key.encode()).hexdigest()[:16]
+
+
+def _user_of(claims: Mapping[str, Any]) -> User:
+    ancestors = tuple(str(ancestor) for ancestor in claims.get("anc") or ())
+    expires_at = float(claims["exp"])
+    own = (str(claims["jti"]),) if "jti" in claims else ()
+    return User(
+        id=claims["sub"],
+        roles=tuple(str(role) for role in claims.get("roles") or ()),
+        is_anonymous=bool(claims.get("anonymous")),
+        scope=_scope_of(claims),
+        email=claims.get("email"),
+        email_verified=claims.get("email_verified") is True,
+        parent=claims.get("parent"),
+        expires_at=expires_at,
+        issued_at=float(claims["iat"]) if "iat" in claims else None,
+        lineage=(*ancestors, *own),
+        not_after=claims.get("not_after", expires_at),
+    )
+
+
+def _scope_of(claims: Mapping[str, Any]) -> Scope:
+    """The grants, from the structured claims; from the text of a token that has none. The text of
+    one that has both must say the same: two readers must not see two sets of grants."""
+    written = parse_scope(claims["scope"])
+    if "ws" not in claims:
+        return written
+    scope = Scope(
+        {str(name): Permission(level) for name, level in claims["ws"].items()},
+        claims.get("wid"),
+        claims.get("cid"),
+        tuple(str(extra) for extra in claims.get("scp") or ()),
+    )
+    if scope != written:
+        raise InvalidRequest("The token's scope contradicts itself")
+    return scope
 
 
 def _bare(token: str) -> str:
     return token.removeprefix("Bearer ").strip()
 
 
-def check_life(expires_in: object) -> float:
+def check_life(expires_in: object, most: float = MAX_LIFE_SECONDS) -> float:
     """The life in seconds that a caller asks for; None means the default. Raises InvalidRequest."""
     if expires_in is None:
-        return DEFAULT_LIFE_SECONDS
+        return min(DEFAULT_LIFE_SECONDS, most)
     if (
         isinstance(expires_in, bool)
         or not isinstance(expires_in, (int, float))
         or not expires_in > 0
     ):
         raise InvalidRequest("The option 'expires_in' must be a number of seconds above 0")
-    if expires_in > MAX_LIFE_SECONDS:
-        raise InvalidRequest(f"A token can live at most {MAX_LIFE_SECONDS:.0f} seconds")
+    if expires_in > most:
+        raise InvalidRequest(f"A token can live at most {most:.0f} seconds")
     return float(expires_in)
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.removeprefix("Bearer ").strip().encode()).hexdigest()
 
 
 def format_scope(scope: Scope) -> str:
@@ -232,7 +286,7 @@ def parse_scope(text: object) -> Scope:
     for part in text.split():
         if part.startswith("ws:"):
             name, hash_, letter = part[3:].partition("#")
-            if not name or not hash_:
+            if not name or not hash_ or name in workspaces:
                 raise InvalidRequest("The token's scope is malformed")
             workspaces[name] = Permission(letter) if letter in ("r", "rw", "a") else _unknown()
         elif part.startswith("wid:"):
@@ -240,6 +294,8 @@ def parse_scope(text: object) -> Scope:
                 raise InvalidRequest("The token's scope names two current workspaces")
             current = part[4:]
         elif part.startswith("cid:"):
+            if client_id is not None:
+                raise InvalidRequest("The token's scope names two clients")
             client_id = part[4:]
         else:
             extra.append(part)

@@ -2,9 +2,29 @@
 
 from __future__ import annotations
 
-from gateway.storage import blocks, events, oauth, upstreams, workspaces
+from gateway.storage import (
+    api_keys,
+    audit,
+    blocks,
+    events,
+    function_access,
+    oauth,
+    revocations,
+    upstreams,
+    workspaces,
+)
 from gateway.storage.metadata import metadata
 
-PARTS = (blocks, events, oauth, upstreams, workspaces)
+PARTS = (
+    api_keys,
+    audit,
+    blocks,
+    events,
+    function_access,
+    oauth,
+    revocations,
+    upstreams,
+    workspaces,
+)
 
 __all__ = ["PARTS", "metadata"]

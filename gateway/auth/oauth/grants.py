@@ -17,7 +17,7 @@ from gateway.auth.login.exchange import AsMember
 from gateway.auth.oauth.errors import InvalidGrant
 from gateway.auth.oauth.requests import Allowed
 from gateway.auth.oauth.resources import DEFAULT_SCOPE, SCOPES
-from gateway.auth.tokens import TokenIssuer, format_scope, parse_scope
+from gateway.auth.tokens import MAX_LIFE_SECONDS, TokenIssuer, format_scope, parse_scope
 from gateway.storage.oauth import OAuthGrantRows, StoredGrant
 from schema.errors import InvalidRequest, Unauthenticated
 from schema.identity import Permission, Scope, User, personal_workspace
@@ -74,7 +74,7 @@ class Grants:
             expires_at=self._clock() + REFRESH_SECONDS,
         )
         for dropped in await self._rows.add(row, self._clock()):
-            self._tokens.revoke_origin(dropped)
+            await self._tokens.revocations.revoke(dropped, seconds=MAX_LIFE_SECONDS)
         return answer | {"refresh_token": f"{_REFRESH_PREFIX}{allowed.grant_id}.{refresh}"}
 
     async def refresh(self, token: str, client_id: str, scope: str | None) -> dict[str, Any]:
@@ -100,7 +100,7 @@ class Grants:
 
     async def take_back(self, grant_id: str) -> None:
         """End a grant, with every token that follows from it."""
-        self._tokens.revoke_origin(grant_id)
+        await self._tokens.revocations.revoke(grant_id, seconds=MAX_LIFE_SECONDS)
         await self._rows.drop(grant_id)
 
     async def revoke(self, token: str, client_id: str) -> None:
@@ -113,9 +113,9 @@ class Grants:
                 await self.take_back(grant_id)
             return
         origin = self._tokens.origin_of(token)
-        row = await self._rows.get(origin)
+        row = await self._rows.get(origin) if origin is not None else None
         if row is not None and row.client == digest(client_id):
-            await self.take_back(origin)
+            await self.take_back(row.id)
 
     def _access(
         self, grant_id: str, details: dict[str, Any], user: User, life: float
@@ -194,6 +194,7 @@ def _user_to_json(user: User) -> dict[str, Any]:
         "parent": user.parent,
         "is_anonymous": user.is_anonymous,
         "scope": scope,
+        "lineage": list(user.lineage),
     }
 
 
@@ -209,4 +210,6 @@ def _user_from_json(stored: dict[str, Any]) -> User:
         parent=stored["parent"],
         is_anonymous=stored["is_anonymous"],
         scope=scope,
+        # A grant goes with the login that it was given with, when that is revoked.
+        lineage=tuple(stored.get("lineage", ())),
     )

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.auth.tokens import TokenIssuer, format_scope, parse_scope
-from schema.errors import InvalidRequest, Unauthenticated
+from schema.errors import InvalidRequest, PermissionDenied, Unauthenticated
 from schema.identity import Permission, Scope, User
 
 KEY = "k" * 64
@@ -156,3 +156,81 @@ def test_a_scope_that_can_be_written_reads_back_unchanged(
 def test_a_token_needs_a_positive_life(issuer: TokenIssuer, seconds: float) -> None:
     with pytest.raises(InvalidRequest):
         issuer.issue(USER, expires_in_seconds=seconds)
+
+
+def test_tokens_of_an_earlier_key_are_good_until_they_expire(clock: Clock) -> None:
+    token = TokenIssuer("old" * 20, clock=clock).issue(USER, expires_in_seconds=60)
+    issuer = TokenIssuer(KEY, previous_keys=["old" * 20], clock=clock)
+    assert issuer.verify(token).id == "ann"
+    assert (
+        jwt.get_unverified_header(issuer.issue(USER, expires_in_seconds=1))["kid"]
+        != (jwt.get_unverified_header(token)["kid"])
+    )
+    with pytest.raises(Unauthenticated):
+        TokenIssuer(KEY, clock=clock).verify(token)
+    clock.now += 61
+    with pytest.raises(Unauthenticated, match="expired"):
+        issuer.verify(token)
+
+
+def test_what_is_made_from_a_token_ends_with_it(issuer: TokenIssuer, clock: Clock) -> None:
+    parent = issuer.verify(issuer.issue(USER, expires_in_seconds=60))
+    child = issuer.verify(issuer.issue(parent, expires_in_seconds=3600))
+    assert child.expires_at == parent.expires_at
+    assert child.lineage[:-1] == parent.lineage
+    back = issuer.verify(
+        issuer.issue(child, expires_in_seconds=3600, purpose="reconnect"), purpose="reconnect"
+    )
+    assert (back.expires_at, back.not_after) == (clock.now + 3600, parent.expires_at)
+    clock.now += 61
+    with pytest.raises(PermissionDenied, match="expired"):
+        issuer.issue(back, expires_in_seconds=60)
+
+
+def test_revoking_a_token_takes_its_descendants_along_and_nothing_else(
+    issuer: TokenIssuer,
+) -> None:
+    tokens = [issuer.issue(USER, expires_in_seconds=60)]
+    for _ in range(3):
+        tokens.append(issuer.issue(issuer.verify(tokens[-1]), expires_in_seconds=60))
+    other = issuer.issue(USER, expires_in_seconds=60)
+    issuer.revoke(tokens[1])
+    for revoked in tokens[1:]:
+        with pytest.raises(Unauthenticated, match="revoked"):
+            issuer.verify(revoked)
+    assert issuer.verify(tokens[0]).id == issuer.verify(other).id == "ann"
+
+
+def test_generations_are_limited(issuer: TokenIssuer) -> None:
+    user = USER
+    with pytest.raises(PermissionDenied, match="Too many"):
+        for _ in range(100):
+            user = issuer.verify(issuer.issue(user, expires_in_seconds=60))
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"ws": {"ws-a": "a", "victim": "a"}},
+        {"ws": {"ws-a": "a"}, "wid": "victim"},
+        {"ws": {"ws-a": "root"}},
+        {"ws": "ws-a"},
+        {"ws": ["ws-a"]},
+        {"scope": "ws:ws-a#r ws:ws-a#a"},
+        {"scope": "ws:ws-a#a cid:x cid:y"},
+        {"sub": 7},
+        {"exp": "never"},
+    ],
+)
+def test_a_signed_token_whose_claims_contradict_themselves_is_refused(
+    issuer: TokenIssuer, claims: dict[str, object]
+) -> None:
+    with pytest.raises(Unauthenticated):
+        issuer.verify(jwt.encode(_claims() | claims, KEY, algorithm="HS256"))
+
+
+@pytest.mark.parametrize("kid", ["", "../../etc/passwd", "x" * 5000, "unknown"])
+def test_a_key_id_that_is_not_one_of_the_servers_is_refused(issuer: TokenIssuer, kid: str) -> None:
+    token = jwt.encode(_claims(), KEY, algorithm="HS256", headers={"kid": kid})
+    with pytest.raises(Unauthenticated):
+        issuer.verify(token)

@@ -245,6 +245,8 @@ def create_app(settings: Settings) -> FastAPI:
     startup = Startup(settings, parts.tokens, parts.login)
 
     async def stop() -> None:
+        for tell in context.on_stop:
+            tell()
         await startup.close()
         parts.logins.close()
         await parts.hub.drain()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
 from starlette.routing import BaseRoute
@@ -60,6 +60,9 @@ class ExtensionContext:
     token_finder: TokenFinder | None = None
     resources: ProtectedResources | None = None
     """None unless OAuth is on."""
+    on_stop: list[Callable[[], None]] = field(default_factory=list)
+    """Called when the server is about to stop, while it still answers: an extension adds what ends
+    its open streams."""
 
 
 Create = Callable[[ExtensionContext], Sequence[BaseRoute]]

@@ -263,6 +263,18 @@ class Settings(LoginSettings):
         validation_alias=named("max_mcp_body_bytes"),
         description="Largest MCP request body.",
     )
+    max_mcp_streams: int = Field(
+        10_000,
+        ge=0,
+        validation_alias=named("max_mcp_streams"),
+        description="Streams that MCP clients can have open to hear of changes.",
+    )
+    max_mcp_streams_per_user: int = Field(
+        2_000,
+        ge=0,
+        validation_alias=named("max_mcp_streams_per_user"),
+        description="The same for one user; who has no token is counted by network address.",
+    )
     reconnect_grace_seconds: float = Field(
         0.7,
         ge=0,

@@ -2,8 +2,7 @@
 
 An extension of the gateway (``create``). It is a stateless dispatcher of its own for all
 published revisions of MCP over Streamable HTTP, and reaches services only through
-``gateway.api.Gateway``. It keeps no sessions, opens no streams of its own accord, and knows
-nothing of how services are connected.
+``gateway.api.Gateway``. It keeps no sessions and knows nothing of how services are connected.
 
 A request passes, in this order:
 
@@ -13,6 +12,7 @@ A request passes, in this order:
 - ``catalogue``: what is the same for every request, as bytes, from ``tools``, ``names``,
   ``schemas``
 - ``calls``: calling a tool, with ``arguments``, ``param_headers``, ``content``
+- ``listening``: a response that stays open, with ``feed``: what has changed
 - ``exchange``: JSON or server-sent events, progress, cancellation; ``revisions``: what the
   client's revision can read; ``errors``: what a failure looks like
 """

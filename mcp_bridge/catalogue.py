@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import uuid
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib import metadata
@@ -49,6 +50,8 @@ class Catalogue:
         self.cache_scope = "private" if service.visibility is Visibility.PROTECTED else "public"
         self._instructions = _instructions(service)
         self._pages: dict[tuple[str, str, str | None], bytes] = {}
+        self._marks: dict[str, bytes] = {}
+        self._own_mark = uuid.uuid4().bytes
         _report(service, {**table.omitted, **(declared.omitted if declared else {})}, table.tools)
 
     def page(self, kind: str, revision: Revision, cursor: str | None) -> bytes | None:
@@ -63,24 +66,50 @@ class Catalogue:
     def discovery(self, revision: Revision) -> bytes:
         """The result of ``server/discover``. Only stateless revisions are named: a client that
         reads an older one there would ask for it without the handshake."""
-        result = {"supportedVersions": list(MODERN), **self._introduction()}
+        result = {"supportedVersions": list(MODERN), **self._introduction(tells_changes=True)}
         return self.cacheable(result, revision)
 
-    def handshake(self, revision: Revision) -> bytes:
-        """The result of ``initialize`` for the negotiated revision."""
-        result = {"protocolVersion": revision.name, **self._introduction()}
+    def handshake(self, revision: Revision, *, has_session: bool = False) -> bytes:
+        """The result of ``initialize`` for the negotiated revision. Only in a session is there a
+        way to tell its client of changes."""
+        introduction = self._introduction(tells_changes=has_session)
+        result = {"protocolVersion": revision.name, **introduction}
         server_info = dict(self.server_info)
         if not revision.has_structured_content:
             server_info.pop("title", None)
         return orjson.dumps({**result, "serverInfo": server_info})
 
-    def _introduction(self) -> dict[str, Any]:
-        # No listChanged: nothing tells a client of a change yet.
-        capabilities: dict[str, Any] = {"tools": {}}
+    def mark(self, kind: str) -> bytes:
+        """What tells two lists apart, by the key of what is listed; resources with templates."""
+        mark = self._marks.get(kind)
+        if mark is None:
+            shown = [self._definitions(kind)]
+            if kind == "resources":
+                shown.append(self._definitions("resourceTemplates"))
+            mark = self._marks[kind] = hashlib.sha256(orjson.dumps(shown)).digest()
+        return mark
+
+    def resource_mark(self, uri: str) -> bytes | None:
+        """What tells two states of a resource apart, as far as that can be known without reading
+        it: contents that a function makes may be others with every registration."""
+        found = self.resources.find(uri)
+        if found is None:
+            return None
+        if isinstance(found.source.value, str):
+            return hashlib.sha256(found.source.value.encode("utf-8", "replace")).digest()
+        return self._own_mark
+
+    def _introduction(self, *, tells_changes: bool) -> dict[str, Any]:
+        def listed() -> dict[str, Any]:
+            return {"listChanged": True} if tells_changes else {}
+
+        capabilities: dict[str, Any] = {"tools": listed()}
         if self.resources:
-            capabilities["resources"] = {}
+            capabilities["resources"] = listed()
+            if tells_changes:
+                capabilities["resources"]["subscribe"] = True
         if self.prompts:
-            capabilities["prompts"] = {}
+            capabilities["prompts"] = listed()
         if self.prompts or self.resources.templates:
             capabilities["completions"] = {}
         introduction: dict[str, Any] = {"capabilities": capabilities}

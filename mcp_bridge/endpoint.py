@@ -29,6 +29,7 @@ from mcp_bridge.errors import (
 )
 from mcp_bridge.exchange import ClientGone, Exchange, Reply, Timing, respond, send_reply
 from mcp_bridge.ladder import Notification, Rejection, Request, classify
+from mcp_bridge.listening import Listening
 from mcp_bridge.offer import Offer, Opener
 from schema.errors import GatewayError, InternalError
 
@@ -38,6 +39,7 @@ _WRONG_TYPE: Final = Failure(INVALID_REQUEST, "Content-Type must be application/
 _NOT_ACCEPTABLE: Final = Failure(
     INVALID_REQUEST, "Accept must allow application/json or text/event-stream", status=406
 )
+_NEEDS_EVENTS: Final = Failure(INVALID_REQUEST, "Accept must allow text/event-stream", status=406)
 _NOT_JSON: Final = Failure(PARSE_ERROR, "The body is not JSON", status=400)
 _ACCEPTED: Final = Reply(b"", 202)
 
@@ -45,8 +47,11 @@ _ACCEPTED: Final = Reply(b"", 202)
 class McpEndpoint:
     """One endpoint for all services; which one is in the path."""
 
-    def __init__(self, opener: Opener, max_body_bytes: int, timing: Timing) -> None:
+    def __init__(
+        self, opener: Opener, listening: Listening, max_body_bytes: int, timing: Timing
+    ) -> None:
         self._opener = opener
+        self._listening = listening
         self._max_body = max_body_bytes
         self._timing = timing
 
@@ -124,6 +129,11 @@ class McpEndpoint:
             method = methods.find(request)
             if isinstance(method, methods.Immediate):
                 reply = _completed(request, method.answer(offer, request))
+            elif isinstance(method, methods.Standing):
+                if accepts.events:
+                    await self._listening.serve(offer, request, scope, receive, send, cors)
+                    return
+                reply = _refused(_NEEDS_EVENTS, request.id)
             else:
                 exchange = Exchange(
                     receive,

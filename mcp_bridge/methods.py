@@ -50,7 +50,12 @@ class Working(Method):
     work: Work
 
 
-def find(request: Request) -> Immediate | Working:
+@dataclass(frozen=True, slots=True)
+class Standing(Method):
+    """The method whose response stays open (``listening``)."""
+
+
+def find(request: Request) -> Immediate | Working | Standing:
     """The method a request asks for. Raises RpcError if its era has none of that name."""
     method = METHODS.get(request.method)
     if method is not None and (
@@ -104,8 +109,9 @@ def _lists(kind: str) -> Answer:
     return answer
 
 
-METHODS: Final[Mapping[str, Immediate | Working]] = {
+METHODS: Final[Mapping[str, Immediate | Working | Standing]] = {
     "server/discover": Immediate(_discover, is_legacy=False),
+    "subscriptions/listen": Standing(is_legacy=False),
     "initialize": Immediate(_initialize, is_modern=False),
     "ping": Immediate(_ping, is_modern=False),
     "logging/setLevel": Immediate(_set_log_level, is_modern=False),

@@ -6,8 +6,9 @@ with the same two members.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from starlette.types import Scope
@@ -35,8 +36,21 @@ class Offer:
     caller: Caller
     service: ServiceInfo
     catalogue: Catalogue
+    reopen: Callable[[], Awaitable[Offer]]
+    """Open the same endpoint with the same credential once more, as it is by then."""
     denied: Callable[[PermissionDenied], GatewayError] | None = None
     """Makes of a refused call the challenge to ask for more rights, if this caller can."""
+
+    def watch(self, watcher: Callable[[ServiceInfo], None]) -> Callable[[], None]:
+        """Call ``watcher`` when what is offered may have changed, until the function that is
+        returned has been called."""
+        sid = self.service.id
+
+        def on_change(service: ServiceInfo) -> None:
+            if service.id.service_id == sid.service_id:
+                watcher(service)
+
+        return self.gateway.watch(sid.workspace, on_change)
 
     async def call(self, tool: Tool, arguments: Mapping[str, Any], options: CallOptions) -> Any:
         """Call the function of a tool; value, ValueStream and errors are those of the gateway."""
@@ -111,8 +125,9 @@ class Opener:
         except (NotFound, PermissionDenied):
             raise self._callers.refused(scope, headers, caller, _nothing(name)) from None
         catalogue = await self._catalogues.of(caller, service)
+        again = partial(self.open, scope, headers)
         denied = self._callers.denied(scope, headers, caller)
-        return Offer(self._gateway, caller, service, catalogue, denied)
+        return Offer(self._gateway, caller, service, catalogue, again, denied)
 
 
 def _nothing(name: str) -> ServiceNotFound:

@@ -17,6 +17,7 @@ from mcp_bridge.endpoint import McpEndpoint
 from mcp_bridge.errors import INVALID_REQUEST, Failure
 from mcp_bridge.exchange import Reply, Timing, send_reply
 from mcp_bridge.guard import Guard, preflight_headers
+from mcp_bridge.listening import Listening
 from mcp_bridge.offer import Opener
 from mcp_bridge.page import ServicePage
 
@@ -39,7 +40,14 @@ def mcp_routes(context: ExtensionContext, timing: Timing) -> list[BaseRoute]:
     settings = context.settings
     guard = Guard(settings)
     opener = Opener(context.gateway, Callers(context))
-    endpoint = Guarded(McpEndpoint(opener, settings.max_mcp_body_bytes, timing), guard, "POST")
+    listening = Listening(
+        most=settings.max_mcp_streams,
+        most_per_user=settings.max_mcp_streams_per_user,
+        keep_alive_seconds=timing.keep_alive_seconds,
+    )
+    context.on_stop.append(listening.close)
+    mcp = McpEndpoint(opener, listening, settings.max_mcp_body_bytes, timing)
+    endpoint = Guarded(mcp, guard, "POST")
     page = Guarded(ServicePage(opener, settings.base_url), guard, "GET, HEAD")
     nothing = Guarded(_NotFound(), guard, "GET, HEAD")
     return [

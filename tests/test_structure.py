@@ -26,6 +26,8 @@ WITHOUT_UNIT = {
     "port",
     "max_clients_per_workspace",
     "max_connections_per_user",
+    "max_mcp_streams",
+    "max_mcp_streams_per_user",
     "max_services_per_client",
     "max_workspaces_per_user",
 }

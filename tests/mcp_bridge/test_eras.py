@@ -40,7 +40,7 @@ async def test_discover_names_only_stateless_versions_and_what_is_served(door: D
     info = result["_meta"].pop(f"{META}serverInfo")
     assert result == {
         "supportedVersions": [MODERN],
-        "capabilities": {"tools": {}},
+        "capabilities": {"tools": {"listChanged": True}},
         "instructions": "Adds.",
         "resultType": "complete",
         "ttlMs": 0,

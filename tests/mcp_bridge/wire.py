@@ -82,11 +82,18 @@ class Live:
                 self.response.headers = {k.decode(): v.decode() for k, v in message["headers"]}
             else:
                 self.response.body += message["body"]
+                if not message.get("more_body"):
+                    self._left.set()  # as ASGI has it: there is nothing more to receive
             self._news.notify_all()
 
     async def until_body_has(self, text: str) -> None:
         async with asyncio.timeout(5), self._news:
             await self._news.wait_for(lambda: text.encode() in self.response.body)
+
+    async def until_more(self) -> None:
+        """Wait for something to be sent."""
+        async with asyncio.timeout(5), self._news:
+            await self._news.wait()
 
     def leave(self) -> None:
         """Close the connection, as a client that gives up does."""
@@ -146,6 +153,7 @@ class Door(Wire):
     ) -> None:
         self.gateway = gateway
         context = ExtensionContext(gateway, Settings(**settings))
+        self.context = context
         super().__init__(Router(mcp_routes(context, timing or Timing())))
 
     def begin(

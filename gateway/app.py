@@ -52,6 +52,7 @@ from gateway.transports.blocked import BlockedAddresses
 from gateway.transports.http_stream import HttpStreamDoor
 from gateway.transports.websocket import WebSocketDoor
 from gateway.upstreams.assembly import upstreams_of
+from gateway.upstreams.functions import SERVERS_SERVICE, ServerFunctions
 from gateway.upstreams.upstreams import Upstreams
 from gateway.workspaces.admin_functions import ADMIN_SERVICE, AdminFunctions
 from gateway.workspaces.client_functions import ClientFunctions
@@ -215,6 +216,14 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         directory,
         repository=UpstreamRepository(database) if kept else None,
         box=box,
+    )
+    registry.on_forget(upstreams.forget_workspace)
+    own.add(
+        SERVERS_SERVICE,
+        "MCP servers",
+        "Add MCP servers and HTTP APIs to a workspace, and manage them.",
+        ServerFunctions(upstreams, hosting, workspaces).functions(),
+        is_offered=True,
     )
     parts = Parts(
         settings=settings,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextvars import ContextVar
 from typing import Any, Final, Protocol
 
 from schema.errors import LimitExceeded
@@ -16,6 +17,14 @@ from schema.identity import Caller, User
 REQUEST_ID: Final = b"x-request-id"
 TRACE_HEADERS: Final = (b"traceparent", b"tracestate", b"baggage")
 """W3C Trace Context, sections 3.2 and 3.3; W3C Baggage, section 3.2."""
+
+UPSTREAM_PREFIX: Final = b"x-upstream-"
+_UPSTREAM_HEADER: Final = re.compile(rb"x-upstream-([a-z0-9._-]{1,64})-authorization")
+
+_NONE: Final[Mapping[str, str]] = {}
+_upstream_credentials: ContextVar[Mapping[str, str]] = ContextVar(
+    "credentials for upstreams that came with the request", default=_NONE
+)
 
 _RECORD: Final = "polyport.request"
 _SANE_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
@@ -70,6 +79,27 @@ class RequestRecord:
             raise LimitExceeded(
                 "Rate limit exceeded. Please slow down.", retry_after_seconds=wait_seconds
             )
+
+
+def take_upstream_credentials(scope: Any) -> None:
+    """Take the headers ``X-Upstream-<service>-Authorization`` out of a request, before anything
+    else sees them: what they carry is for the upstream of that name alone, and for this request."""
+    headers: list[tuple[bytes, bytes]] = scope["headers"]
+    if not any(name.startswith(UPSTREAM_PREFIX) for name, _ in headers):
+        return
+    taken: dict[str, str] = {}
+    for name, value in headers:
+        found = _UPSTREAM_HEADER.fullmatch(name)
+        if found is not None:
+            taken[found[1].decode()] = value.decode("latin-1")
+    scope["headers"] = [pair for pair in headers if not pair[0].startswith(UPSTREAM_PREFIX)]
+    _upstream_credentials.set(taken)
+
+
+def upstream_credentials() -> Mapping[str, str]:
+    """What the request that is being answered brought along, by name of the upstream in small
+    letters."""
+    return _upstream_credentials.get()
 
 
 def attach(scope: Any, record: RequestRecord) -> None:

@@ -37,6 +37,10 @@ class Action(Enum):
     CLEAN_UP = ("clean_up", Permission.ADMIN)
     ADMINISTER = ("administer", Permission.ADMIN)
     """The server itself; the resource is every workspace."""
+    LIST_SERVERS = ("list_servers", Permission.READ)
+    MANAGE_SERVERS = ("manage_servers", Permission.ADMIN)
+    """MCP servers and APIs that are offered in a workspace; not for anonymous users, whose own
+    workspace nobody answers for."""
     MANAGE_OTHERS_SERVICES = ("manage_others_services", Permission.ADMIN)
 
     def __init__(self, label: str, needs: Permission) -> None:
@@ -75,6 +79,8 @@ def decide(caller: Caller, action: Action | ServiceAction, resource: str | Servi
         if isinstance(resource, ServiceInfo):
             return _decide_service(caller, action, resource)
         return Verdict(False, "Permission denied")
+    if action is Action.MANAGE_SERVERS and caller.user.is_anonymous:
+        return Verdict(False, "Permission denied: log in to manage servers")
     if isinstance(resource, str) and not caller.user.scope.is_specialised:
         held = caller.permission_on(resource)
         if held is not None and held.covers(action.needs):

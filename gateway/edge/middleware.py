@@ -16,7 +16,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.edge.answers import failure, too_many
 from gateway.edge.limits import RateLimits
 from gateway.edge.proxies import Proxies
-from gateway.requests import REQUEST_ID, RequestRecord, attach, sane_request_id
+from gateway.requests import (
+    REQUEST_ID,
+    RequestRecord,
+    attach,
+    sane_request_id,
+    take_upstream_credentials,
+)
 from gateway.settings import Settings
 from schema.errors import LimitExceeded
 
@@ -41,6 +47,7 @@ class Edge:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
+        take_upstream_credentials(scope)
         headers: dict[bytes, bytes] = dict(scope["headers"])
         record = RequestRecord(
             _request_id(scope, headers), self._proxies.resolve(scope, headers), self._limits

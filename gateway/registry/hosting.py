@@ -24,10 +24,15 @@ class Hosting:
         self._base_url = settings.base_url
         self._client_id = client_id
         registry.subscribe(self._on_change)
+        registry.on_forget(local.drop_workspace)
 
     def id_of(self, workspace: str, service_id: str) -> ServiceId:
         """The id that a hosted service has."""
         return ServiceId(workspace, self._client_id, service_id)
+
+    def is_reserved(self, service_id: str) -> bool:
+        """Whether the id is that of one of the gateway's own services."""
+        return self._local.is_own(service_id)
 
     def describe(
         self,

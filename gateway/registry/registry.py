@@ -35,6 +35,7 @@ class Registry:
         self._versions: dict[str, int] = {}
         self._counter = count(1)
         self._listeners: list[Listener] = []
+        self._forgetters: list[Callable[[str], None]] = []
         self._watchers: dict[str, dict[int, Watcher]] = {}
 
     def subscribe(self, listener: Listener) -> None:
@@ -147,6 +148,12 @@ class Registry:
         for service in self.in_workspace(workspace):
             self.remove(service, silent=True)
         self._versions.pop(workspace, None)
+        for forgetter in self._forgetters:
+            forgetter(workspace)
+
+    def on_forget(self, forgetter: Callable[[str], None]) -> None:
+        """Call ``forgetter`` with the id of each workspace that is forgotten."""
+        self._forgetters.append(forgetter)
 
     def _check_singleton(self, service: ServiceInfo, named: dict[str, ServiceInfo]) -> None:
         others = [s for c, s in named.items() if c != service.id.client_id]

@@ -193,12 +193,21 @@ class LocalServices:
         if hosted is not None and hosted.info is info:
             del self._hosted[key]
 
+    def drop_workspace(self, workspace: str) -> None:
+        """Serve no hosted ones in a workspace any longer."""
+        for key in [key for key in self._hosted if key[0] == workspace]:
+            del self._hosted[key]
+
     def get(self, service_id: str) -> LocalService:
         """One of the gateway's own. Raises ServiceNotFound."""
         try:
             return self._own[service_id]
         except KeyError:
             raise ServiceNotFound(f"Service not found: {service_id}") from None
+
+    def is_own(self, service_id: str) -> bool:
+        """Whether it is the id of one of the gateway's own."""
+        return service_id in self._own
 
     def at(self, sid: ServiceId) -> InProcessService:
         """The one behind a registry entry. Raises ServiceNotFound."""

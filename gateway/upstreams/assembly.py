@@ -8,7 +8,7 @@ from gateway.settings import Settings
 from gateway.storage.sealing import SealedBox
 from gateway.storage.upstreams import UpstreamRepository
 from gateway.upstreams.config_file import read_config
-from gateway.upstreams.credentials import Credentials
+from gateway.upstreams.credentials import StoredCredentials
 from gateway.upstreams.pins import Pins
 from gateway.upstreams.publishing import Publisher
 from gateway.upstreams.upstreams import Upstreams
@@ -28,7 +28,7 @@ def upstreams_of(
         read_config(settings),
         Publisher(hosting, directory, pins),
         pins,
-        Credentials(),
+        StoredCredentials(box, repository),
         repository=repository,
         box=box,
         may_be_private=settings.mcp_private_networks,

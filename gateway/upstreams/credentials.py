@@ -7,46 +7,130 @@ made for the gateway (revision 2026-07-28, authorization, token passthrough).
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from contextvars import ContextVar
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Final
+from urllib.parse import urlsplit
 
-from gateway.upstreams.entries import Program, Upstream
-from schema.errors import Unauthenticated
+from gateway.requests import upstream_credentials
+from gateway.storage.sealing import CannotOpen, SealedBox
+from gateway.storage.upstreams import UpstreamRepository
+from gateway.upstreams.entries import Document, Program, Remote, Upstream
+from schema.errors import InvalidRequest, Unauthenticated
 from schema.identity import Caller
 
+logger = logging.getLogger(__name__)
+
 AUTHORIZATION: Final = "Authorization"
+MAX_CREDENTIAL: Final = 8_192
+MAX_REMEMBERED: Final = 10_000
 
-sent_along: ContextVar[Mapping[str, str]] = ContextVar("upstream credentials of the request")
-"""By name of the service in small letters; set where requests come in."""
 
-Stored = Callable[[str, str], Awaitable[str | None]]
-"""The credential that a user (by effective id) has stored for an upstream (by key)."""
+class StoredCredentials:
+    """What users have stored, sealed; without a repository for as long as the server runs.
+
+    It is bound to the place that it was stored for: an upstream that moves to another host does not
+    get it there.
+    """
+
+    def __init__(self, box: SealedBox, repository: UpstreamRepository | None) -> None:
+        self._box = box
+        self._repository = repository
+        self._known: OrderedDict[tuple[str, str], bytes | None] = OrderedDict()
+
+    async def get(self, upstream: Upstream, user_id: str) -> str | None:
+        """The credential of a user, or None."""
+        key = upstream.key, user_id
+        if key in self._known:
+            sealed = self._known[key]
+            self._known.move_to_end(key)
+        else:
+            stored = self._repository
+            sealed = await stored.credential(*key) if stored is not None else None
+            self._remember(key, sealed)
+        if sealed is None:
+            return None
+        try:
+            return self._box.open(sealed, _place(upstream, user_id)).decode()
+        except CannotOpen:
+            logger.warning("upstream_credential_unusable upstream=%s", upstream.key)
+            return None
+
+    async def put(self, upstream: Upstream, user_id: str, credential: str) -> None:
+        """Keep a credential in place of the one before. Raises InvalidRequest."""
+        sealed = self._box.seal(_checked(credential).encode(), _place(upstream, user_id))
+        if self._repository is not None:
+            key = upstream.key, user_id
+            await self._repository.put_credential(*key, sealed, now=time.time())
+        self._known[upstream.key, user_id] = sealed
+
+    async def remove(self, upstream: Upstream, user_id: str) -> bool:
+        """Forget it; False if there was none."""
+        key = upstream.key, user_id
+        had = self._known.get(key) is not None
+        self._known[key] = None
+        if self._repository is not None:
+            had = await self._repository.remove_credential(*key)
+        return had
+
+    def forget(self, upstream: Upstream) -> None:
+        """The upstream is gone for good; the repository has been told."""
+        for key in [key for key in self._known if key[0] == upstream.key]:
+            del self._known[key]
+
+    def _remember(self, key: tuple[str, str], sealed: bytes | None) -> None:
+        if self._repository is None:
+            return
+        self._known[key] = sealed
+        if len(self._known) > MAX_REMEMBERED:
+            self._known.popitem(last=False)
 
 
 class Credentials:
     """Finds the credential for a call."""
 
-    def __init__(self, stored: Stored | None = None) -> None:
+    def __init__(self, stored: StoredCredentials) -> None:
         self._stored = stored
 
-    async def personal(self, upstream: Upstream, caller: Caller) -> Mapping[str, str] | None:
-        """Headers for the calls of one user, or None if the shared connection serves them."""
+    async def required(self, upstream: Upstream, caller: Caller) -> Mapping[str, str] | None:
+        """Headers for the calls of one user, or None if the shared connection serves them.
+
+        Raises Unauthenticated if every user needs a credential, and this one has none.
+        """
         if isinstance(upstream.target, Program):
             return None
-        value = sent_along.get({}).get(upstream.name.lower())
-        if value is None and self._stored is not None and not caller.user.is_anonymous:
-            value = await self._stored(upstream.key, caller.user.effective_id)
-        return None if value is None else {AUTHORIZATION: value}
-
-    async def required(self, upstream: Upstream, caller: Caller) -> Mapping[str, str] | None:
-        """As ``personal``. Raises Unauthenticated if every user needs a credential, and this one
-        has none."""
-        headers = await self.personal(upstream, caller)
-        if headers is None and upstream.per_user:
+        value = upstream_credentials().get(upstream.name.lower())
+        if value is not None:
+            value = _checked(value)
+        elif not caller.user.is_anonymous:
+            value = await self._stored.get(upstream, caller.user.effective_id)
+        if value is not None:
+            return {AUTHORIZATION: value}
+        if upstream.per_user:
             raise Unauthenticated(
                 f"{upstream.name} needs a credential of your own: store one with "
                 "mcp-servers.set_credential, or send it in the header "
                 f"X-Upstream-{upstream.name}-Authorization"
             )
-        return headers
+        return None
+
+
+def _checked(credential: str) -> str:
+    """As the value of an Authorization header; a token alone is a bearer token (RFC 6750)."""
+    value = credential.strip()
+    if not value or len(value) > MAX_CREDENTIAL or not (value.isascii() and value.isprintable()):
+        raise InvalidRequest("A credential is printable ASCII text, of 8192 characters at most")
+    return value if " " in value else f"Bearer {value}"
+
+
+def _place(upstream: Upstream, user_id: str) -> str:
+    target = upstream.target
+    url = ""
+    if isinstance(target, Remote):
+        url = target.url
+    elif isinstance(target, Document):
+        url = target.base_url or target.source
+    parts = urlsplit(url)
+    return f"upstream_credentials/{upstream.key}/{user_id}/{parts.scheme}://{parts.netloc}"

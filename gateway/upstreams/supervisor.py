@@ -89,6 +89,16 @@ class Supervisor:
                 while self._task is not None and not condition():
                     await self._changed.wait()
 
+    def to_wire(self) -> dict[str, Any]:
+        """How it is, as lists show it."""
+        return {
+            "state": self.state.value,
+            "since": self.since,
+            "starts": self.starts,
+            "failures": self.failures,
+            "reason": self.reason,
+        }
+
     def _enter(self, state: State) -> None:
         if state is not self.state:
             self.state = state

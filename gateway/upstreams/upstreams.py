@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 from gateway.settings import process_environment
 from gateway.storage.sealing import CannotOpen, SealedBox
 from gateway.storage.upstreams import StoredServer, UpstreamRepository
-from gateway.upstreams.credentials import Credentials
+from gateway.upstreams.credentials import Credentials, StoredCredentials
 from gateway.upstreams.entries import Document, Upstream, read_entry
 from gateway.upstreams.expansion import Expansion
 from gateway.upstreams.openapi.service import OpenApiService
@@ -48,7 +48,7 @@ class Upstreams:
         configured: Sequence[Upstream],
         publisher: Publisher,
         pins: Pins,
-        credentials: Credentials,
+        credentials: StoredCredentials,
         *,
         repository: UpstreamRepository | None,
         box: SealedBox,
@@ -56,13 +56,15 @@ class Upstreams:
     ) -> None:
         self._configured = configured
         self._publisher = publisher
-        self._credentials = credentials
+        self._credentials = Credentials(credentials)
+        self.credentials = credentials
         self._repository = repository
         self._box = box
         self._may_be_private = may_be_private
         self.pins = pins
         self._services: dict[str, Service] = {}
         self._added: set[str] = set()
+        self._removing: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Begin with those of the configuration and those that were kept."""
@@ -76,6 +78,8 @@ class Upstreams:
         """End them all."""
         services = list(self._services.values())
         self._services.clear()
+        if self._removing:
+            await asyncio.wait(self._removing)
         await asyncio.gather(*(service.stop() for service in services))
 
     def in_workspace(self, workspace: str) -> list[Service]:
@@ -131,12 +135,20 @@ class Upstreams:
     async def remove(self, service: Service) -> None:
         """End one that was added, and forget it."""
         upstream = service.upstream
-        del self._services[upstream.key]
+        self._services.pop(upstream.key, None)
         self._added.discard(upstream.key)
         await service.stop()
         self.pins.forget(upstream.key)
+        self.credentials.forget(upstream)
         if self._repository is not None:
             await self._repository.remove_server(upstream.workspace, upstream.name)
+
+    def forget_workspace(self, workspace: str) -> None:
+        """The workspace is gone, and so are its upstreams."""
+        for service in self.in_workspace(workspace):
+            task = asyncio.get_running_loop().create_task(self.remove(service))
+            self._removing.add(task)
+            task.add_done_callback(self._removing.discard)
 
     def _launch(self, upstream: Upstream) -> Service:
         service: Service

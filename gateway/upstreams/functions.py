@@ -1,0 +1,202 @@
+"""Functions of the service ``public/mcp-servers``: manage upstreams while the server runs.
+
+Who may add a server decides what a workspace offers, so that takes admin permission on it. A server
+that is a program runs on the machine of the gateway: only its operators may add one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from gateway.auth.access import Action, ServiceAction, decide
+from gateway.registry.hosting import Hosting
+from gateway.rpc.local import LocalFunction
+from gateway.upstreams.entries import Document, Program, Upstream
+from gateway.upstreams.supervisor import State
+from gateway.upstreams.upstreams import Service, Upstreams
+from gateway.workspaces.workspaces import Workspaces
+from schema.errors import Conflict, InvalidRequest, NotFound, PermissionDenied
+from schema.identity import ANY_WORKSPACE, Caller
+
+SERVERS_SERVICE: Final = "mcp-servers"
+FIRST_START_SECONDS: Final = 10.0
+"""How long ``add`` and ``restart`` wait to be able to say how it went."""
+
+
+class ServerFunctions:
+    """See the module."""
+
+    def __init__(self, upstreams: Upstreams, hosting: Hosting, workspaces: Workspaces) -> None:
+        self._upstreams = upstreams
+        self._workspaces = workspaces
+        self._hosting = hosting
+
+    def functions(self) -> Mapping[str, LocalFunction]:
+        """All of them, by name."""
+        return {
+            "add": self.add,
+            "remove": self.remove,
+            "list": self.list_servers,
+            "status": self.status,
+            "restart": self.restart,
+            "approve": self.approve,
+            "set_credential": self.set_credential,
+            "delete_credential": self.delete_credential,
+        }
+
+    async def add(
+        self, caller: Caller, name: str, config: dict[str, Any], workspace: str | None = None
+    ) -> dict[str, Any]:
+        """Add a server to a workspace and start it. ``config`` is an entry as in an mcpServers
+        file: {"url": ..., "headers": {...}}, {"openapi": ...} or, for operators of the gateway,
+        {"command": ..., "args": [...], "env": {...}}. It is kept, encrypted."""
+        where = self._managed(caller, workspace)
+        is_operator = decide(caller, Action.ADMINISTER, ANY_WORKSPACE).allowed
+        upstream = self._upstreams.read(name, config, where, is_trusted=is_operator)
+        _check_program(upstream, is_operator=is_operator)
+        self._check_name(upstream)
+        service = await self._upstreams.add(
+            upstream, config, added_by=caller.user.effective_id, is_trusted=is_operator
+        )
+        await _settled(service)
+        return self._record(service, in_full=True)
+
+    async def remove(self, caller: Caller, name: str, workspace: str | None = None) -> None:
+        """Stop a server that was added, and forget it with its approvals and credentials."""
+        service = self._found(caller, name, workspace)
+        if self._upstreams.is_configured(service.upstream):
+            raise Conflict(f"The server {name!r} is in the configuration file of the gateway")
+        await self._upstreams.remove(service)
+
+    async def list_servers(
+        self, caller: Caller, workspace: str | None = None
+    ) -> list[dict[str, Any]]:
+        """List the servers of a workspace and how they are."""
+        where = workspace or caller.workspace
+        decide(caller, Action.LIST_SERVERS, where).require()
+        return [self._record(service) for service in self._upstreams.in_workspace(where)]
+
+    async def status(
+        self, caller: Caller, name: str, workspace: str | None = None
+    ) -> dict[str, Any]:
+        """Tell how a server is: its tools, those that wait for approval with what has changed, and
+        what it wrote last beside the protocol."""
+        return self._record(self._found(caller, name, workspace), in_full=True)
+
+    async def restart(
+        self, caller: Caller, name: str, workspace: str | None = None
+    ) -> dict[str, Any]:
+        """Stop a server and start it again."""
+        service = self._found(caller, name, workspace)
+        await service.restart()
+        await _settled(service)
+        return self._record(service, in_full=True)
+
+    async def approve(
+        self,
+        caller: Caller,
+        name: str,
+        tools: list[str] | dict[str, str] | None = None,
+        workspace: str | None = None,
+    ) -> list[str]:
+        """Offer tools that were held back: all of them, some by name, or by name and the digest
+        that ``status`` showed, so that nothing is approved that has changed since."""
+        service = self._found(caller, name, workspace)
+        chosen: dict[str, str | None] = (
+            dict(tools) if isinstance(tools, dict) else dict.fromkeys(tools or ())
+        )
+        if tools is not None and not chosen:
+            return []
+        key, user = service.upstream.key, caller.user.effective_id
+        approved = await self._upstreams.pins.approve(key, chosen, user)
+        service.review()
+        return approved
+
+    async def set_credential(
+        self, caller: Caller, name: str, credential: str, workspace: str | None = None
+    ) -> None:
+        """Store your own credential for a server, encrypted; your calls carry it from then on as
+        their Authorization. It is never shown again."""
+        upstream = self._usable(caller, name, workspace)
+        if isinstance(upstream.target, Program):
+            raise InvalidRequest("A server that is a program takes no credentials of users")
+        await self._upstreams.credentials.put(upstream, _own_id(caller), credential)
+
+    async def delete_credential(
+        self, caller: Caller, name: str, workspace: str | None = None
+    ) -> bool:
+        """Forget your credential for a server; false if there was none."""
+        upstream = self._usable(caller, name, workspace)
+        return await self._upstreams.credentials.remove(upstream, _own_id(caller))
+
+    def _managed(self, caller: Caller, workspace: str | None) -> str:
+        where = workspace or caller.workspace
+        decide(caller, Action.MANAGE_SERVERS, where).require()
+        return self._workspaces.require(where).id
+
+    def _found(self, caller: Caller, name: str, workspace: str | None) -> Service:
+        return self._upstreams.get(self._managed(caller, workspace), name)
+
+    def _usable(self, caller: Caller, name: str, workspace: str | None) -> Upstream:
+        """An upstream whose service the caller may use; others are as if they were not there."""
+        upstream = self._upstreams.get(workspace or caller.workspace, name).upstream
+        sid = self._hosting.id_of(upstream.workspace, upstream.name)
+        info = self._hosting.describe(sid, {}, visibility=upstream.visibility)
+        if not decide(caller, ServiceAction.USE, info).allowed:
+            raise NotFound(f"There is no server {name!r} in the workspace {upstream.workspace}")
+        return upstream
+
+    def _check_name(self, upstream: Upstream) -> None:
+        if self._hosting.is_reserved(upstream.name):
+            raise Conflict(f"The name {upstream.name!r} belongs to the gateway")
+
+    def _record(self, service: Service, *, in_full: bool = False) -> dict[str, Any]:
+        """Without the values of its configuration, which may be secret."""
+        upstream = service.upstream
+        target = upstream.target
+        kind = "openapi" if isinstance(target, Document) else "http"
+        waiting = self._upstreams.pins.report(upstream.key)
+        record: dict[str, Any] = {
+            "name": upstream.name,
+            "workspace": upstream.workspace,
+            "service_id": str(self._hosting.id_of(upstream.workspace, upstream.name)),
+            "kind": "stdio" if isinstance(target, Program) else kind,
+            "visibility": upstream.visibility.value,
+            "is_configured": self._upstreams.is_configured(upstream),
+            "is_disabled": upstream.is_disabled,
+            **service.supervisor.to_wire(),
+            "held": [entry["tool"] for entry in waiting],
+        }
+        if in_full:
+            record |= {"held": waiting, **service.status()}
+        return record
+
+
+def _check_program(upstream: Upstream, *, is_operator: bool) -> None:
+    target = upstream.target
+    if is_operator:
+        return
+    if isinstance(target, Program):
+        raise PermissionDenied(
+            "A server with a command runs on the machine of the gateway: only its operators may "
+            "add one"
+        )
+    if isinstance(target, Document) and "://" not in target.source:
+        raise PermissionDenied("Only operators of the gateway may name a file of its machine")
+
+
+async def _settled(service: Service) -> None:
+    """Until it runs, or has failed once."""
+    supervisor = service.supervisor
+    if not service.upstream.is_disabled:
+        await supervisor.until(
+            lambda: supervisor.state is State.RUNNING or supervisor.failures > 0,
+            FIRST_START_SECONDS,
+        )
+
+
+def _own_id(caller: Caller) -> str:
+    if caller.user.is_anonymous:
+        raise PermissionDenied("Log in to store a credential")
+    return caller.user.effective_id

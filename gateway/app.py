@@ -22,6 +22,7 @@ from gateway.auth.oauth.build import OAuth
 from gateway.auth.tokens import TokenIssuer
 from gateway.base_path import BasePath
 from gateway.core import GatewayCore
+from gateway.counters import Counters
 from gateway.edge.limits import Rate, RateLimits
 from gateway.edge.middleware import Edge
 from gateway.extensions import ExtensionContext, load_routes
@@ -29,6 +30,9 @@ from gateway.hub import Hub
 from gateway.identity import identity_of, logins_of
 from gateway.mounts import static_routes
 from gateway.observability import configure_logging
+from gateway.operations.health import Health
+from gateway.operations.metrics import Metrics
+from gateway.operations.routes import Operations
 from gateway.pages import Pages
 from gateway.registry.apps import NoApps
 from gateway.registry.directory import Directory
@@ -88,6 +92,8 @@ class Parts:
     upstreams: Upstreams
     events: EventLog
     blocks: Blocks
+    limits: RateLimits
+    counters: Counters
 
     async def load(self) -> None:
         """Open the database and read what is kept in memory, before the first request.
@@ -128,6 +134,7 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
     blocks = Blocks(BlockRepository(database) if kept else None)
     events = EventLog(EventRepository(database) if kept else None)
     registry = Registry()
+    counters = Counters()
     router = Router(manager_id(identity.keys[-1]), max_relay_bytes=settings.max_relay_bytes)
     local = LocalServices()
     endpoint = Endpoint(
@@ -148,7 +155,16 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         fetch_seconds=settings.fetch_timeout_seconds,
     )
     hub = Hub(
-        settings, doorkeeper, router, endpoint, registry, directory, workspaces, events, __version__
+        counters,
+        settings,
+        doorkeeper,
+        router,
+        endpoint,
+        registry,
+        directory,
+        workspaces,
+        events,
+        __version__,
     )
     workspaces.watch(hub.recheck)
     tokens.revocations.watch(hub.disconnect_revoked)
@@ -201,11 +217,20 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         workspaces=workspaces,
         authentication=authentication,
         doorkeeper=doorkeeper,
+        counters=counters,
     )
-    pages = Pages(settings, hub, logins.page, logins.service, __version__)
+    pages = Pages(settings, logins.page, logins.service, __version__)
+    limits = _rate_limits(settings)
+    operations = Operations(
+        settings,
+        core,
+        Health(hub, endpoint, counters, database.ping if kept else None),
+        Metrics(counters, limits, hub, router, endpoint, registry),
+    )
     routes: list[Route | WebSocketRoute] = [
         WebSocketRoute("/ws", WebSocketDoor(settings, hub, router)),
         Route("/rpc", HttpStreamDoor(settings, hub, doorkeeper, router)),
+        *operations.routes(),
         *pages.routes(),
         *logins.oauth.routes,
     ]
@@ -242,6 +267,8 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         upstreams=upstreams,
         events=events,
         blocks=blocks,
+        limits=limits,
+        counters=counters,
     )
     return parts, routes
 
@@ -292,7 +319,13 @@ def create_app(settings: Settings) -> FastAPI:
     if settings.base_path != "/":
         app.add_middleware(BasePath, path=settings.base_path)
     # The last one is the outermost.
-    app.add_middleware(Edge, settings=settings, limits=_rate_limits(settings))
+    app.add_middleware(
+        Edge,
+        settings=settings,
+        limits=parts.limits,
+        counters=parts.counters,
+        routes=app.router.routes,
+    )
     app.router.routes.extend(routes)
     app.router.routes.extend(static_routes(settings.static_mounts))
     app.router.routes.extend(load_routes(settings.extensions, context))

@@ -25,12 +25,10 @@ class BasePath:
         path: str = scope["path"]
         if path.startswith(f"{self._path}/"):
             raw = scope.get("raw_path") or path.encode()
-            inner = {
-                **scope,
-                "path": path[len(self._path) :],
-                "raw_path": raw.removeprefix(self._raw_path),
-            }
-            await self._app(inner, receive, send)
+            # In place: what stands outside of this looks at what the router found.
+            scope["path"] = path[len(self._path) :]
+            scope["raw_path"] = raw.removeprefix(self._raw_path)
+            await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1000})
         elif path == self._path:

@@ -9,6 +9,7 @@ from gateway.admission import Doorkeeper
 from gateway.api import DEFAULT_OPTIONS, CallOptions, Credentials
 from gateway.auth.access import ServiceAction, decide, hidden_from_strangers, is_inside
 from gateway.auth.authentication import Authentication
+from gateway.counters import Counters
 from gateway.registry.directory import Directory
 from gateway.registry.registry import Registry
 from gateway.rpc.endpoint import Endpoint
@@ -33,7 +34,7 @@ MAX_ATTEMPTS: Final = 3
 class GatewayCore:
     """See ``gateway.api.Gateway``."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the composition root calls it once, by name
         self,
         *,
         registry: Registry,
@@ -43,7 +44,9 @@ class GatewayCore:
         workspaces: Workspaces,
         authentication: Authentication,
         doorkeeper: Doorkeeper,
+        counters: Counters,
     ) -> None:
+        self._counters = counters
         self._registry = registry
         self._directory = directory
         self._endpoint = endpoint
@@ -54,11 +57,19 @@ class GatewayCore:
         self._anonymous = anonymous_http_caller()
 
     async def authenticate(self, credentials: Credentials, workspace: str | None = None) -> Caller:
+        outcomes = self._counters.authentications
         if credentials.token is None:
             self._doorkeeper.check_blocks(self._anonymous.user)
+            outcomes["anonymous"] += 1
             return self._anonymous
-        user = await self._authentication.user(credentials.token, credentials.resources)
-        return self._doorkeeper.act_in(user, workspace)
+        try:
+            user = await self._authentication.user(credentials.token, credentials.resources)
+            caller = self._doorkeeper.act_in(user, workspace)
+        except GatewayError as error:
+            outcomes[error.code] += 1
+            raise
+        outcomes["ok"] += 1
+        return caller
 
     async def list_services(self, caller: Caller, workspace: str) -> list[ServiceInfo]:
         if self._workspaces.get(workspace) is None:
@@ -85,6 +96,24 @@ class GatewayCore:
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
         options: CallOptions = DEFAULT_OPTIONS,
+    ) -> Any:
+        outcomes = self._counters.calls
+        try:
+            value = await self._call(caller, service, function, args, kwargs, options)
+        except GatewayError as error:
+            outcomes[error.code] += 1
+            raise
+        outcomes["ok"] += 1
+        return value
+
+    async def _call(
+        self,
+        caller: Caller,
+        service: ServiceInfo,
+        function: str,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any] | None,
+        options: CallOptions,
     ) -> Any:
         decide(caller, ServiceAction.USE, service).require()
         if self._directory.is_local(service):

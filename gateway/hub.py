@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from gateway.admission import Admission, Doorkeeper, Hello
+from gateway.counters import Counters
 from gateway.registry.directory import Directory
 from gateway.registry.registry import Registry
 from gateway.routing.outbox import Outbox, Send, Write
@@ -44,6 +45,7 @@ class Hub:
 
     def __init__(  # noqa: PLR0913 - the composition root calls it once, by name
         self,
+        counters: Counters,
         settings: Settings,
         doorkeeper: Doorkeeper,
         router: Router,
@@ -54,6 +56,7 @@ class Hub:
         events: EventLog,
         version: str,
     ) -> None:
+        self._counters = counters
         self._settings = settings
         self._doorkeeper = doorkeeper
         self._router = router
@@ -123,6 +126,7 @@ class Hub:
 
     def _enter(self, session: ClientSession, admission: Admission) -> None:
         self._admissions[session] = admission
+        self._counters.connections += 1
         self._of_user[session.user.effective_id] += 1
 
     def _leave(self, session: ClientSession) -> None:
@@ -132,6 +136,10 @@ class Hub:
         self._of_user[user_id] -= 1
         if not self._of_user[user_id]:
             del self._of_user[user_id]
+
+    def flooded(self) -> None:
+        """Note that a client is disconnected because it sends too much."""
+        self._counters.flooding_clients += 1
 
     def ready(self, session: ClientSession, send: Send, write: Write | None = None) -> None:
         """The client has had its first message: send what was kept, and what comes."""

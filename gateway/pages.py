@@ -1,4 +1,4 @@
-"""What a person or a probe sees first: the page at ``/``, the login page, the server's health."""
+"""What a person sees first: the page at ``/`` and the login page."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ from html import escape
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Match, Route
 from starlette.types import Scope
 
 from gateway.auth.login.page import LOGIN_PATH, LoginPage
 from gateway.auth.login.service import LoginService
-from gateway.hub import Hub
 from gateway.settings import Settings
 
 _PAGE = """<!doctype html>
@@ -74,12 +73,11 @@ asyncio.run(main())</pre>
 
 
 class Pages:
-    """The first page, the login page and the health probes."""
+    """The first page and the login page."""
 
     def __init__(
-        self, settings: Settings, hub: Hub, login: LoginPage, service: LoginService, version: str
+        self, settings: Settings, login: LoginPage, service: LoginService, version: str
     ) -> None:
-        self._hub = hub
         self._login = login
         self._service = service
         self._html = _PAGE.format(version=escape(version), url=escape(settings.base_url))
@@ -90,8 +88,6 @@ class Pages:
             _LoginRoute(self._service, LOGIN_PATH, self.login, methods=["GET"]),
             Route(LOGIN_PATH.rstrip("/"), self.to_login, methods=["GET"]),
             Route("/login", self.to_login, methods=["GET"]),
-            Route("/health/liveness", self.liveness, methods=["GET"]),
-            Route("/health/readiness", self.readiness, methods=["GET"]),
         ]
 
     async def index(self, request: Request) -> Response:
@@ -114,16 +110,6 @@ class Pages:
         query = request.scope["query_string"].decode("latin-1")
         return RedirectResponse(f"{target}?{query}" if query else target, 307, _NO_STORE)
 
-    async def liveness(self, request: Request) -> Response:
-        """200 as long as the event loop answers."""
-        return JSONResponse({"status": "OK"})
-
-    async def readiness(self, request: Request) -> Response:
-        """200 while new work is taken, 503 once the server is stopping."""
-        if self._hub.is_draining:
-            return _down("stopping")
-        return JSONResponse({"status": "OK", "detail": {"connections": self._hub.connections}})
-
 
 class _LoginRoute(Route):
     """The gateway's login page, unless the operator's service has one."""
@@ -139,8 +125,3 @@ class _LoginRoute(Route):
 
 
 _NO_STORE = {"cache-control": "no-store", "referrer-policy": "no-referrer"}
-
-
-def _down(reason: str) -> Response:
-    body: dict[str, Any] = {"status": "DOWN", "detail": reason}
-    return JSONResponse(body, status_code=503, headers={"retry-after": "5"})

@@ -188,6 +188,11 @@ class Settings(LoginSettings):
         validation_alias=AliasChoices("POLYPORT_LOG_LEVEL", "HYPHA_LOGLEVEL"),
         description="DEBUG, INFO, WARNING or ERROR.",
     )
+    show_operations_to: Literal["local", "admins", "all"] = Field(
+        "local",
+        validation_alias=_named("show_operations_to"),
+        description="Who sees /metrics and all of /health: local is this machine, and admins.",
+    )
     handshake_timeout_seconds: float = Field(
         5.0,
         gt=0,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from typing import Final
 
 from gateway.api import Credentials, Gateway
 from gateway.extensions import TokenFinder
@@ -18,6 +19,8 @@ from schema.identity import Caller
 COOKIE = "access_token"
 """Cookie in which a browser keeps the token of its user."""
 
+_ANONYMOUS: Final = Credentials()
+
 
 class Callers:
     """Identifies the callers of all routes."""
@@ -25,7 +28,6 @@ class Callers:
     def __init__(self, gateway: Gateway, finder: TokenFinder | None = None) -> None:
         self._gateway = gateway
         self._finder = finder
-        self._anonymous: Caller | None = None
 
     async def identify(self, request: Request) -> Caller:
         """The caller of a request, acting in the workspace of the URL if it may.
@@ -40,9 +42,7 @@ class Callers:
         if token is not None:
             return await self._gateway.authenticate(Credentials(token), request.workspace)
         # By contract there is one anonymous caller, in a workspace of its own whatever the URL.
-        if self._anonymous is None:
-            self._anonymous = await self._gateway.authenticate(Credentials())
-        return self._anonymous
+        return await self._gateway.authenticate(_ANONYMOUS)
 
 
 def token_of(authorization: bytes | None, cookie: bytes | None) -> str | None:

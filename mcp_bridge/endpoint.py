@@ -18,6 +18,7 @@ from typing import Final
 import orjson
 from starlette.types import Receive, Scope, Send
 
+from gateway.requests import note_operation
 from mcp_bridge import guard, headers, methods
 from mcp_bridge.errors import (
     INTERNAL,
@@ -127,6 +128,7 @@ class McpEndpoint:
         try:
             offer = await self._opener.open(scope, request.headers)
             method = methods.find(request)
+            note_operation(scope, request.method)
             if isinstance(method, methods.Immediate):
                 reply = _completed(request, method.answer(offer, request))
             elif isinstance(method, methods.Standing):

@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections.abc import Sequence
+from time import perf_counter
 from typing import Final
 
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.counters import Counters
 from gateway.edge.answers import failure, too_many
 from gateway.edge.limits import RateLimits
 from gateway.edge.proxies import Proxies
@@ -32,12 +36,28 @@ PROBES: Final = ("/health", "/health/liveness", "/health/readiness")
 """Paths that no limit applies to: an orchestrator that gets no answer kills the process."""
 
 
+NO_ROUTE: Final = "(none)"
+"""What a path that matches nothing is counted as."""
+
+
 class Edge:
     """An ASGI application around the whole gateway."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, limits: RateLimits) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        limits: RateLimits,
+        counters: Counters,
+        routes: Sequence[BaseRoute] = (),
+    ) -> None:
+        """``routes`` are those that the application looks at, complete when the first request
+        comes."""
         self._app = app
+        self._routes = routes
+        self._templates: dict[object, str] = {}
         self._limits = limits
+        self._counters = counters
         self._proxies = Proxies(settings.trusted_proxies)
         self._origins = settings.allow_origins
         prefix = settings.base_path.rstrip("/")
@@ -58,6 +78,7 @@ class Edge:
             return
         record.is_counted = scope["path"] in self._unlimited
         reply = _Reply(send, record, self._origins, headers.get(b"origin"))
+        self._counters.active_requests += 1
         try:
             await self._app(scope, receive, reply.send)
         except Exception:
@@ -67,12 +88,40 @@ class Edge:
                 "request_failed request_id=%s method=%s", record.request_id, scope["method"]
             )
             await reply.instead(*failure(self._origins, headers.get(b"origin")))
+        finally:
+            self._ended(scope, record, reply)
+
+    def _ended(self, scope: Scope, record: RequestRecord, reply: _Reply) -> None:
+        counters = self._counters
+        counters.active_requests -= 1
+        if reply.status:
+            seconds = reply.began_at - reply.came_at
+            counters.answered(self._template(scope), scope["method"], reply.status, seconds)
+        if record.operation is not None:
+            counters.operations[record.operation] += 1
+
+    def _template(self, scope: Scope) -> str:
+        """The path of the route that answered, as it is written in the table of routes."""
+        if not self._templates:
+            for route in self._routes:
+                endpoint = getattr(route, "endpoint", None) or getattr(route, "app", None)
+                self._templates.setdefault(endpoint, getattr(route, "path", NO_ROUTE))
+        return self._templates.get(scope.get("endpoint"), NO_ROUTE)
 
 
 class _Reply:
     """The answer on its way out."""
 
-    __slots__ = ("_is_replaced", "_origin", "_origins", "_record", "_send", "status")
+    __slots__ = (
+        "_is_replaced",
+        "_origin",
+        "_origins",
+        "_record",
+        "_send",
+        "began_at",
+        "came_at",
+        "status",
+    )
 
     def __init__(
         self, send: Send, record: RequestRecord, origins: tuple[str, ...], origin: bytes | None
@@ -82,7 +131,9 @@ class _Reply:
         self._origins = origins
         self._origin = origin
         self._is_replaced = False
+        self.came_at = self.began_at = perf_counter()
         self.status = 0
+        """Of the answer, once it has begun."""
 
     async def send(self, message: Message) -> None:
         if self._is_replaced:
@@ -104,6 +155,7 @@ class _Reply:
         await self._send(body)
 
     def _named(self, start: Message) -> Message:
+        self.began_at = perf_counter()
         self.status = start["status"]
         own = (REQUEST_ID, self._record.request_id.encode())
         headers = [pair for pair in start.get("headers", ()) if pair[0] != REQUEST_ID]

@@ -53,6 +53,11 @@ class Outbox:
         self._writer: asyncio.Task[None] | None = None
         self._closed = False
 
+    @property
+    def queued_bytes(self) -> int:
+        """What waits because the connection does not take it."""
+        return self._queued_bytes
+
     def put(self, frame: bytes) -> None:
         """Take a frame to send. Never blocks and never raises."""
         if self._closed:

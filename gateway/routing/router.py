@@ -70,6 +70,8 @@ class Router:
         self.manager_id = manager_id
         self.manager_address = f"*/{manager_id}"
         self.endpoint: LocalEndpoint | None = None
+        self.calls = 0
+        """Calls of one client to another that were passed on so far."""
         self._max_relay_bytes = max_relay_bytes
         self._sessions: dict[str, ClientSession] = {}
         self._workspaces: dict[str, dict[str, ClientSession]] = {}
@@ -206,6 +208,7 @@ class Router:
 
     def _note_call(self, sender: ClientSession, target: ClientSession, session: str) -> None:
         target.count_call()
+        self.calls += 1
         if len(sender.open_calls) > MAX_OPEN_CALLS:
             sender.open_calls.clear()  # never answered; only the wait at shutdown looks at them
         sender.open_calls[session] = target.address

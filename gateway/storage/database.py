@@ -68,6 +68,11 @@ class Database:
             self._engine = engine
             return engine
 
+    async def ping(self) -> None:
+        """Raises whatever the driver does if the database does not answer."""
+        async with self.transaction() as connection:
+            await connection.execute(text("SELECT 1"))
+
     async def close(self) -> None:
         """Disconnect, and let another process have the data directory."""
         async with self._opening:

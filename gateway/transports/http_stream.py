@@ -111,7 +111,11 @@ class HttpStreamDoor:
             cookie = f"{_cookie_name(session.address)}={stream.key}; HttpOnly; SameSite=Strict"
             headers["set-cookie"] = cookie
         stream.intake = Intake(
-            session, self._router.route, self._settings, asyncio.get_running_loop().time
+            session,
+            self._router.route,
+            self._settings,
+            asyncio.get_running_loop().time,
+            self._hub.flooded,
         )
         self._streams[session] = stream
         try:

@@ -29,6 +29,7 @@ class Intake:
         "_burst",
         "_clock",
         "_filled_at",
+        "_on_flood",
         "_per_second",
         "_route",
         "_session",
@@ -41,7 +42,9 @@ class Intake:
         route: Callable[[ClientSession, bytes], None],
         settings: Settings,
         clock: Callable[[], float],
+        on_flood: Callable[[], None],
     ) -> None:
+        self._on_flood = on_flood
         self._session = session
         self._route = route
         self._clock = clock
@@ -66,6 +69,7 @@ class Intake:
                 f"Rate limit exceeded: {self._per_second:g} messages per second",
                 retry_after_seconds=1,
             )
+            self._on_flood()
             self._session.close(CLOSE_POLICY, excess.message)
             return excess
         self._allowance -= 1

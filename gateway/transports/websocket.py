@@ -114,7 +114,7 @@ class WebSocketDoor:
     ) -> None:
         loop = asyncio.get_running_loop()
         idle_seconds = self._settings.idle_timeout_seconds
-        intake = Intake(session, self._router.route, self._settings, loop.time)
+        intake = Intake(session, self._router.route, self._settings, loop.time, self._hub.flooded)
         timer: asyncio.TimerHandle
 
         def take(frame: bytes) -> None:

@@ -10,6 +10,7 @@ import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.app import create_app
+from gateway.counters import Counters
 from gateway.edge.limits import Rate, RateLimits
 from gateway.edge.middleware import Edge
 from gateway.requests import record_of
@@ -18,7 +19,7 @@ from gateway.settings import Settings
 
 def edge(app: ASGIApp) -> Edge:
     rate = Rate(0, 1)
-    return Edge(app, Settings(), RateLimits(rate, rate, time.monotonic))
+    return Edge(app, Settings(), RateLimits(rate, rate, time.monotonic), Counters())
 
 
 def client_of(app: object) -> httpx.AsyncClient:

@@ -275,7 +275,7 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
 
 def create_app(settings: Settings) -> FastAPI:
     """The ASGI application with all three doors."""
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
     parts, routes = build(settings)
 
     startup = Startup(settings, parts.tokens, parts.login)

@@ -25,6 +25,8 @@ _NONE: Final[Mapping[str, str]] = {}
 _upstream_credentials: ContextVar[Mapping[str, str]] = ContextVar(
     "credentials for upstreams that came with the request", default=_NONE
 )
+current_request_id: ContextVar[str | None] = ContextVar("current_request_id", default=None)
+"""The id of the request that the running task answers, for its log lines."""
 
 _RECORD: Final = "polyport.request"
 _SANE_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")

@@ -6,7 +6,6 @@ Every setting can be given as ``POLYPORT_<NAME>`` or, for deployments that move 
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +20,7 @@ from pydantic import (
 )
 
 from gateway.login_settings import LoginSettings, SecretWords, Words, named
+from gateway.operations_settings import OperationsSettings
 
 MIB = 1024 * 1024
 ANY_ADDRESS = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not bound to
@@ -55,7 +55,7 @@ def process_environment() -> Mapping[str, str]:
     return os.environ
 
 
-class Settings(LoginSettings):
+class Settings(LoginSettings, OperationsSettings):
     """All settings, with their defaults and units."""
 
     host: str = Field("127.0.0.1", validation_alias=named("host"), description="Bind address.")
@@ -109,43 +109,6 @@ class Settings(LoginSettings):
         validation_alias=named("root_token"),
         description="A token with every right, 32 characters or more; default: there is none.",
     )
-    trusted_proxies: Words = Field(
-        (),
-        validation_alias=named("trusted_proxies"),
-        description="Addresses or networks of proxies whose X-Forwarded-* headers are believed.",
-    )
-    anonymous_requests_per_second: float = Field(
-        100.0,
-        ge=0,
-        validation_alias=AliasChoices(
-            "POLYPORT_ANONYMOUS_REQUESTS_PER_SECOND", "HYPHA_HTTP_RATE_LIMIT"
-        ),
-        description="HTTP and MCP requests per second of an address without a user; 0: no limit.",
-    )
-    anonymous_burst_requests: float = Field(
-        500.0,
-        ge=1,
-        validation_alias=AliasChoices(
-            "POLYPORT_ANONYMOUS_BURST_REQUESTS", "HYPHA_HTTP_BURST_LIMIT"
-        ),
-        description="Requests that an address without a user may send at once.",
-    )
-    user_requests_per_second: float = Field(
-        1000.0,
-        ge=0,
-        validation_alias=AliasChoices(
-            "POLYPORT_USER_REQUESTS_PER_SECOND", "HYPHA_HTTP_AUTHENTICATED_RATE_LIMIT"
-        ),
-        description="HTTP and MCP requests per second of a user; 0: no limit.",
-    )
-    user_burst_requests: float = Field(
-        5000.0,
-        ge=1,
-        validation_alias=AliasChoices(
-            "POLYPORT_USER_BURST_REQUESTS", "HYPHA_HTTP_AUTHENTICATED_BURST_LIMIT"
-        ),
-        description="Requests that a user may send at once.",
-    )
     static_mounts: Words = Field(
         (),
         validation_alias=named("static_mounts"),
@@ -187,11 +150,6 @@ class Settings(LoginSettings):
         "WARNING",
         validation_alias=AliasChoices("POLYPORT_LOG_LEVEL", "HYPHA_LOGLEVEL"),
         description="DEBUG, INFO, WARNING or ERROR.",
-    )
-    show_operations_to: Literal["local", "admins", "all"] = Field(
-        "local",
-        validation_alias=_named("show_operations_to"),
-        description="Who sees /metrics and all of /health: local is this machine, and admins.",
     )
     handshake_timeout_seconds: float = Field(
         5.0,
@@ -356,17 +314,6 @@ class Settings(LoginSettings):
     def _split_commas(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         origins = [part.strip().rstrip("/") for word in value for part in word.split(",")]
         return tuple(origin for origin in origins if origin)
-
-    @field_validator("trusted_proxies")
-    @classmethod
-    def _check_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        networks = tuple(part for word in value for part in word.split(",") if part)
-        for network in networks:
-            try:
-                ipaddress.ip_network(network, strict=False)
-            except ValueError:
-                raise ValueError(f"{network!r} is not an address or a network") from None
-        return networks
 
     @field_validator("base_path")
     @classmethod

@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.counters import Counters
+from gateway.edge.access_log import access_log
 from gateway.edge.answers import failure, too_many
 from gateway.edge.limits import RateLimits
 from gateway.edge.proxies import Proxies
@@ -24,6 +25,7 @@ from gateway.requests import (
     REQUEST_ID,
     RequestRecord,
     attach,
+    current_request_id,
     sane_request_id,
     take_upstream_credentials,
 )
@@ -58,6 +60,7 @@ class Edge:
         self._templates: dict[object, str] = {}
         self._limits = limits
         self._counters = counters
+        self._access_log = access_log() if settings.access_log else None
         self._proxies = Proxies(settings.trusted_proxies)
         self._origins = settings.allow_origins
         prefix = settings.base_path.rstrip("/")
@@ -73,30 +76,31 @@ class Edge:
             _request_id(scope, headers), self._proxies.resolve(scope, headers), self._limits
         )
         attach(scope, record)
+        current_request_id.set(record.request_id)
         if scope["type"] == "websocket":
             await self._app(scope, receive, send)
             return
         record.is_counted = scope["path"] in self._unlimited
-        reply = _Reply(send, record, self._origins, headers.get(b"origin"))
+        reply = Reply(send, record, self._origins, headers.get(b"origin"))
         self._counters.active_requests += 1
         try:
             await self._app(scope, receive, reply.send)
         except Exception:
             if reply.status:
                 raise  # the server then breaks the connection: the client sees that it is not all
-            logger.exception(
-                "request_failed request_id=%s method=%s", record.request_id, scope["method"]
-            )
+            logger.exception("request_failed method=%s", scope["method"])
             await reply.instead(*failure(self._origins, headers.get(b"origin")))
         finally:
             self._ended(scope, record, reply)
 
-    def _ended(self, scope: Scope, record: RequestRecord, reply: _Reply) -> None:
+    def _ended(self, scope: Scope, record: RequestRecord, reply: Reply) -> None:
         counters = self._counters
         counters.active_requests -= 1
         if reply.status:
             seconds = reply.began_at - reply.came_at
             counters.answered(self._template(scope), scope["method"], reply.status, seconds)
+        if self._access_log is not None:
+            self._access_log(self._template(scope), scope["method"], record, reply)
         if record.operation is not None:
             counters.operations[record.operation] += 1
 
@@ -109,7 +113,7 @@ class Edge:
         return self._templates.get(scope.get("endpoint"), NO_ROUTE)
 
 
-class _Reply:
+class Reply:
     """The answer on its way out."""
 
     __slots__ = (

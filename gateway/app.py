@@ -14,7 +14,6 @@ from gateway import __version__
 from gateway.admission import Doorkeeper
 from gateway.api import Gateway
 from gateway.auth.authentication import Authentication
-from gateway.auth.blocks import Blocks
 from gateway.auth.keys import manager_id
 from gateway.auth.login.pending import PendingLogins
 from gateway.auth.login.service import LoginService
@@ -46,12 +45,9 @@ from gateway.rpc.local import LocalServices
 from gateway.settings import Settings
 from gateway.shutdown import drain_on_signal
 from gateway.startup import Startup
-from gateway.storage.blocks import BlockRepository
 from gateway.storage.database import Database
-from gateway.storage.events import EventRepository
 from gateway.storage.key_file import sealed_box
 from gateway.storage.upstreams import UpstreamRepository
-from gateway.storage.workspaces import WorkspaceRepository
 from gateway.transports.blocked import BlockedAddresses
 from gateway.transports.http_stream import HttpStreamDoor
 from gateway.transports.websocket import WebSocketDoor
@@ -61,9 +57,9 @@ from gateway.upstreams.upstreams import Upstreams
 from gateway.workspaces.admin_functions import ADMIN_SERVICE, AdminFunctions
 from gateway.workspaces.client_functions import ClientFunctions
 from gateway.workspaces.content_functions import ContentFunctions
-from gateway.workspaces.event_log import EventLog
+from gateway.workspaces.kept import Kept, kept_in
 from gateway.workspaces.manager import MANAGER_SERVICE, Part, manager_functions
-from gateway.workspaces.records import ROOT_WORKSPACE, reserved_names
+from gateway.workspaces.records import ROOT_WORKSPACE
 from gateway.workspaces.service_functions import ServiceFunctions
 from gateway.workspaces.sharing_functions import SharingFunctions
 from gateway.workspaces.token_functions import TokenFunctions
@@ -90,8 +86,7 @@ class Parts:
     database: Database
     hosting: Hosting
     upstreams: Upstreams
-    events: EventLog
-    blocks: Blocks
+    kept: Kept
     limits: RateLimits
     counters: Counters
 
@@ -104,16 +99,14 @@ class Parts:
             return
         await self.database.open()
         if not self.workspaces.is_loaded:
-            await self.workspaces.load()
-            await self.blocks.load()
+            await self.kept.load()
             await self.tokens.revocations.load()
             self.hub.expect_back()
 
     async def close(self) -> None:
         """Finish what is being written, and close the database."""
+        await self.kept.close()
         await self.upstreams.close()
-        await self.workspaces.close()
-        await self.events.close()
         await self.database.close()
 
 
@@ -123,16 +116,9 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
     database = Database(settings)
     identity = identity_of(settings, database)
     tokens, authentication = identity.tokens, identity.authentication
-    kept = not settings.ephemeral
     box = sealed_box(settings)
-    workspaces = Workspaces(
-        box,
-        WorkspaceRepository(database) if kept else None,
-        max_per_user=settings.max_workspaces_per_user,
-        reserved=reserved_names(settings),
-    )
-    blocks = Blocks(BlockRepository(database) if kept else None)
-    events = EventLog(EventRepository(database) if kept else None)
+    kept = kept_in(database, settings, box)
+    workspaces, events = kept.workspaces, kept.events
     registry = Registry()
     counters = Counters()
     router = Router(manager_id(identity.keys[-1]), max_relay_bytes=settings.max_relay_bytes)
@@ -142,7 +128,7 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         local,
         silence_seconds=settings.silence_timeout_seconds,
     )
-    doorkeeper = Doorkeeper(tokens, authentication, workspaces, blocks, time.time)
+    doorkeeper = Doorkeeper(tokens, authentication, workspaces, kept.blocks, time.time)
     directory = Directory(
         registry,
         endpoint,
@@ -172,9 +158,9 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         ServiceFunctions(
             registry, directory, router, max_per_client=settings.max_services_per_client
         ),
-        WorkspaceFunctions(workspaces, registry, router, events),
+        WorkspaceFunctions(workspaces, kept.contents, registry, router, events),
         SharingFunctions(workspaces, events),
-        ContentFunctions(workspaces, registry, events),
+        ContentFunctions(workspaces, kept.contents, registry, events),
         ClientFunctions(router, endpoint, workspaces, events),
         TokenFunctions(authentication, max_life_seconds=settings.max_token_life_seconds),
     ]
@@ -185,7 +171,7 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         "Register, find and call services in a workspace, and manage it.",
         manager_functions(manager_parts),
     )
-    admin = AdminFunctions(settings, router, registry, workspaces, blocks, version=__version__)
+    admin = AdminFunctions(settings, router, registry, workspaces, kept.blocks, version=__version__)
     own.add(
         ADMIN_SERVICE,
         "Administration",
@@ -224,7 +210,7 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
     operations = Operations(
         settings,
         core,
-        Health(hub, endpoint, counters, database.ping if kept else None),
+        Health(hub, endpoint, counters, None if settings.ephemeral else database.ping),
         Metrics(counters, limits, hub, router, endpoint, registry),
     )
     routes: list[Route | WebSocketRoute] = [
@@ -239,10 +225,9 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         settings,
         hosting,
         directory,
-        repository=UpstreamRepository(database) if kept else None,
+        repository=None if settings.ephemeral else UpstreamRepository(database),
         box=box,
     )
-    registry.on_forget(upstreams.forget_workspace)
     own.add(
         SERVERS_SERVICE,
         "MCP servers",
@@ -250,6 +235,7 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         ServerFunctions(upstreams, hosting, workspaces).functions(),
         is_offered=True,
     )
+    workspaces.at_end(upstreams.forget_workspace)
     parts = Parts(
         settings=settings,
         gateway=core,
@@ -265,8 +251,7 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         oauth=logins.oauth,
         hosting=hosting,
         upstreams=upstreams,
-        events=events,
-        blocks=blocks,
+        kept=kept,
         limits=limits,
         counters=counters,
     )
@@ -315,7 +300,7 @@ def create_app(settings: Settings) -> FastAPI:
         token_finder=parts.authentication,
         resources=parts.oauth.resources,
     )
-    app.add_middleware(BlockedAddresses, blocks=parts.blocks)
+    app.add_middleware(BlockedAddresses, blocks=parts.kept.blocks)
     if settings.base_path != "/":
         app.add_middleware(BasePath, path=settings.base_path)
     # The last one is the outermost.

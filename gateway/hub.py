@@ -23,7 +23,8 @@ from gateway.routing.session import CLOSE_GOING_AWAY, CLOSE_POLICY, ClientSessio
 from gateway.rpc.endpoint import Endpoint
 from gateway.settings import Settings
 from gateway.workspaces.event_log import EventLog
-from gateway.workspaces.workspaces import Workspaces, is_administrator
+from gateway.workspaces.membership import is_administrator
+from gateway.workspaces.workspaces import Workspaces
 from schema.errors import Conflict, GatewayError, LimitExceeded, Unavailable
 
 INCUMBENT_SECONDS: Final = 5.0
@@ -353,7 +354,9 @@ class Hub:
 
     def _unload(self, workspace: str) -> None:
         self._unloads.pop(workspace, None)
-        if self._router.is_deserted(workspace):
+        record = self._workspaces.get(workspace)
+        if record is not None and record.is_kept and self._registry.holds(workspace):
+            return  # what the gateway hosts there is used by other doors
+        if self._router.is_deserted(workspace) and self._workspaces.unload(workspace):
             self._registry.forget_workspace(workspace)
-            if self._workspaces.unload(workspace) is not None:
-                self._events.forget(workspace)
+            self._events.forget(workspace)

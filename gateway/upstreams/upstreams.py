@@ -64,7 +64,6 @@ class Upstreams:
         self.pins = pins
         self._services: dict[str, Service] = {}
         self._added: set[str] = set()
-        self._removing: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Begin with those of the configuration and those that were kept."""
@@ -78,8 +77,6 @@ class Upstreams:
         """End them all."""
         services = list(self._services.values())
         self._services.clear()
-        if self._removing:
-            await asyncio.wait(self._removing)
         await asyncio.gather(*(service.stop() for service in services))
 
     def in_workspace(self, workspace: str) -> list[Service]:
@@ -143,12 +140,11 @@ class Upstreams:
         if self._repository is not None:
             await self._repository.remove_server(upstream.workspace, upstream.name)
 
-    def forget_workspace(self, workspace: str) -> None:
-        """The workspace is gone, and so are its upstreams."""
+    async def forget_workspace(self, workspace: str) -> None:
+        """End and forget those that were added to a workspace that is no more."""
         for service in self.in_workspace(workspace):
-            task = asyncio.get_running_loop().create_task(self.remove(service))
-            self._removing.add(task)
-            task.add_done_callback(self._removing.discard)
+            if not self.is_configured(service.upstream):
+                await self.remove(service)
 
     def _launch(self, upstream: Upstream) -> Service:
         service: Service

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from gateway.auth.access import Action, ServiceAction, decide
 from gateway.registry.registry import Registry
+from gateway.workspaces.contents import Contents
 from gateway.workspaces.event_log import EventLog
 from gateway.workspaces.workspaces import Workspaces
 from schema.errors import InvalidRequest, NotFound, PermissionDenied, ServiceNotFound
@@ -20,8 +21,11 @@ _MAX_NAME: Final = 255
 class ContentFunctions:
     """Environment variables, bookmarks and service types."""
 
-    def __init__(self, workspaces: Workspaces, registry: Registry, events: EventLog) -> None:
+    def __init__(
+        self, workspaces: Workspaces, contents: Contents, registry: Registry, events: EventLog
+    ) -> None:
         self._workspaces = workspaces
+        self._contents = contents
         self._registry = registry
         self._events = events
 
@@ -30,7 +34,7 @@ class ContentFunctions:
         if not key or len(key) > _MAX_NAME or not key.isprintable():
             raise InvalidRequest("An environment variable needs a name, and not a long one")
         record = self._workspaces.require(caller.workspace)
-        await self._workspaces.set_variable(record.id, key, value)
+        await self._contents.set_variable(record.id, key, value)
         await self._events.append(
             record.id,
             caller.user.effective_id,
@@ -42,9 +46,9 @@ class ContentFunctions:
     async def get_env(self, caller: Caller, key: str | None = None, value: Any = None) -> Any:
         """Get one environment variable of the workspace, or all of them as a map."""
         if key is not None:
-            return self._workspaces.variable(caller.workspace, key)
+            return self._contents.variable(caller.workspace, key)
         names = self._workspaces.require(caller.workspace).environment
-        return {name: self._workspaces.variable(caller.workspace, name) for name in list(names)}
+        return {name: self._contents.variable(caller.workspace, name) for name in list(names)}
 
     # Bookmarks
 
@@ -56,11 +60,11 @@ class ContentFunctions:
             self._workspaces.require(entry["id"])
         else:
             self._require_service(caller, entry["id"])
-        await self._workspaces.add_bookmark(caller.user, entry)
+        await self._contents.add_bookmark(caller.user, entry)
 
     async def unbookmark(self, caller: Caller, item: dict[str, Any]) -> None:
         """Forget a bookmark."""
-        await self._workspaces.remove_bookmarks(caller.user, _read_bookmark(item))
+        await self._contents.remove_bookmarks(caller.user, _read_bookmark(item))
 
     def _require_service(self, caller: Caller, service_id: str) -> None:
         """Raises ServiceNotFound, also for one that the caller may not use."""
@@ -92,7 +96,7 @@ class ContentFunctions:
             "config": type_info.get("config") or {},
             "docs": type_info.get("docs"),
         }
-        await self._workspaces.add_service_type(caller.workspace, short, entry)
+        await self._contents.add_service_type(caller.workspace, short, entry)
         return entry
 
     async def get_service_type(self, caller: Caller, type_id: str) -> dict[str, Any]:

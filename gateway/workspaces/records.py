@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from gateway.settings import RESERVED_MOUNTS, Settings
 from gateway.storage.workspaces import StoredMember, StoredWorkspace
-from schema.errors import InvalidRequest
+from schema.errors import InvalidRequest, LimitExceeded
 from schema.identity import ANONYMOUS_PREFIX, Permission
 
 ROOT_WORKSPACE: Final = "ws-user-root"
@@ -191,3 +192,14 @@ def reserved_names(settings: Settings) -> frozenset[str]:
     """Names that are paths of the gateway's own."""
     mounts = (mount.partition(":")[0].strip("/") for mount in settings.static_mounts)
     return RESERVED_MOUNTS | frozenset(mounts)
+
+
+def as_json(value: Any, max_bytes: int, what: str) -> bytes:
+    """A value as it is stored. Raises InvalidRequest, LimitExceeded."""
+    try:
+        text = json.dumps(value, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError):
+        raise InvalidRequest(f"The {what} must be made of JSON types") from None
+    if len(text) > max_bytes:
+        raise LimitExceeded(f"The {what} is larger than {max_bytes} bytes")
+    return text

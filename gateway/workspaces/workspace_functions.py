@@ -8,6 +8,7 @@ from gateway.auth.access import Action, decide
 from gateway.registry.registry import Registry
 from gateway.routing.router import Router
 from gateway.routing.session import CLOSE_POLICY
+from gateway.workspaces.contents import Contents
 from gateway.workspaces.event_log import EventLog
 from gateway.workspaces.workspaces import Workspaces
 from schema.errors import InvalidRequest, PermissionDenied
@@ -20,9 +21,15 @@ class WorkspaceFunctions:
     """Create, list, describe, update and delete workspaces."""
 
     def __init__(
-        self, workspaces: Workspaces, registry: Registry, router: Router, events: EventLog
+        self,
+        workspaces: Workspaces,
+        contents: Contents,
+        registry: Registry,
+        router: Router,
+        events: EventLog,
     ) -> None:
         self._workspaces = workspaces
+        self._contents = contents
         self._registry = registry
         self._router = router
         self._events = events
@@ -45,7 +52,7 @@ class WorkspaceFunctions:
             return await self.update_workspace(caller, existing.id, config)
         record = await self._workspaces.create(config, caller.user)
         entry = {"bookmark_type": "workspace", "id": record.id}
-        await self._workspaces.add_bookmark(caller.user, entry)
+        await self._contents.add_bookmark(caller.user, entry)
         home = personal_workspace(caller.user.effective_id)
         self._router.publish(home, "workspace_loaded", record.to_wire())
         return record.to_wire()
@@ -67,7 +74,7 @@ class WorkspaceFunctions:
         for session in self._router.sessions_in(workspace):
             session.close(CLOSE_POLICY, f"Workspace {workspace} was deleted")
         entry = {"bookmark_type": "workspace", "id": workspace}
-        await self._workspaces.remove_bookmarks(caller.user, entry)
+        await self._contents.remove_bookmarks(caller.user, entry)
         home = personal_workspace(caller.user.effective_id)
         self._router.publish(home, "workspace_deleted", record.to_wire())
 

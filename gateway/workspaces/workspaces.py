@@ -7,20 +7,27 @@ there, so nothing that was answered is lost; one change happens after the other.
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, Final
 
-from gateway.storage.sealing import SealedBox
 from gateway.storage.workspaces import WorkspaceRepository
+from gateway.workspaces.membership import (
+    acts_everywhere,
+    has_admin_role,
+    is_administrator,
+    permission_in,
+    subjects_of,
+)
 from gateway.workspaces.records import (
     PUBLIC_WORKSPACE,
     ROOT_WORKSPACE,
     Subject,
     Workspace,
+    as_json,
     check_workspace_name,
     read_description,
     stored_member,
@@ -35,19 +42,13 @@ from schema.errors import (
 from schema.identity import (
     ANONYMOUS_PREFIX,
     ANONYMOUS_WORKSPACE,
-    ANY_WORKSPACE,
     Permission,
     Scope,
     User,
     personal_workspace,
-    stronger,
 )
 
 MAX_MEMBERS: Final = 1000
-MAX_BOOKMARKS: Final = 1000
-MAX_SERVICE_TYPES: Final = 1000
-MAX_VARIABLES: Final = 1000
-MAX_VALUE_BYTES: Final = 64 * 1024
 MAX_RECORD_BYTES: Final = 512 * 1024
 
 _SYSTEM: Final = (ROOT_WORKSPACE, PUBLIC_WORKSPACE, ANONYMOUS_WORKSPACE)
@@ -62,14 +63,12 @@ class Workspaces:
 
     def __init__(
         self,
-        box: SealedBox,
         repository: WorkspaceRepository | None = None,
         *,
         max_per_user: int = 100,
         reserved: Collection[str] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._box = box
         self._repository = repository
         self._max_per_user = max_per_user
         self._reserved = reserved
@@ -81,8 +80,10 @@ class Workspaces:
         self._by_owner: defaultdict[str, set[str]] = defaultdict(set)
         self._by_member: defaultdict[Subject, set[str]] = defaultdict(set)
         self._changing = asyncio.Lock()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._forgetting: dict[str, asyncio.Task[None]] = {}
+        """What was unloaded and is still in the database, or kept elsewhere under its name."""
         self._watchers: list[Callable[[str], None]] = []
+        self._endings: list[Callable[[str], Awaitable[None]]] = []
         for name in _SYSTEM:
             self._add(Workspace(name, "root", persistent=True))
 
@@ -95,12 +96,17 @@ class Workspaces:
 
     async def close(self) -> None:
         """Wait for what is still being written."""
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        if self._forgetting:
+            await asyncio.wait(self._forgetting.values())
 
     def watch(self, watcher: Callable[[str], None]) -> None:
         """Call ``watcher`` with the id of a workspace when some may do less there than before."""
         self._watchers.append(watcher)
+
+    def at_end(self, listener: Callable[[str], Awaitable[None]]) -> None:
+        """Await ``listener`` with the id of a workspace that has ended: whatever else is kept under
+        its name must not be found by who makes one of that name later."""
+        self._endings.append(listener)
 
     # Reading
 
@@ -123,9 +129,9 @@ class Workspaces:
         if is_administrator(user):
             return self.all()
         names = {personal_workspace(user.id), *user.scope.workspaces}
-        if _acts_everywhere(user):
+        if acts_everywhere(user):
             names |= self._by_owner.get(user.id, set())
-            for subject in _subjects(user):
+            for subject in subjects_of(user):
                 names |= self._by_member.get(subject, set())
         return [self._records[name] for name in sorted(names) if name in self._records]
 
@@ -134,18 +140,10 @@ class Workspaces:
         ``schema.identity.Memberships``."""
         if user.parent is not None or user.scope.current_workspace not in (None, workspace):
             return None  # a minted or pinned token has what it was made with
-        if _has_admin_role(user) or workspace == personal_workspace(user.id):
+        if has_admin_role(user) or workspace == personal_workspace(user.id):
             return Permission.ADMIN
         record = self._records.get(workspace)
-        if record is None:
-            return None
-        if record.owner == user.id:
-            return Permission.ADMIN
-        held: Permission | None = None
-        if record.members:
-            for subject in _subjects(user):
-                held = stronger(held, record.members.get(subject))
-        return held
+        return permission_in(record, user) if record is not None else None
 
     def is_voided(self, user: User, workspace: str) -> bool:
         """Whether the user's grant is one for an earlier workspace of this name, or was made by
@@ -190,6 +188,8 @@ class Workspaces:
         """
         name = check_workspace_name(config.get("id") or config.get("name"), self._reserved)
         fields = read_description(config)
+        if name in self._forgetting:  # nothing of it may be found in the new one
+            await asyncio.wait([self._forgetting[name]])
         async with self._changing:
             if name in self._records:
                 raise Conflict(f"Workspace already exists: {name}")
@@ -206,7 +206,7 @@ class Workspaces:
         fields = read_description(config)
         async with self._changing:
             record = self.require(workspace)
-            await self._set(record, **fields)
+            await self.write(record, **fields)
         return record
 
     async def delete(self, workspace: str) -> Workspace:
@@ -232,27 +232,41 @@ class Workspaces:
                 )
                 await self._save(fresh)
                 self._add(fresh)
+        await self._ended(workspace)
         return record
 
-    def unload(self, workspace: str) -> Workspace | None:
-        """Nobody is in the workspace any more: forget it, unless it is to stay. Returns what was
-        forgotten."""
+    async def _ended(self, workspace: str) -> None:
+        for listener in self._endings:
+            await listener(workspace)
+
+    def unload(self, workspace: str) -> bool:
+        """Nobody is in the workspace any more: end it, unless it is to stay. Returns whether it
+        has ended."""
         record = self._records.get(workspace)
-        if record is None or workspace in _SYSTEM or (record.persistent and not record.is_blank):
-            return None
+        if record is None or workspace in _SYSTEM:
+            return False
+        if record.persistent:
+            if record.is_blank:  # made again, the same, when its user is back
+                self._remove(record)
+            return False
         self._remove(record)
-        if not workspace.startswith(_PERSONAL):  # whoever has one gets it back
+        if not workspace.startswith(_PERSONAL):
             self.version += 1
-        if record.is_stored:
-            task = asyncio.get_running_loop().create_task(self._delete_unloaded(workspace))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        return record
+        self._forgetting[workspace] = asyncio.get_running_loop().create_task(self._forget(record))
+        return True
 
-    async def _delete_unloaded(self, workspace: str) -> None:
-        async with self._changing:
-            if self._repository is not None and workspace not in self._records:
-                await self._repository.delete(workspace)
+    async def _forget(self, record: Workspace) -> None:
+        task = asyncio.current_task()
+        try:
+            async with self._changing:
+                if record.id in self._records:
+                    return  # a personal one whose user is back
+                if self._repository is not None and record.is_stored:
+                    await self._repository.delete(record.id)
+            await self._ended(record.id)
+        finally:
+            if self._forgetting.get(record.id) is task:
+                del self._forgetting[record.id]
 
     # Members
 
@@ -313,62 +327,16 @@ class Workspaces:
             kept = sorted(record.departures.items(), key=lambda item: item[1])[1 - MAX_MEMBERS :]
             record.departures = {**dict(kept), subject.name: self._clock()}
 
-    # What a workspace keeps
+    # For what workspaces keep
 
-    async def set_variable(self, workspace: str, name: str, value: Any) -> None:
-        """Set an environment variable; None removes it. Raises InvalidRequest, LimitExceeded."""
+    @asynccontextmanager
+    async def changing(self, workspace: str) -> AsyncIterator[Workspace]:
+        """The record, while nobody else changes any. Raises WorkspaceNotFound."""
         async with self._changing:
-            record = self.require(workspace)
-            if value is None:
-                if self._repository is not None and name in record.environment:
-                    await self._repository.remove_variable(workspace, name)
-                record.environment.pop(name, None)
-                return
-            if name not in record.environment and len(record.environment) >= MAX_VARIABLES:
-                raise LimitExceeded(f"A workspace can have at most {MAX_VARIABLES} variables")
-            sealed = self._box.seal(_json(value, MAX_VALUE_BYTES, "value"), _place(record, name))
-            if self._repository is not None and record.is_kept:
-                await self._repository.put_variable(
-                    record.to_stored(), name, sealed, now=self._clock()
-                )
-                record.is_stored = True
-            record.environment[name] = sealed
+            yield self.require(workspace)
 
-    def variable(self, workspace: str, name: str) -> Any:
-        """The value of an environment variable. Raises NotFound."""
-        record = self.require(workspace)
-        if name not in record.environment:
-            raise NotFound(f"Environment variable '{name}' not found in workspace {workspace}")
-        return json.loads(self._box.open(record.environment[name], _place(record, name)))
-
-    async def add_bookmark(self, user: User, entry: dict[str, str]) -> None:
-        """Remember something in the user's own workspace. Raises LimitExceeded."""
-        async with self._changing:
-            home = self.ensure_personal(user)
-            if entry in home.bookmarks:
-                return
-            if len(home.bookmarks) >= MAX_BOOKMARKS:
-                raise LimitExceeded(f"A user can have at most {MAX_BOOKMARKS} bookmarks")
-            await self._set(home, bookmarks=[*home.bookmarks, entry])
-
-    async def remove_bookmarks(self, user: User, entry: dict[str, str]) -> None:
-        """Forget something in the user's own workspace."""
-        async with self._changing:
-            home = self.ensure_personal(user)
-            if entry in home.bookmarks:
-                await self._set(home, bookmarks=[b for b in home.bookmarks if b != entry])
-
-    async def add_service_type(self, workspace: str, name: str, entry: dict[str, Any]) -> None:
-        """Raises Conflict (there is one of that name), LimitExceeded."""
-        async with self._changing:
-            record = self.require(workspace)
-            if name in record.service_types:
-                raise Conflict(f"Service type already exists: {name}")
-            if len(record.service_types) >= MAX_SERVICE_TYPES:
-                raise LimitExceeded(f"A workspace can have at most {MAX_SERVICE_TYPES} types")
-            await self._set(record, service_types={**record.service_types, name: entry})
-
-    async def _set(self, record: Workspace, **fields: Any) -> None:
+    async def write(self, record: Workspace, **fields: Any) -> None:
+        """Write fields of a record and then change them; only while ``changing``."""
         await self._save(replace(record, **fields))
         record.is_stored = record.is_kept and self._repository is not None
         for name, value in fields.items():
@@ -376,7 +344,7 @@ class Workspaces:
 
     async def _save(self, record: Workspace) -> None:
         stored = record.to_stored()
-        _json(stored.record, MAX_RECORD_BYTES, "record")
+        as_json(stored.record, MAX_RECORD_BYTES, "record")
         if self._repository is not None and record.is_kept:
             await self._repository.save(stored, now=self._clock())
             record.is_stored = True
@@ -412,41 +380,3 @@ class Workspaces:
     def _tell(self, workspace: str) -> None:
         for watcher in self._watchers:
             watcher(workspace)
-
-
-def is_administrator(user: User) -> bool:
-    """A user with rights in every workspace: no quotas for those."""
-    return ANY_WORKSPACE in user.scope.workspaces or _has_admin_role(user)
-
-
-def _has_admin_role(user: User) -> bool:
-    return "admin" in user.roles and _acts_everywhere(user)
-
-
-def _acts_everywhere(user: User) -> bool:
-    """A user who came with what they logged in with, not with a token that says where to."""
-    return user.parent is None and user.scope.current_workspace is None
-
-
-def _subjects(user: User) -> Iterable[Subject]:
-    """The names under which a workspace may be shared with the user."""
-    yield Subject("user", user.id)
-    if user.email and user.email_verified:
-        yield Subject("email", user.email.strip().lower())
-    for role in user.roles:
-        yield Subject("role", role)
-
-
-def _place(record: Workspace, name: str) -> str:
-    return f"workspace_environment/{record.id}/{name}"
-
-
-def _json(value: Any, max_bytes: int, what: str) -> bytes:
-    """Raises InvalidRequest, LimitExceeded."""
-    try:
-        text = json.dumps(value, allow_nan=False).encode()
-    except (TypeError, ValueError, RecursionError):
-        raise InvalidRequest(f"The {what} must be made of JSON types") from None
-    if len(text) > max_bytes:
-        raise LimitExceeded(f"The {what} is larger than {max_bytes} bytes")
-    return text

@@ -140,7 +140,7 @@ async def test_every_function_is_for_administrators_only(
         peer = await Peer.join(parts, token=token)
         with pytest.raises(RemoteFailure, match="Permission denied"):
             await ask(peer, function, **arguments)
-    assert parts.blocks.listed() == []
+    assert parts.kept.blocks.listed() == []
 
 
 async def test_an_administrator_by_role_may(app: FastAPI, parts: Parts) -> None:

@@ -13,6 +13,7 @@ from gateway.app import Parts, build
 from gateway.settings import Settings
 from schema.errors import GatewayError, TokenRevoked
 from schema.identity import User
+from schema.services import Visibility
 from tests.gateway.peer import Peer, RemoteFailure
 
 
@@ -322,3 +323,24 @@ async def test_tokens_that_a_member_made_are_void_when_the_member_has_to_go(
         await Peer.join(parts, token=token)
     bob = await logged_in(parts, "bob", "my-lab")
     await Peer.join(parts, token=await bob.manager("generate_token"))
+
+
+@pytest.mark.parametrize("settings", [0.0], indirect=True)
+async def test_a_workspace_in_which_the_gateway_hosts_a_service_stays_for_the_other_doors(
+    parts: Parts, alice: Peer
+) -> None:
+    await alice.manager("create_workspace", {"id": "short-lab"})
+    sid = parts.hosting.id_of("short-lab", "hosted")
+
+    async def handler(call: Any) -> None:
+        """Never called."""
+
+    parts.hosting.publish(parts.hosting.describe(sid, {}, visibility=Visibility.PUBLIC), handler)
+    (await logged_in(parts, "alice", "short-lab")).leave()
+    await asyncio.sleep(0)
+    assert parts.registry.get(sid) is not None
+    parts.hosting.withdraw(sid)
+    (await logged_in(parts, "alice", "short-lab")).leave()
+    async with asyncio.timeout(5):
+        while parts.workspaces.get("short-lab") is not None:
+            await asyncio.sleep(0)

@@ -13,6 +13,7 @@ from gateway.settings import Settings
 from gateway.storage.database import Database
 from gateway.storage.sealing import SealedBox
 from gateway.storage.workspaces import WorkspaceRepository
+from gateway.workspaces.contents import Contents
 from gateway.workspaces.records import Subject, check_workspace_name
 from gateway.workspaces.workspaces import Workspaces
 from schema.errors import Conflict, InvalidRequest, LimitExceeded, NotFound, WorkspaceNotFound
@@ -34,9 +35,13 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 async def started(database: Database | None = None, **options: Any) -> Workspaces:
     """What a new process knows."""
     repository = WorkspaceRepository(database) if database is not None else None
-    workspaces = Workspaces(BOX, repository, **options)
+    workspaces = Workspaces(repository, **options)
     await workspaces.load()
     return workspaces
+
+
+def contents_of(workspaces: Workspaces) -> Contents:
+    return Contents(workspaces, BOX, workspaces._repository)
 
 
 @pytest.mark.parametrize("name", ["my-lab", "a-b", "2024-run-7", "x" * 62 + "-y"])
@@ -96,16 +101,16 @@ async def test_everything_outlives_the_process(database: Database) -> None:
     }
     record = await before.create(config, ALICE)
     await before.share("my-lab", Subject("user", "bob"), Permission.READ, by="alice")
-    await before.set_variable("my-lab", "KEY", {"nested": ["value", 1.5, None]})
-    await before.add_service_type("my-lab", "echo", {"id": "my-lab/echo"})
-    await before.add_bookmark(ALICE, {"bookmark_type": "workspace", "id": "my-lab"})
+    await contents_of(before).set_variable("my-lab", "KEY", {"nested": ["value", 1.5, None]})
+    await contents_of(before).add_service_type("my-lab", "echo", {"id": "my-lab/echo"})
+    await contents_of(before).add_bookmark(ALICE, {"bookmark_type": "workspace", "id": "my-lab"})
 
     after = await started(database)
     again = after.require("my-lab")
     assert again.to_wire() == record.to_wire()
     assert again.created_at == record.created_at
     assert after.permission_of(BOB, "my-lab") is Permission.READ
-    assert after.variable("my-lab", "KEY") == {"nested": ["value", 1.5, None]}
+    assert contents_of(after).variable("my-lab", "KEY") == {"nested": ["value", 1.5, None]}
     assert again.service_types == {"echo": {"id": "my-lab/echo"}}
     assert after.require("ws-user-alice").bookmarks == [
         {"bookmark_type": "workspace", "id": "my-lab"}
@@ -117,15 +122,15 @@ async def test_what_is_taken_away_stays_away(database: Database) -> None:
     await before.create({"id": "my-lab", "persistent": True}, ALICE)
     await before.create({"id": "old-lab", "persistent": True}, ALICE)
     await before.share("my-lab", Subject("user", "bob"), Permission.READ, by="alice")
-    await before.set_variable("my-lab", "KEY", "value")
+    await contents_of(before).set_variable("my-lab", "KEY", "value")
     await before.unshare("my-lab", Subject("user", "bob"))
-    await before.set_variable("my-lab", "KEY", None)
+    await contents_of(before).set_variable("my-lab", "KEY", None)
     await before.delete("old-lab")
 
     after = await started(database)
     assert after.permission_of(BOB, "my-lab") is None
     with pytest.raises(NotFound, match="'KEY' not found"):
-        after.variable("my-lab", "KEY")
+        contents_of(after).variable("my-lab", "KEY")
     assert after.get("old-lab") is None
 
 
@@ -133,8 +138,8 @@ async def test_what_anonymous_users_have_is_not_written(database: Database) -> N
     before = await started(database)
     guest = User("anonymouz-otter", is_anonymous=True)
     home = before.ensure_personal(guest)
-    await before.set_variable(home.id, "KEY", "value")
-    assert before.variable(home.id, "KEY") == "value"
+    await contents_of(before).set_variable(home.id, "KEY", "value")
+    assert contents_of(before).variable(home.id, "KEY") == "value"
     assert (await started(database)).get(home.id) is None
 
 
@@ -143,7 +148,7 @@ async def test_environment_variables_are_not_readable_on_disk(
 ) -> None:
     workspaces = await started(database)
     await workspaces.create({"id": "my-lab"}, ALICE)
-    await workspaces.set_variable("my-lab", "KEY", "hunter2-hunter2")
+    await contents_of(workspaces).set_variable("my-lab", "KEY", "hunter2-hunter2")
     await database.close()
     assert b"my-lab" in b"".join(path.read_bytes() for path in tmp_path.iterdir())
     assert b"hunter2" not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
@@ -154,7 +159,7 @@ async def test_a_variable_that_cannot_be_kept_is_refused(value: object) -> None:
     workspaces = await started()
     await workspaces.create({"id": "my-lab"}, ALICE)
     with pytest.raises((InvalidRequest, LimitExceeded), match="value"):
-        await workspaces.set_variable("my-lab", "KEY", value)
+        await contents_of(workspaces).set_variable("my-lab", "KEY", value)
 
 
 async def test_quota_counts_what_a_user_owns_and_not_what_is_shared_with_them() -> None:
@@ -257,7 +262,7 @@ async def test_a_personal_workspace_that_is_deleted_is_empty_and_its_grants_are_
 ) -> None:
     workspaces = await started(database)
     home = workspaces.ensure_personal(ALICE)
-    await workspaces.set_variable(home.id, "KEY", "value")
+    await contents_of(workspaces).set_variable(home.id, "KEY", "value")
     holder = User("child", parent="alice", scope=Scope({home.id: Permission.READ}), issued_at=1.0)
     assert not workspaces.is_voided(holder, home.id)
     await workspaces.delete(home.id)
@@ -279,8 +284,8 @@ async def test_a_workspace_that_is_not_persistent_goes_when_it_is_unloaded(
     workspaces = await started(database)
     await workspaces.create({"id": "short-lab"}, ALICE)
     await workspaces.create({"id": "long-lab", "persistent": True}, ALICE)
-    assert workspaces.unload("short-lab") is not None
-    assert workspaces.unload("long-lab") is None
+    assert workspaces.unload("short-lab")
+    assert not workspaces.unload("long-lab")
     await workspaces.close()
     after = await started(database)
     assert (after.get("short-lab"), after.require("long-lab").owner) == (None, "alice")
@@ -329,3 +334,22 @@ async def test_ten_thousand_workspaces_do_not_slow_the_questions_of_one_user() -
     workspaces._records = Counting(workspaces._records)
     assert [record.id for record in workspaces.of(ALICE)] == ["my-lab"]
     await workspaces.create({"id": "my-second-lab"}, ALICE)
+
+
+async def test_whatever_is_kept_under_a_name_ends_with_the_workspace(database: Database) -> None:
+    workspaces = await started(database)
+    ended: list[str] = []
+
+    async def listener(workspace: str) -> None:
+        ended.append(workspace)
+
+    workspaces.at_end(listener)
+    for name in ("lab-1", "lab-2", "lab-3"):
+        await workspaces.create({"id": name}, ALICE)
+    await workspaces.delete("lab-1")
+    assert ended == ["lab-1"]
+    workspaces.unload("lab-2")
+    workspaces.unload("lab-3")
+    await workspaces.create({"id": "lab-3"}, BOB)
+    assert ended == ["lab-1", "lab-2", "lab-3"]
+    await workspaces.close()

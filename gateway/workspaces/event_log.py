@@ -41,9 +41,9 @@ class EventLog:
         if not event_type or " " in event_type or len(event_type) > _MAX_TYPE:
             raise InvalidRequest("An event type must be one word")
         _check(data)
-        event = StoredEvent(
-            secrets.token_hex(16), workspace, user_id, event_type, self._clock(), data
-        )
+        # No finer than the time that readers see, and ask with.
+        now = round(self._clock(), 6)
+        event = StoredEvent(secrets.token_hex(16), workspace, user_id, event_type, now, data)
         if self._repository is None or not is_kept:
             log = self._in_memory.get(workspace)
             if log is None:

@@ -17,6 +17,8 @@ FUNCTIONS = {
     "get_service", "generate_token", "revoke_token", "parse_token", "create_workspace",
     "delete_workspace", "bookmark", "unbookmark", "get_workspace_info", "get_summary", "ping",
     "cleanup", "check_status", "set_env", "get_env", "subscribe", "unsubscribe",
+    # and what Hypha does not have:
+    "update_workspace", "share_workspace", "unshare_workspace", "list_members",
 }  # fmt: skip
 TYPE = {
     "id": "camera",
@@ -48,13 +50,14 @@ CALLS: dict[str, tuple[list[Any], list[str]]] = {
     "cleanup": ([None, 5], ["workspace", "timeout"]),
     "set_env": (["K", "v"], ["key", "value"]),
     "get_env": ([None], ["key"]),
-    "bookmark": ([{"bookmark_type": "service", "id": "x"}], ["item"]),
-    "unbookmark": ([{"bookmark_type": "service", "id": "x"}], ["item"]),
+    "bookmark": ([{"bookmark_type": "service", "id": "s"}], ["item"]),
+    "unbookmark": ([{"bookmark_type": "service", "id": "s"}], ["item"]),
     "register_service_type": ([TYPE], ["type_info"]),
     "list_service_types": ([None], ["workspace"]),
     "generate_token": ([None], ["config"]),
     "parse_token": (["TOKEN"], ["token"]),
     "revoke_token": (["TOKEN"], ["token"]),
+    "list_members": ([None, 0, 256], ["workspace", "offset", "limit"]),
     "subscribe": ([["news", "olds"]], ["event_type"]),
     "unsubscribe": (["news"], ["event_type"]),
 }
@@ -65,6 +68,7 @@ READERS = {
 }  # fmt: skip
 WRITERS = {
     "echo", "log", "log_event", "unregister_service", "set_env", "get_env", "register_service_type",
+    "list_members",
 }  # fmt: skip
 ADMINS = {"cleanup", "generate_token", "revoke_token"}
 REFUSED = r"PermissionError: (Permission denied for workspace|Only admin can generate token)"

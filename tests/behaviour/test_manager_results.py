@@ -114,7 +114,7 @@ async def test_environment_variables_are_set_read_and_deleted(join: Join) -> Non
 async def test_bookmarks_are_kept_in_the_own_workspace_and_shown_to_writers(join: Join) -> None:
     owner = await join()
     reader = await join.member(owner, permission="read")
-    item = {"bookmark_type": "service", "id": "w/c:s"}
+    item = {"bookmark_type": "service", "id": await owner.register("s")}
     assert await owner.manager("bookmark", item) is None
     await owner.manager("bookmark", item)
     info = await owner.manager("get_workspace_info")

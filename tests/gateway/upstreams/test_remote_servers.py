@@ -1,0 +1,283 @@
+"""MCP servers at URLs, of both eras, and the credentials that they are shown."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from mcp.server.mcpserver import Context, MCPServer
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway.app import Parts, create_app
+from gateway.edge.middleware import Edge
+from gateway.settings import Settings
+from gateway.upstreams.supervisor import State
+from schema.errors import CallTimeout, ProviderGone, ServiceError, Unauthenticated
+from schema.identity import Caller, Permission, User
+from schema.identity import Scope as Rights
+from tests.gateway.upstreams.conftest import ROOT, Run, call, find, status, until
+
+STATIC = "Bearer canary-static-1"
+ANN = "canary-of-ann-2"
+SENT = "canary-sent-along-3"
+ROOT_TOKEN = "canary-root-token-4-and-thirty-two-characters"
+
+
+def server() -> MCPServer:
+    made = MCPServer("demo", log_level="CRITICAL")
+
+    @made.tool()
+    def add(a: int, b: int) -> int:
+        return a + b
+
+    @made.tool()
+    def headers(ctx: Context) -> dict[str, str]:
+        return dict(ctx.headers or {})
+
+    @made.tool()
+    async def wait() -> str:
+        await asyncio.sleep(60)
+        return "done"
+
+    @made.tool()
+    async def renew(ctx: Context) -> str:
+        made.add_tool(lambda: "new", name="newcomer")
+        await ctx.notify_tools_changed()
+        await ctx.session.send_tool_list_changed()
+        return "renewed"
+
+    return made
+
+
+class Older:
+    """In front of a server: it has never heard of the newer era."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and b"server/discover" in dict(scope["headers"]).values():
+            body = json.dumps(
+                {"jsonrpc": "2.0", "id": None, "error": {"code": -32601, "message": "What?"}}
+            ).encode()
+            kind = [(b"content-type", b"application/json")]
+            await send({"type": "http.response.start", "status": 400, "headers": kind})
+            await send({"type": "http.response.body", "body": body})
+            return
+        await self._app(scope, receive, send)
+
+
+@asynccontextmanager
+async def serving(era: str, port: int = 0) -> AsyncIterator[int]:
+    """The port of a server that has just been started."""
+    app: ASGIApp = server().streamable_http_app()
+    config = uvicorn.Config(
+        Older(app) if era == "older" else app,
+        port=port,
+        log_config=None,
+        timeout_graceful_shutdown=0,
+    )
+    running = uvicorn.Server(config)
+    task = asyncio.create_task(running.serve())
+    while not running.started:
+        await asyncio.sleep(0.01)
+    try:
+        yield running.servers[0].sockets[0].getsockname()[1]
+    finally:
+        running.should_exit = True
+        await task
+
+
+@pytest.fixture(params=["newer", "older"])
+def era(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def entry(port: int, **more: Any) -> dict[str, Any]:
+    return {"type": "http", "url": f"http://127.0.0.1:{port}/mcp", **more}
+
+
+async def test_a_server_of_either_era_is_called(run: Run, era: str) -> None:
+    async with serving(era) as port:
+        parts = await run({"demo": entry(port)})
+        assert await call(parts, "add", a=1, b=2) == 3
+        spoken = status(parts).status()["protocol_version"]
+        assert spoken == ("2026-07-28" if era == "newer" else "2025-11-25")
+        await parts.close()
+
+
+async def test_a_change_of_its_tools_is_seen(run: Run, era: str) -> None:
+    async with serving(era) as port:
+        parts = await run({"demo": entry(port)})
+        await find(parts)
+        await call(parts, "renew")
+        await until(lambda: "newcomer" in status(parts).status()["tools"])
+        assert await call(parts, "newcomer") == "new"
+        await parts.close()
+
+
+async def test_a_server_that_goes_and_comes_back_needs_no_help(run: Run, era: str) -> None:
+    async with AsyncExitStack() as first:
+        port = await first.enter_async_context(serving(era))
+        parts = await run({"demo": entry(port)})
+        assert await call(parts, "add", a=1, b=2) == 3
+        waiting = asyncio.create_task(call(parts, "wait"))
+        await asyncio.sleep(0.2)
+        await first.aclose()
+        with pytest.raises((ProviderGone, ServiceError)):
+            await waiting
+    with pytest.raises(ProviderGone):
+        await call(parts, "add", a=1, b=2)
+    async with serving(era, port):
+        await until(lambda: status(parts).supervisor.state is State.RUNNING)
+        assert await call(parts, "add", a=2, b=2) == 4
+        await parts.close()
+
+
+async def test_a_server_that_says_nothing_is_given_up(run: Run, era: str) -> None:
+    async with serving(era) as port:
+        parts = await run({"demo": entry(port, timeout=0.3)})
+        with pytest.raises(CallTimeout, match=r"sent nothing for 0\.3 s"):
+            await call(parts, "wait")
+        await parts.close()
+
+
+# Credentials
+
+
+def caller(name: str) -> Caller:
+    rights = Rights({"public": Permission.READ}, current_workspace="public")
+    return Caller(User(name, scope=rights), "public")
+
+
+async def seen(parts: Parts, by: Caller = ROOT) -> dict[str, str]:
+    """The headers that the server sees."""
+    service = await find(parts, caller=by)
+    found = await parts.gateway.call(by, service, "headers")
+    assert isinstance(found, dict)
+    return found
+
+
+async def manage(parts: Parts, by: Caller, function: str, *args: Any) -> Any:
+    service = await parts.gateway.find_service(by, "public", "mcp-servers")
+    return await parts.gateway.call(by, service, function, args)
+
+
+async def test_each_user_may_store_a_credential_that_only_their_calls_carry(
+    run: Run, era: str, tmp_path: Path
+) -> None:
+    ann, bob = caller("ann"), caller("bob")
+    async with serving(era) as port:
+        data = {"ephemeral": False, "data_dir": tmp_path / "data"}
+        parts = await run({"demo": entry(port, headers={"authorization": STATIC})}, **data)
+        await manage(parts, ann, "set_credential", "demo", ANN)
+        assert (await seen(parts, ann))["authorization"] == f"Bearer {ANN}"
+        assert (await seen(parts, bob))["authorization"] == STATIC
+        assert ANN not in str(await manage(parts, ROOT, "status", "demo"))
+        for file in (tmp_path / "data").iterdir():
+            assert ANN.encode() not in file.read_bytes()
+        assert await manage(parts, ann, "delete_credential", "demo") is True
+        assert (await seen(parts, ann))["authorization"] == STATIC
+        assert await manage(parts, ann, "delete_credential", "demo") is False
+        await parts.close()
+
+
+async def test_a_server_may_want_a_credential_of_every_user(run: Run) -> None:
+    ann = caller("ann")
+    async with serving("newer") as port:
+        parts = await run({"demo": entry(port, auth="user")})
+        with pytest.raises(Unauthenticated, match="set_credential"):
+            await seen(parts, ann)
+        await manage(parts, ann, "set_credential", "demo", "Basic abc")
+        assert (await seen(parts, ann))["authorization"] == "Basic abc"
+        await parts.close()
+
+
+async def test_a_credential_does_not_move_with_the_server_to_another_host(
+    run: Run, tmp_path: Path
+) -> None:
+    ann = caller("ann")
+    data = {"ephemeral": False, "data_dir": tmp_path / "data"}
+    async with serving("newer") as port, serving("newer") as other:
+        parts = await run({"demo": entry(port)}, **data)
+        await manage(parts, ann, "set_credential", "demo", ANN)
+        await parts.close()
+        parts = await run({"demo": entry(other)}, **data)
+        assert "authorization" not in await seen(parts, ann)
+        await parts.close()
+
+
+@asynccontextmanager
+async def edge(tmp_path: Path, servers: dict[str, Any]) -> AsyncIterator[httpx.AsyncClient]:
+    """The whole gateway with all its doors."""
+    file = tmp_path / "mcp.json"
+    file.write_text(json.dumps({"mcpServers": servers}))
+    app = create_app(Settings(port=9527, ephemeral=True, mcp_config=file, root_token=ROOT_TOKEN))
+    upstreams = app.state.parts.upstreams
+    await upstreams.start()
+    transport = httpx.ASGITransport(app)
+    try:
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:9527") as http:
+            yield http
+    finally:
+        await upstreams.close()
+
+
+async def test_a_caller_may_send_a_credential_along_and_the_token_for_the_gateway_stays_there(
+    tmp_path: Path, era: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with serving(era) as port, edge(tmp_path, {"demo": entry(port)}) as http:
+        sent = {
+            "Authorization": f"Bearer {ROOT_TOKEN}",
+            "X-Upstream-Demo-Authorization": f"Bearer {SENT}",
+            "X-Upstream-Other-Authorization": "Bearer for-another",
+        }
+        by_http = await http.post("/public/services/demo/headers", headers=sent)
+        assert by_http.json()["authorization"] == f"Bearer {SENT}"
+        body = {
+            "jsonrpc": "2.0",
+            "id": 1,
+            "method": "tools/call",
+            "params": {"name": "headers", "arguments": {}},
+        }
+        by_mcp = await http.post("/public/mcp/demo/mcp", headers=sent, json=body)
+        structured = json.loads(by_mcp.json()["result"]["content"][0]["text"])
+        assert structured["authorization"] == f"Bearer {SENT}"
+        del sent["X-Upstream-Demo-Authorization"]
+        plain = (await http.post("/public/services/demo/headers", headers=sent)).json()
+        assert "authorization" not in plain
+        for headers in (by_http.json(), structured, plain):
+            assert ROOT_TOKEN not in str(headers)
+            assert "x-upstream" not in str(headers).lower()
+            assert "for-another" not in str(headers)
+    ours = [r.getMessage() for r in caplog.records if r.name.startswith(("gateway", "mcp_bridge"))]
+    assert SENT not in str(ours)
+    assert ROOT_TOKEN not in str(ours)
+
+
+async def test_nothing_behind_the_edge_sees_what_was_sent_for_an_upstream() -> None:
+    seen: list[Scope] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    made = create_app(Settings(port=9527, ephemeral=True))
+    layers: list[Any] = list(made.user_middleware)
+    [layer] = [layer for layer in layers if layer.cls is Edge]
+    outermost = layer.cls
+    transport = httpx.ASGITransport(outermost(app, *layer.args, **layer.kwargs))
+    async with httpx.AsyncClient(transport=transport, base_url="http://x") as http:
+        sent = {"X-Upstream-Demo-Authorization": SENT, "X-UPSTREAM-b-Authorization": SENT}
+        await http.get("/", headers=sent)
+    assert SENT not in str(seen[0])

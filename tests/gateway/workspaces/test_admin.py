@@ -22,6 +22,7 @@ MCP_HEADERS = {
     "Accept": "application/json, text/event-stream",
     "MCP-Protocol-Version": "2025-06-18",
 }
+PROXY = "192.0.2.80"
 HERE, ELSEWHERE = "198.51.100.1", "203.0.113.9"
 FUNCTIONS: dict[str, dict[str, Any]] = {
     "list_servers": {},
@@ -47,6 +48,7 @@ def settings() -> Settings:
         max_connections_per_user=3,
         max_clients_per_workspace=4,
         max_services_per_client=2,
+        trusted_proxies=(PROXY,),
     )
 
 
@@ -248,6 +250,17 @@ async def test_s24_a_blocked_address_is_out_at_every_door(
     }  # fmt: skip
     async with http(app, HERE) as client:
         assert (await client.get("/public/services/")).status_code == 200
+
+
+async def test_s24_a_blocked_address_is_that_of_the_client_behind_a_trusted_proxy(
+    app: FastAPI, root: Peer
+) -> None:
+    await ask(root, "block_ip", ELSEWHERE)
+    expected = {(PROXY, ELSEWHERE): 403, (PROXY, HERE): 200, (HERE, ELSEWHERE): 200}
+    for (peer, forwarded), status in expected.items():
+        async with http(app, peer) as client:
+            answer = await client.get("/public/services/", headers={"X-Forwarded-For": forwarded})
+        assert answer.status_code == status, (peer, forwarded)
 
 
 async def test_anonymous_requests_can_be_kept_out(app: FastAPI, root: Peer) -> None:

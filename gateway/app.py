@@ -218,7 +218,7 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         Route("/rpc", HttpStreamDoor(settings, hub, doorkeeper, router)),
         *operations.routes(),
         *pages.routes(),
-        *logins.oauth.routes,
+        *logins.routes,
     ]
     hosting = Hosting(local, registry, settings, client_id=router.manager_id)
     upstreams = upstreams_of(

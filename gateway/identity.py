@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
+
+from starlette.routing import Route
 
 from gateway.admission import Doorkeeper
 from gateway.auth.authentication import Authentication
@@ -13,9 +16,18 @@ from gateway.auth.login.exchange import TokenExchange
 from gateway.auth.login.functions import LoginFunctions
 from gateway.auth.login.page import LoginPage, login_page
 from gateway.auth.login.pending import PendingLogins
-from gateway.auth.login.providers import GuestProvider, LoginProvider, TokenProvider
+from gateway.auth.login.providers import (
+    ElsewhereProvider,
+    GuestProvider,
+    LoginProvider,
+    TokenProvider,
+)
 from gateway.auth.login.service import LOGIN_SERVICE, LoginService
 from gateway.auth.oauth.build import OAuth, build_oauth
+from gateway.auth.oidc.config import oidc_configs
+from gateway.auth.oidc.login import Asked, OidcLogins, Provider
+from gateway.auth.oidc.reader import OidcReader
+from gateway.auth.oidc.routes import OidcRoutes
 from gateway.auth.revocations import Revocations
 from gateway.auth.tokens import TokenIssuer
 from gateway.registry.own import OwnServices
@@ -23,6 +35,7 @@ from gateway.rpc.local import ForeignFunction
 from gateway.settings import Settings
 from gateway.storage.database import Database
 from gateway.storage.revocations import RevocationRepository
+from schema.identity import Caller, User, personal_workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +49,7 @@ class Identity:
     tokens: TokenIssuer
     hooks: AuthHooks
     authentication: Authentication
+    oidc: list[Provider]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +60,12 @@ class Logins:
     service: LoginService
     page: LoginPage
     oauth: OAuth
+    routes: list[Route]
+    """Of providers and clients."""
 
 
 def identity_of(settings: Settings, database: Database) -> Identity:
-    """Reads the signing key, or makes it."""
+    """Reads the signing keys, or makes one. Raises OidcMistake."""
     keys = signing_keys(settings)
     root = settings.root_token
     tokens = TokenIssuer(
@@ -59,13 +75,18 @@ def identity_of(settings: Settings, database: Database) -> Identity:
         revocations=Revocations(None if settings.ephemeral else RevocationRepository(database)),
     )
     hooks = AuthHooks()
-    return Identity(settings, database, keys, tokens, hooks, Authentication(tokens, hooks))
+    oidc = [Provider(config) for config in oidc_configs(settings)]
+    by_issuer = {p.config.issuer: (p.config, p.verifier) for p in oidc if p.config.audience}
+    readers = [OidcReader(by_issuer)] if by_issuer else []
+    authentication = Authentication(tokens, hooks, readers)
+    return Identity(settings, database, keys, tokens, hooks, authentication, oidc)
 
 
 def logins_of(identity: Identity, doorkeeper: Doorkeeper, own: OwnServices) -> Logins:
     """Offers the login service, and makes what belongs to it."""
     settings, authentication = identity.settings, identity.authentication
     providers = _providers(identity, doorkeeper)
+    providers += [ElsewhereProvider(p.config.id, p.config.label) for p in identity.oidc]
     page = login_page(providers)
     pending = PendingLogins(settings.login_life_seconds)
     exchange = TokenExchange(authentication, doorkeeper.as_member)
@@ -96,7 +117,39 @@ def logins_of(identity: Identity, doorkeeper: Doorkeeper, own: OwnServices) -> L
         pending,
         authentication,
     )
-    return Logins(pending, service, page, oauth)
+    routes = [*oauth.routes]
+    if identity.oidc:
+        elsewhere = OidcLogins(
+            {provider.config.id: provider for provider in identity.oidc},
+            pending,
+            settings.base_url,
+            partial(_complete, settings, authentication, functions),
+        )
+        routes += OidcRoutes(elsewhere, settings.base_url).routes()
+    return Logins(pending, service, page, oauth, routes)
+
+
+async def _complete(
+    settings: Settings,
+    authentication: Authentication,
+    functions: LoginFunctions,
+    user: User,
+    profile: dict[str, Any],
+    asked: Asked,
+) -> None:
+    """Complete a login with a token for a user that a provider has logged in."""
+    life = settings.login_token_life_seconds
+    token = await authentication.issue(user, expires_in_seconds=life)
+    await functions.report(
+        Caller(user, personal_workspace(user.id)),
+        asked.key,
+        token,
+        workspace=asked.workspace,
+        expires_in=asked.expires_in,
+        email=user.email,
+        email_verified=user.email_verified if user.email else None,
+        **profile,
+    )
 
 
 def _providers(identity: Identity, doorkeeper: Doorkeeper) -> list[LoginProvider]:

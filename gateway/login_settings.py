@@ -72,3 +72,59 @@ class LoginSettings(BaseSettings):
         validation_alias=named("oauth_authorization_servers"),
         description="Issuers of other authorization servers that MCP clients are sent to.",
     )
+    login_token_life_seconds: float = Field(
+        86400.0,
+        gt=0,
+        validation_alias=named("login_token_life_seconds"),
+        description="Life of the token that a user gets who logs in with an account.",
+    )
+    oidc_issuer: str | None = Field(
+        None,
+        validation_alias=named("oidc_issuer"),
+        description="Issuer of an OpenID Connect provider whose users may log in.",
+    )
+    oidc_client_id: str | None = Field(
+        None,
+        validation_alias=named("oidc_client_id"),
+        description="What this server is called there.",
+    )
+    oidc_client_secret: SecretStr | None = Field(
+        None,
+        validation_alias=named("oidc_client_secret"),
+        description="How it proves to be that; without one the provider must allow PKCE alone.",
+    )
+    oidc_name: str | None = Field(
+        None,
+        validation_alias=named("oidc_name"),
+        description="What people know the provider by; default: its host.",
+    )
+    oidc_audience: str | None = Field(
+        None,
+        validation_alias=named("oidc_audience"),
+        description="Its access tokens for this audience are good at every door; default: none.",
+    )
+    oidc_providers: SecretStr | None = Field(
+        None,
+        validation_alias=named("oidc_providers"),
+        description="Any number of providers: a JSON array, or the path of a file with one.",
+    )
+    auth0_domain: str | None = Field(
+        None,
+        validation_alias=AliasChoices("POLYPORT_AUTH0_DOMAIN", "AUTH0_DOMAIN"),
+        description="Domain of an Auth0 tenant whose users may log in.",
+    )
+    auth0_client_id: str | None = Field(
+        None,
+        validation_alias=AliasChoices("POLYPORT_AUTH0_CLIENT_ID", "AUTH0_CLIENT_ID"),
+        description="What this server is called there.",
+    )
+    auth0_audience: str | None = Field(
+        None,
+        validation_alias=AliasChoices("POLYPORT_AUTH0_AUDIENCE", "AUTH0_AUDIENCE"),
+        description="The tenant's access tokens for this audience are good at every door.",
+    )
+    auth0_namespace: str | None = Field(
+        None,
+        validation_alias=AliasChoices("POLYPORT_AUTH0_NAMESPACE", "AUTH0_NAMESPACE"),
+        description="What the tenant puts in front of the claims email and roles.",
+    )

@@ -8,6 +8,7 @@ from typing import Any
 import typer
 from pydantic import SecretStr
 
+from gateway.auth.oidc.config import OidcMistake, oidc_configs
 from gateway.commands.options import shown
 from gateway.settings import Settings
 from gateway.upstreams.config_file import ConfigMistake, read_config
@@ -18,7 +19,8 @@ def check(settings: Settings, *, as_json: bool = False) -> int:
     for each mistake if it would not run."""
     try:
         read_config(settings)
-    except ConfigMistake as error:
+        oidc_configs(settings)
+    except (ConfigMistake, OidcMistake) as error:
         typer.echo(str(error), err=True)
         return 2
     values = {name: getattr(settings, name) for name in Settings.model_fields}

@@ -10,6 +10,7 @@ import uvicorn
 
 from gateway import __version__
 from gateway.app import Parts, create_app
+from gateway.auth.oidc.config import OidcMistake
 from gateway.settings import Settings
 from gateway.startup import Startup, StartupFailed
 from gateway.storage.directory import StorageFailed
@@ -85,7 +86,7 @@ def run(settings: Settings) -> int:
     settings = settings.model_copy(update={"port": listener.getsockname()[1]})
     try:
         app = create_app(settings)
-    except ConfigMistake as error:
+    except (ConfigMistake, OidcMistake) as error:
         typer.echo(str(error), err=True)
         return 2
     config.app = app

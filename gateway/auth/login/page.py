@@ -42,6 +42,7 @@ def login_page(providers: Sequence[LoginProvider]) -> LoginPage:
                 {"name": f.name, "label": f.label, "secret": f.is_secret} for f in provider.fields
             ],
             "knowsWorkspaces": provider.knows_workspaces,
+            "leadsElsewhere": provider.leads_elsewhere,
         }
         for provider in providers
     ]

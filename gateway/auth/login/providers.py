@@ -49,6 +49,11 @@ class LoginProvider(Protocol):
         for a login to a certain one."""
         ...
 
+    @property
+    def leads_elsewhere(self) -> bool:
+        """Whether the button leads to a provider's own page, and so does not ask for a token."""
+        ...
+
     async def token(self, answers: Mapping[str, str]) -> str:
         """A token for whoever gives these answers. Raises InvalidRequest if they prove nothing."""
         ...
@@ -62,6 +67,7 @@ class TokenProvider:
     hint: Final = "Tokens come from generate_token() of a program that is logged in."
     fields: Final = (LoginField("token", "Access token", is_secret=True),)
     knows_workspaces: Final = True
+    leads_elsewhere: Final = False
 
     def __init__(self, authentication: Authentication) -> None:
         self._authentication = authentication
@@ -84,6 +90,7 @@ class GuestProvider:
     hint: Final = "You get a name and an empty workspace of your own, for a short time."
     fields: Final[tuple[LoginField, ...]] = ()
     knows_workspaces: Final = False
+    leads_elsewhere: Final = False
 
     def __init__(
         self, tokens: TokenIssuer, new_user: Callable[[], User], *, life_seconds: float
@@ -94,3 +101,19 @@ class GuestProvider:
 
     async def token(self, answers: Mapping[str, str]) -> str:
         return self._tokens.issue(self._new_user(), expires_in_seconds=self._life_seconds)
+
+
+class ElsewhereProvider:
+    """The user has an account with a provider, and logs in there."""
+
+    fields: Final[tuple[LoginField, ...]] = ()
+    hint: Final = ""
+    knows_workspaces: Final = True
+    leads_elsewhere: Final = True
+
+    def __init__(self, provider_id: str, name: str) -> None:
+        self.id = provider_id
+        self.button = f"Continue with {name}"
+
+    async def token(self, answers: Mapping[str, str]) -> str:
+        raise InvalidRequest("This way to log in begins on the login page")

@@ -4,11 +4,8 @@ in memory, bounded, and each bound to the browser in which it began."""
 from __future__ import annotations
 
 import secrets
-import time
-from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, Generic, TypeVar
+from typing import Final
 
 from gateway.auth.login.pending import Login
 from gateway.auth.oauth.clients import OAuthClient
@@ -17,7 +14,6 @@ from schema.identity import User
 
 REQUEST_SECONDS: Final = 600.0
 CODE_SECONDS: Final = 60.0
-MAX_ENTRIES: Final = 10_000
 _BYTES: Final = 32
 
 
@@ -51,36 +47,3 @@ class Allowed:
     scope: str
     user: User
     grant_id: str
-
-
-_T = TypeVar("_T")
-
-
-class Expiring(Generic[_T]):
-    """Values under unguessable keys, each for the same time. ``clock`` gives monotonic seconds."""
-
-    def __init__(self, seconds: float, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._seconds = seconds
-        self._clock = clock
-        self._values: OrderedDict[str, tuple[float, _T]] = OrderedDict()
-
-    def put(self, value: _T, key: str | None = None) -> str:
-        """Keep a value and return its key; the oldest goes if there are too many."""
-        now = self._clock()
-        while self._values and next(iter(self._values.values()))[0] <= now:
-            self._values.popitem(last=False)
-        if len(self._values) >= MAX_ENTRIES:
-            self._values.popitem(last=False)
-        key = key or secrets.token_urlsafe(_BYTES)
-        self._values[key] = (now + self._seconds, value)
-        return key
-
-    def get(self, key: str) -> _T | None:
-        found = self._values.get(key)
-        return found[1] if found is not None and found[0] > self._clock() else None
-
-    def take(self, key: str) -> _T | None:
-        """The value, which is then forgotten."""
-        value = self.get(key)
-        self._values.pop(key, None)
-        return value

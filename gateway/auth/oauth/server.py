@@ -15,6 +15,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from gateway.auth.authentication import Authentication
+from gateway.auth.expiring import Expiring
 from gateway.auth.login.page import LOGIN_PATH
 from gateway.auth.login.pending import PendingLogins
 from gateway.auth.oauth.clients import OAuthClient, OAuthClients
@@ -35,7 +36,6 @@ from gateway.auth.oauth.requests import (
     REQUEST_SECONDS,
     Allowed,
     AuthorizationRequest,
-    Expiring,
 )
 from gateway.auth.oauth.resources import SCOPES, Resource, Resources
 from schema.errors import GatewayError

@@ -70,7 +70,7 @@ async def test_the_service_is_found_like_any_other(parts: Parts, program: Peer) 
         assert service["start"]["_rtarget"] == parts.router.manager_address
     assert service["config"]["url"].endswith(f"{parts.router.manager_id}:hypha-login")
     listed = await program.manager("list_services", {"workspace": "public"})
-    assert [s["id"] for s in listed] == [full]
+    assert full in [s["id"] for s in listed]
     fetched = await program.call(
         f"public/{parts.router.manager_id}", "services.built-in.get_service", "hypha-login"
     )

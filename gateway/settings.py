@@ -226,6 +226,23 @@ class Settings(LoginSettings, OperationsSettings):
         validation_alias=named("max_mcp_body_bytes"),
         description="Largest MCP request body.",
     )
+    mcp_sessions: bool = Field(
+        False,
+        validation_alias=named("mcp_sessions"),
+        description="Give MCP clients of the handshake era a session, so that they can be asked.",
+    )
+    mcp_session_idle_seconds: float = Field(
+        1800,
+        gt=0,
+        validation_alias=named("mcp_session_idle_seconds"),
+        description="A session that is not used for so long is over.",
+    )
+    max_mcp_sessions: int = Field(
+        1_000,
+        ge=0,
+        validation_alias=named("max_mcp_sessions"),
+        description="Sessions that can be open at the same time.",
+    )
     max_mcp_streams: int = Field(
         10_000,
         ge=0,

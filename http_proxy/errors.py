@@ -54,6 +54,7 @@ STATUS: dict[type[errors.GatewayError], int] = {
     errors.ServiceError: 500,
     # To an HTTP caller the gateway is a proxy, and its upstream broke off: Bad Gateway.
     errors.ProviderGone: 502,
+    errors.CannotAsk: 409,
     errors.Unavailable: 503,
     errors.CallTimeout: 504,
     errors.InternalError: 500,

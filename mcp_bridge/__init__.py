@@ -2,7 +2,8 @@
 
 An extension of the gateway (``create``). It is a stateless dispatcher of its own for all
 published revisions of MCP over Streamable HTTP, and reaches services only through
-``gateway.api.Gateway``. It keeps no sessions and knows nothing of how services are connected.
+``gateway.api.Gateway``. It keeps no sessions unless a service asks for them, and knows nothing of
+how services are connected.
 
 A request passes, in this order:
 
@@ -13,6 +14,8 @@ A request passes, in this order:
   ``schemas``
 - ``calls``: calling a tool, with ``arguments``, ``param_headers``, ``content``
 - ``listening``: a response that stays open, with ``feed``: what has changed
+- ``stateful``: where clients of the handshake era have ``sessions``, whose responses are
+  ``recording``s
 - ``exchange``: JSON or server-sent events, progress, cancellation; ``revisions``: what the
   client's revision can read; ``errors``: what a failure looks like
 """

@@ -1,8 +1,9 @@
 """The MCP endpoint of a service as an ASGI application: bytes in, JSON or events out.
 
 It checks the transport (media types, size), has the message classified, finds out who asks for
-what, and runs the method. Every request stands alone: there are no sessions, so GET and DELETE
-have nothing to act on. Method, host and origin have been checked before (``routes``).
+what, and runs the method. Every request stands alone, and GET and DELETE have nothing to act on,
+but where a service has asked for sessions (``stateful``). Host and origin have been checked before
+(``routes``).
 
 This is the hot path. It reads the raw ASGI scope because building request and response objects
 would cost more than everything else here together.
@@ -10,7 +11,6 @@ would cost more than everything else here together.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from functools import partial
 from typing import Final
@@ -21,26 +21,35 @@ from starlette.types import Receive, Scope, Send
 from gateway.requests import note_operation
 from mcp_bridge import guard, headers, methods
 from mcp_bridge.errors import (
-    INTERNAL,
     INVALID_REQUEST,
     PARSE_ERROR,
     Failure,
-    RpcError,
     endpoint_failure,
 )
 from mcp_bridge.exchange import ClientGone, Exchange, Reply, Timing, respond, send_reply
-from mcp_bridge.ladder import Notification, Rejection, Request, classify
+from mcp_bridge.ladder import ClientAnswer, Notification, Rejection, Request, classify
 from mcp_bridge.listening import Listening
 from mcp_bridge.offer import Offer, Opener
-from schema.errors import GatewayError, InternalError
-
-logger = logging.getLogger(__name__)
+from mcp_bridge.replies import completed, failed, refused, worked
+from mcp_bridge.revisions import MODERN
+from mcp_bridge.sessions import SESSION_ID
+from mcp_bridge.stateful import Stateful
+from schema.errors import GatewayError
 
 _WRONG_TYPE: Final = Failure(INVALID_REQUEST, "Content-Type must be application/json", status=415)
 _NOT_ACCEPTABLE: Final = Failure(
     INVALID_REQUEST, "Accept must allow application/json or text/event-stream", status=406
 )
 _NEEDS_EVENTS: Final = Failure(INVALID_REQUEST, "Accept must allow text/event-stream", status=406)
+_ONLY_POST: Final = Failure(
+    INVALID_REQUEST,
+    "Only POST is possible here",
+    status=405,
+    headers=((b"allow", b"POST"),),
+)
+_NOT_ASKED: Final = Failure(
+    INVALID_REQUEST, "Not a JSON-RPC 2.0 request or notification", status=400
+)
 _NOT_JSON: Final = Failure(PARSE_ERROR, "The body is not JSON", status=400)
 _ACCEPTED: Final = Reply(b"", 202)
 
@@ -49,19 +58,30 @@ class McpEndpoint:
     """One endpoint for all services; which one is in the path."""
 
     def __init__(
-        self, opener: Opener, listening: Listening, max_body_bytes: int, timing: Timing
+        self,
+        opener: Opener,
+        listening: Listening,
+        stateful: Stateful,
+        max_body_bytes: int,
+        timing: Timing,
     ) -> None:
         self._opener = opener
         self._listening = listening
+        self._stateful = stateful
         self._max_body = max_body_bytes
         self._timing = timing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         sent: dict[bytes, bytes] = dict(scope["headers"])
         cors = guard.cors_headers(sent)
+        if scope["method"] != "POST":
+            reply = await self._beside(scope, sent, receive, send)
+            if reply is not None:
+                await send_reply(send, reply, cors)
+            return
         failure = self._transport_failure(sent)
         if failure is not None:
-            await send_reply(send, _refused(failure), cors)
+            await send_reply(send, refused(failure), cors)
             return
         try:
             body = await self._read(receive)
@@ -70,13 +90,55 @@ class McpEndpoint:
         message = self._classify(body, scope, sent)
         if isinstance(message, Request):
             await self._answer(message, scope, receive, send)
-        elif isinstance(message, Notification):
-            # Nothing to act on: a stateless endpoint must not let one caller cancel another's
-            # request by guessing its id. Closing the connection is how a request is cancelled.
-            await send_reply(send, _ACCEPTED, cors)
+        elif isinstance(message, Notification | ClientAnswer):
+            await send_reply(send, await self._take(message, scope, sent), cors)
         else:
-            reply = _refused(message.failure, message.id, is_modern=message.is_modern)
+            reply = refused(message.failure, message.id, is_modern=message.is_modern)
             await send_reply(send, reply, cors)
+
+    async def _take(
+        self,
+        message: Notification | ClientAnswer,
+        scope: Scope,
+        sent: Mapping[bytes, bytes],
+    ) -> Reply:
+        """Act on what wants no answer. Without a session there is nothing to act on: one caller
+        must not cancel another's request by guessing its id. Closing the connection is how a
+        request is cancelled."""
+        try:
+            if offer := await self._offer_with_sessions(scope, sent):
+                return self._stateful.take(offer, message, scope, sent)
+        except GatewayError as error:
+            return refused(endpoint_failure(error))
+        if isinstance(message, Notification):
+            return _ACCEPTED
+        answered = message.message["id"]
+        return refused(_NOT_ASKED, answered if type(answered) in (str, int) else None)
+
+    async def _beside(
+        self, scope: Scope, sent: Mapping[bytes, bytes], receive: Receive, send: Send
+    ) -> Reply | None:
+        """GET and DELETE, which are for sessions; None if the response has been sent."""
+        try:
+            offer = await self._offer_with_sessions(scope, sent)
+            if offer is None:
+                return refused(_ONLY_POST)
+            if scope["method"] == "DELETE":
+                return self._stateful.end(offer, scope, sent)
+            if not headers.accepts(sent.get(b"accept")).events:
+                return refused(_NEEDS_EVENTS)
+            return await self._stateful.listen(offer, scope, sent, receive, send)
+        except GatewayError as error:
+            return refused(endpoint_failure(error))
+
+    async def _offer_with_sessions(self, scope: Scope, sent: Mapping[bytes, bytes]) -> Offer | None:
+        """The endpoint, if it has sessions and the request says that it is of one."""
+        sessions = self._stateful.sessions
+        is_modern = sent.get(headers.VERSION, b"").decode("latin-1") in MODERN
+        if SESSION_ID not in sent or is_modern or not sessions.may_be_there:
+            return None
+        offer = await self._opener.open(scope, sent)
+        return offer if sessions.serves(offer) else None
 
     def _transport_failure(self, sent: Mapping[bytes, bytes]) -> Failure | None:
         if not headers.is_json(sent.get(b"content-type")):
@@ -111,7 +173,7 @@ class McpEndpoint:
 
     def _classify(
         self, body: bytes | None, scope: Scope, sent: dict[bytes, bytes]
-    ) -> Request | Notification | Rejection:
+    ) -> Request | Notification | ClientAnswer | Rejection:
         if body is None:
             return Rejection(None, self._too_large())
         try:
@@ -127,15 +189,21 @@ class McpEndpoint:
         accepts = headers.accepts(request.headers.get(b"accept"))
         try:
             offer = await self._opener.open(scope, request.headers)
+            if self._stateful.concerns(offer, request):
+                answer = self._stateful.answer(offer, request, scope, receive, send, accepts, cors)
+                reply = await answer
+                if reply is not None:
+                    await respond(send, accepts, reply, cors)
+                return
             method = methods.find(request)
             note_operation(scope, request.method)
             if isinstance(method, methods.Immediate):
-                reply = _completed(request, method.answer(offer, request))
+                reply = completed(request, method.answer(offer, request))
             elif isinstance(method, methods.Standing):
                 if accepts.events:
                     await self._listening.serve(offer, request, scope, receive, send, cors)
                     return
-                reply = _refused(_NEEDS_EVENTS, request.id)
+                reply = refused(_NEEDS_EVENTS, request.id)
             else:
                 exchange = Exchange(
                     receive,
@@ -145,38 +213,8 @@ class McpEndpoint:
                     progress_token=request.progress_token,
                     timing=self._timing,
                 )
-                await exchange.serve(partial(_worked, method.work, offer, request))
+                await exchange.serve(partial(worked, method.work, offer, request))
                 return
         except Exception as error:  # noqa: BLE001 - the edge: every failure becomes a response
-            reply = _failed(error, request)
+            reply = failed(error, request)
         await respond(send, accepts, reply, cors)
-
-
-async def _worked(work: methods.Work, offer: Offer, request: Request, exchange: Exchange) -> Reply:
-    try:
-        return _completed(request, await work(offer, request, exchange))
-    except Exception as error:  # noqa: BLE001 - the edge: every failure becomes a response
-        return _failed(error, request)
-
-
-def _completed(request: Request, result: bytes) -> Reply:
-    request_id = orjson.dumps(request.id)
-    return Reply(b'{"jsonrpc":"2.0","id":' + request_id + b',"result":' + result + b"}")
-
-
-def _failed(error: Exception, request: Request) -> Reply:
-    if isinstance(error, RpcError):
-        failure = error.failure
-    elif isinstance(error, GatewayError) and not isinstance(error, InternalError):
-        failure = endpoint_failure(error)
-    else:
-        failure = INTERNAL
-        logger.error("mcp_request_failed method=%r", request.method[:100], exc_info=error)
-    return _refused(failure, request.id, is_modern=request.revision.is_modern)
-
-
-def _refused(
-    failure: Failure, request_id: str | int | None = None, *, is_modern: bool = False
-) -> Reply:
-    status = failure.http_status(is_modern=is_modern)
-    return Reply(failure.body(request_id), status, failure.headers)

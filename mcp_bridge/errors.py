@@ -103,6 +103,7 @@ RULES: Final[Mapping[type[errors.GatewayError], Rule]] = {
     errors.ServiceError: Rule(INTERNAL_ERROR, 502),
     errors.ProviderGone: Rule(INTERNAL_ERROR, 502),
     errors.CallTimeout: Rule(INTERNAL_ERROR, 504),
+    errors.CannotAsk: Rule(INTERNAL_ERROR, 409),
     errors.Unavailable: Rule(INTERNAL_ERROR, 503),
     errors.InternalError: Rule(INTERNAL_ERROR, 500),
     errors.GatewayError: Rule(INTERNAL_ERROR, 500),

@@ -8,9 +8,9 @@ It knows HTTP and notifications but no methods; ``methods`` tells it what to run
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import orjson
 from starlette.types import Receive, Send
@@ -93,6 +93,11 @@ class Exchange:
         self._ahead = (timing.progress_burst - 1) * timing.progress_seconds
 
     @property
+    def takes_events(self) -> bool:
+        """True if anything can be sent to the client before the reply."""
+        return self._accepts.events
+
+    @property
     def wants_progress(self) -> bool:
         """True if notifications about this request can reach its client."""
         return self._token is not None and self._accepts.events
@@ -128,6 +133,10 @@ class Exchange:
         else:
             self._attend()
             self._something_held.set()
+
+    async def message(self, message: Mapping[str, Any]) -> None:
+        """Send a message of any kind on the response, before the reply."""
+        await self._write(sse.frame(orjson.dumps(message)))
 
     def _attend(self) -> None:
         """Start what a long call needs beside it."""

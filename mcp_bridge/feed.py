@@ -65,6 +65,10 @@ class Wanted:
         return {**shown, "resourceSubscriptions": list(self.uris)} if self.uris else shown
 
 
+EVERYTHING: Final = Wanted(tuple(_FLAGS.values()))
+"""All lists, and no resource."""
+
+
 def is_resource(offer: Offer, uri: str) -> bool:
     """Whether an endpoint has a resource at an address."""
     return len(uri) <= MAX_URI and offer.catalogue.resources.find(uri) is not None

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from mcp_bridge import headers as http
 from mcp_bridge.errors import (
@@ -34,6 +34,9 @@ from mcp_bridge.revisions import (
     Revision,
 )
 from mcp_bridge.text import cut
+
+if TYPE_CHECKING:
+    from mcp_bridge.sessions import Session
 
 NAMED_BY: Final[Mapping[str, str]] = {
     "tools/call": "name",
@@ -58,6 +61,9 @@ class Request:
     headers: HeaderMap
     size: int = 0
     """Bytes of the body it came in."""
+    session: Session | None = None
+    """What it belongs to; None almost always."""
+    opens_session: bool = False
 
     @property
     def progress_token(self) -> str | int | None:
@@ -71,6 +77,14 @@ class Notification:
     """A well-formed message that wants no answer."""
 
     method: str
+    params: Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class ClientAnswer:
+    """A well-formed answer of the client to a request of the server's."""
+
+    message: Mapping[str, Any]
 
 
 @dataclass(slots=True)
@@ -84,7 +98,7 @@ class Rejection:
 
 def classify(
     message: Any, headers: HeaderMap, repeated: bytes | None = None, *, size: int = 0
-) -> Request | Notification | Rejection:
+) -> Request | Notification | ClientAnswer | Rejection:
     """Run the checks. ``repeated`` names a header that must be single and was not; ``size`` is
     the length of the body."""
     if not isinstance(message, dict):
@@ -95,6 +109,8 @@ def classify(
             return _malformed(None, "id must be a string or an integer")
         request_id = None
     method = message.get("method")
+    if _is_answer(message):
+        return ClientAnswer(message)
     if message.get("jsonrpc") != "2.0" or not isinstance(method, str):
         return _malformed(request_id, "Not a JSON-RPC 2.0 request or notification")
     params = message.get("params")
@@ -106,7 +122,7 @@ def classify(
         text = f"{repeated.decode('latin-1')} header appears more than once"
         return Rejection(request_id, Failure(HEADER_MISMATCH, text, status=400))
     if request_id is None:
-        return _notification(method, headers)
+        return _notification(method, params, headers)
     meta = params.get("_meta")
     request = Request(
         request_id,
@@ -169,11 +185,18 @@ def _mismatch(header: str, sent: str | None, expected: object) -> Failure:
     return Failure(HEADER_MISMATCH, f"{header} header is not what the body says, {wanted}")
 
 
-def _notification(method: str, headers: HeaderMap) -> Notification | Rejection:
+def _is_answer(message: Mapping[str, Any]) -> bool:
+    is_one = "method" not in message and "id" in message and message.get("jsonrpc") == "2.0"
+    return is_one and ("result" in message or "error" in message)
+
+
+def _notification(
+    method: str, params: Mapping[str, Any], headers: HeaderMap
+) -> Notification | Rejection:
     version = headers.get(http.VERSION, b"").decode("latin-1")
     if version and version not in KNOWN:
         return Rejection(None, _unknown_version(version))
-    return Notification(method)
+    return Notification(method, params)
 
 
 def _unknown_version(version: str) -> Failure:

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from mcp_bridge.calls import call_tool
-from mcp_bridge.errors import INVALID_PARAMS, METHOD_NOT_FOUND, RpcError
+from mcp_bridge.errors import INVALID_PARAMS, METHOD_NOT_FOUND, RESOURCE_NOT_FOUND, RpcError
 from mcp_bridge.exchange import Exchange
+from mcp_bridge.feed import is_resource
 from mcp_bridge.ladder import Request
 from mcp_bridge.offer import Offer
 from mcp_bridge.reads import complete, get_prompt, read_resource
+from mcp_bridge.resources import shown_uri
 from mcp_bridge.revisions import MODERN, negotiate
 from mcp_bridge.text import cut
 
@@ -81,7 +83,7 @@ def _initialize(offer: Offer, request: Request) -> bytes:
         isinstance(client.get("name"), str) and isinstance(client.get("version"), str)
     ):
         raise RpcError(INVALID_PARAMS, "params.clientInfo must have a name and a version")
-    return offer.catalogue.handshake(negotiate(version))
+    return offer.catalogue.handshake(negotiate(version), has_session=request.opens_session)
 
 
 def _ping(_offer: Offer, _request: Request) -> bytes:
@@ -89,10 +91,39 @@ def _ping(_offer: Offer, _request: Request) -> bytes:
 
 
 def _set_log_level(_offer: Offer, request: Request) -> bytes:
-    """Accepted from clients that always send it. No log messages are sent, whatever the level."""
-    if request.params.get("level") not in _LOG_LEVELS:
+    """Without a session it is accepted from clients that always send it, and forgotten."""
+    level = request.params.get("level")
+    if level not in _LOG_LEVELS:
         raise RpcError(INVALID_PARAMS, f"params.level must be one of {sorted(_LOG_LEVELS)}")
+    if request.session is not None:
+        request.session.log_level = str(level)
     return b"{}"
+
+
+def _subscribe(offer: Offer, request: Request) -> bytes:
+    """Without a session it is accepted as well, but there is no way to tell of a change."""
+    uri = _watched(offer, request)
+    if request.session is not None:
+        request.session.watch(offer, uri)
+    return b"{}"
+
+
+def _unsubscribe(offer: Offer, request: Request) -> bytes:
+    uri = request.params.get("uri")
+    if not isinstance(uri, str):
+        raise RpcError(INVALID_PARAMS, "params.uri must be a string")
+    if request.session is not None:
+        request.session.unwatch(offer, uri)
+    return b"{}"
+
+
+def _watched(offer: Offer, request: Request) -> str:
+    uri = request.params.get("uri")
+    if not isinstance(uri, str):
+        raise RpcError(INVALID_PARAMS, "params.uri must be a string")
+    if not is_resource(offer, uri):
+        raise RpcError(RESOURCE_NOT_FOUND, f"Resource not found: {shown_uri(uri)}", {"uri": uri})
+    return uri
 
 
 def _lists(kind: str) -> Answer:
@@ -115,6 +146,8 @@ METHODS: Final[Mapping[str, Immediate | Working | Standing]] = {
     "initialize": Immediate(_initialize, is_modern=False),
     "ping": Immediate(_ping, is_modern=False),
     "logging/setLevel": Immediate(_set_log_level, is_modern=False),
+    "resources/subscribe": Immediate(_subscribe, is_modern=False),
+    "resources/unsubscribe": Immediate(_unsubscribe, is_modern=False),
     "tools/list": Immediate(_lists("tools")),
     "tools/call": Working(call_tool),
     "resources/list": Immediate(_lists("resources")),

@@ -20,6 +20,8 @@ from mcp_bridge.guard import Guard, preflight_headers
 from mcp_bridge.listening import Listening
 from mcp_bridge.offer import Opener
 from mcp_bridge.page import ServicePage
+from mcp_bridge.sessions import SESSION_ID, Sessions
+from mcp_bridge.stateful import Stateful
 
 _DISCOVERY: Final = (
     "/.well-known/oauth-protected-resource",
@@ -45,9 +47,16 @@ def mcp_routes(context: ExtensionContext, timing: Timing) -> list[BaseRoute]:
         most_per_user=settings.max_mcp_streams_per_user,
         keep_alive_seconds=timing.keep_alive_seconds,
     )
-    context.on_stop.append(listening.close)
-    mcp = McpEndpoint(opener, listening, settings.max_mcp_body_bytes, timing)
-    endpoint = Guarded(mcp, guard, "POST")
+    sessions = Sessions(
+        is_usual=settings.mcp_sessions,
+        most=settings.max_mcp_sessions,
+        idle_seconds=settings.mcp_session_idle_seconds,
+    )
+    context.on_stop.extend((listening.close, sessions.close))
+    mcp = McpEndpoint(
+        opener, listening, Stateful(sessions, timing), settings.max_mcp_body_bytes, timing
+    )
+    endpoint = Guarded(mcp, guard, "POST", in_session="GET, DELETE")
     page = Guarded(ServicePage(opener, settings.base_url), guard, "GET, HEAD")
     nothing = Guarded(_NotFound(), guard, "GET, HEAD")
     return [
@@ -63,25 +72,32 @@ def mcp_routes(context: ExtensionContext, timing: Timing) -> list[BaseRoute]:
 class Guarded:
     """An application behind the checks of host, origin and method. Answers preflights."""
 
-    def __init__(self, app: ASGIApp, guard: Guard, methods: str) -> None:
+    def __init__(self, app: ASGIApp, guard: Guard, methods: str, *, in_session: str = "") -> None:
+        """``in_session``: methods that are only passed on with the id of a session."""
         self._app = app
         self._guard = guard
         self._methods = methods
         self._allowed = frozenset(methods.split(", "))
+        self._in_session = frozenset(in_session.split(", "))
         allow = ((b"allow", methods.encode()),)
         self._preflight = allow
+        self._preflight_methods = f"{methods}, {in_session}" if in_session else methods
         self._not_allowed = Failure(
             INVALID_REQUEST, f"Only {methods} is possible here", status=405, headers=allow
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refusal = self._guard.refusal(dict(scope["headers"]))
-        if refusal is None and scope["method"] in self._allowed:
+        headers = dict(scope["headers"])
+        refusal = self._guard.refusal(headers)
+        if refusal is None and (
+            scope["method"] in self._allowed
+            or (scope["method"] in self._in_session and SESSION_ID in headers)
+        ):
             await self._app(scope, receive, send)
             return
         if refusal is None and scope["method"] == "OPTIONS":
-            headers = (*self._preflight, *preflight_headers(dict(scope["headers"]), self._methods))
-            await send_reply(send, Reply(b"", 204, headers))
+            admitted = preflight_headers(headers, self._preflight_methods)
+            await send_reply(send, Reply(b"", 204, (*self._preflight, *admitted)))
             return
         failure = refusal or self._not_allowed
         body = b"" if scope["method"] == "HEAD" else failure.body(None)

@@ -23,6 +23,7 @@
     ├── ServiceError              service_error        the called function raised
     ├── ProviderGone              provider_gone        the provider left during the call
     ├── CallTimeout               timeout              the provider fell silent
+    ├── CannotAsk                 cannot_ask           the caller has no way to answer a question
     ├── Unavailable               unavailable          the gateway is starting, draining or full
     └── InternalError             internal_error       a defect of the gateway; see its log
 
@@ -170,6 +171,10 @@ class ProviderGone(GatewayError):
 class CallTimeout(GatewayError):
     code = "timeout"
     wire_type = "TimeoutError"
+
+
+class CannotAsk(GatewayError):
+    code = "cannot_ask"
 
 
 class Unavailable(GatewayError):

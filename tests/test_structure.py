@@ -26,6 +26,7 @@ WITHOUT_UNIT = {
     "port",
     "max_clients_per_workspace",
     "max_connections_per_user",
+    "max_mcp_sessions",
     "max_mcp_streams",
     "max_mcp_streams_per_user",
     "max_services_per_client",

@@ -24,7 +24,7 @@ async def test_a_preflight_admits_the_headers_of_the_protocol(door: Door) -> Non
     assert (response.status, response.body) == (204, b"")
     assert "content-length" not in response.headers
     assert response.headers["access-control-allow-origin"] == INSPECTOR
-    assert response.headers["access-control-allow-methods"] == "POST"
+    assert response.headers["access-control-allow-methods"] == "POST, GET, DELETE"
     allowed = response.headers["access-control-allow-headers"].split(", ")
     assert {"content-type", "authorization", "mcp-method", "mcp-param-region"} <= set(allowed)
     assert "x-evil" not in allowed

@@ -90,6 +90,11 @@ class Live:
         async with asyncio.timeout(5), self._news:
             await self._news.wait_for(lambda: text.encode() in self.response.body)
 
+    async def until_started(self) -> None:
+        """Wait for the status."""
+        async with asyncio.timeout(5), self._news:
+            await self._news.wait_for(lambda: self.response.status)
+
     async def until_more(self) -> None:
         """Wait for something to be sent."""
         async with asyncio.timeout(5), self._news:

@@ -19,7 +19,7 @@ from gateway.routing.session import ClientSession
 from gateway.rpc.callbacks import Callbacks
 from gateway.rpc.chunks import MAX_DIRECT_BYTES, ChunkStore, send_in_chunks
 from gateway.rpc.local import LocalServices, Packed
-from gateway.rpc.pending import SETTLING, PendingCalls
+from gateway.rpc.pending import SETTLING, PendingCall, PendingCalls
 from gateway.rpc.promises import Reply, bare_promise, call_content, read_arguments
 from gateway.rpc.streams import LocalStreams, RemoteStream
 from gateway.rpc.values import encode_error
@@ -139,6 +139,41 @@ class Endpoint:
         if rtype(value) == GENERATOR:
             return RemoteStream.of(self, identity, target, value)
         return value
+
+    async def step(self, identity: Identity, target: str, method: str) -> Any:
+        """Have the client at ``target`` make the next item of a generator, and return it.
+
+        As ``call``, with one message less: a provider sends the first heartbeat at once, before
+        an item that is ready. Instead one that is silent is asked whether it is there.
+        """
+        session = secrets.token_urlsafe(12)
+        call = self._pending.open(session, target, method, self._silence_seconds, self._probe)
+        try:
+            header = {"type": METHOD, "method": method, "session": session}
+            body = pack(bare_promise(identity, session))
+            if not self._router.send(target, header, identity, body):
+                raise ProviderGone(f"The provider {target} is not connected", delivered=False)
+            return await call.future
+        finally:
+            self._pending.close(session, call)
+
+    def _probe(self, call: PendingCall) -> None:
+        self._spawn(self._ask_whether_there(call))
+
+    async def _ask_whether_there(self, call: PendingCall) -> None:
+        workspace = call.target.partition("/")[0]
+        try:
+            await self.call(
+                self.manager_identity(workspace),
+                call.target,
+                "services.built-in.ping",
+                ("ping",),
+                silence_seconds=call.silence_seconds,
+                heartbeats=False,
+            )
+        except GatewayError:
+            return
+        call.hear()
 
     def peer_gone(self, address: str, *, calls_before: float | None = None) -> None:
         """Fail what waits for a client: all of it, or the calls made before a monotonic time (the

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -19,6 +20,9 @@ RESUMED_SILENCE_SECONDS: Final = 6.0
 """After a provider came back from a break, how long it may be silent about an earlier call. Longer
 than the interval at which it is asked for heartbeats."""
 
+PROBE_SECONDS: Final = 5.0
+"""Longest interval at which a provider that sends no heartbeats is asked whether it is there."""
+
 
 @dataclass(slots=True)
 class PendingCall:
@@ -31,6 +35,8 @@ class PendingCall:
     made_at: float = field(default_factory=time.monotonic)
     heard_at: float = 0.0
     timer: asyncio.TimerHandle | None = None
+    probe: Callable[[PendingCall], None] | None = None
+    """Asks a silent provider whether it is there; for calls without heartbeats."""
     callbacks: Callbacks | None = None
 
     def hear(self) -> None:
@@ -70,12 +76,19 @@ class PendingCalls:
         return self._calls.get(session)
 
     def open(
-        self, session: str, target: str, description: str, silence_seconds: float
+        self,
+        session: str,
+        target: str,
+        description: str,
+        silence_seconds: float,
+        probe: Callable[[PendingCall], None] | None = None,
     ) -> PendingCall:
-        """Begin to wait. Its future fails with CallTimeout after so much silence."""
+        """Begin to wait. Its future fails with CallTimeout after so much silence; until then
+        ``probe`` is called every now and again."""
         loop = asyncio.get_running_loop()
-        call = PendingCall(target, description, loop.create_future(), silence_seconds)
-        call.timer = loop.call_later(silence_seconds, self._check_silence, call)
+        call = PendingCall(target, description, loop.create_future(), silence_seconds, probe=probe)
+        first = silence_seconds if probe is None else min(PROBE_SECONDS, silence_seconds / 2)
+        call.timer = loop.call_later(first, self._check_silence, call)
         self._calls[session] = call
         self._by_target.setdefault(target, set()).add(session)
         return call
@@ -124,6 +137,9 @@ class PendingCalls:
             return
         left = max(call.heard_at, call.made_at) + call.silence_seconds - time.monotonic()
         if left > 0:
+            if call.probe is not None:
+                call.probe(call)
+                left = min(left, PROBE_SECONDS, call.silence_seconds / 2)
             call.timer = asyncio.get_running_loop().call_later(left, self._check_silence, call)
             return
         call.future.set_exception(

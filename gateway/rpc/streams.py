@@ -16,6 +16,8 @@ class Calls(Protocol):
 
     async def call(self, identity: Identity, target: str, method: str) -> Any: ...
 
+    async def step(self, identity: Identity, target: str, method: str) -> Any: ...
+
 
 class RemoteStream:
     """Items of a provider's generator, fetched one by one as they are asked for."""
@@ -54,7 +56,7 @@ class RemoteStream:
         if not self._open:
             raise StopAsyncIteration
         try:
-            item = await self._calls.call(self._identity, self._target, self._next)
+            item = await self._calls.step(self._identity, self._target, self._next)
         except GatewayError:
             self._open = False
             raise

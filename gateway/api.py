@@ -42,6 +42,35 @@ class ValueStream(Protocol):
     async def aclose(self) -> None: ...
 
 
+class Interaction(Protocol):
+    """How a function that runs reaches whoever has called it, as far as that caller can be reached.
+
+    Requests have the methods and forms of MCP: ``elicitation/create`` asks the user (capability
+    ``elicitation``), ``sampling/createMessage`` the user's model (``sampling``), ``roots/list`` for
+    the directories that the user works in (``roots``).
+    """
+
+    @property
+    def capabilities(self) -> Sequence[str]:
+        """Which kinds of requests the caller can answer."""
+        ...
+
+    async def progress(
+        self, value: float, total: float | None = None, message: str | None = None
+    ) -> None:
+        """Tell how far the function is, in units of its own."""
+        ...
+
+    async def log(self, level: str, data: Any, logger: str | None = None) -> None:
+        """Tell something, at one of the levels of RFC 5424."""
+        ...
+
+    async def request(self, requests: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+        """Ask for several things at once: ``{"method", "params"}`` by a key of the function's own;
+        the results by the same keys. Raises CannotAsk."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class CallOptions:
     """Optional conditions of a call."""
@@ -53,6 +82,8 @@ class CallOptions:
     wants_content: bool = False
     """A function that is a tool of an MCP server gives its whole result, a map with ``content``,
     in place of the value in it."""
+    interaction: Interaction | None = None
+    """For a function that declares a parameter ``interaction``; None: nobody can be asked."""
 
 
 DEFAULT_OPTIONS = CallOptions()

@@ -10,6 +10,7 @@ from gateway.api import DEFAULT_OPTIONS, CallOptions, Credentials
 from gateway.auth.access import ServiceAction, decide, hidden_from_strangers, is_inside
 from gateway.auth.authentication import Authentication
 from gateway.counters import Counters
+from gateway.interaction import lent
 from gateway.registry.directory import Directory
 from gateway.registry.registry import Registry
 from gateway.rpc.endpoint import Endpoint
@@ -23,6 +24,7 @@ from schema.errors import (
     ProviderGone,
     WorkspaceNotFound,
 )
+from schema.functions import INTERACTION
 from schema.identity import Caller, anonymous_http_caller
 from schema.ids import ANY, ServiceQuery
 from schema.services import ServiceInfo
@@ -116,6 +118,9 @@ class GatewayCore:
         options: CallOptions,
     ) -> Any:
         decide(caller, ServiceAction.USE, service).require()
+        info = service.functions.get(function)
+        if info is not None and info.takes_interaction and INTERACTION not in (kwargs or {}):
+            kwargs = {**(kwargs or {}), INTERACTION: lent(options.interaction)}
         if self._directory.is_local(service):
             return await self._call_local(caller, service, function, args, kwargs or {}, options)
         for _ in range(MAX_ATTEMPTS - 1):

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from gateway.api import DEFAULT_OPTIONS, CallOptions, Credentials
+from gateway.interaction import lent
 from schema.errors import (
     AmbiguousService,
     FunctionNotFound,
@@ -22,6 +23,7 @@ from schema.errors import (
     Unauthenticated,
     WorkspaceNotFound,
 )
+from schema.functions import INTERACTION
 from schema.identity import Caller, Permission, Scope, User, anonymous_http_caller
 from schema.ids import ANY, ServiceId, ServiceQuery
 from schema.services import ServiceInfo, Visibility, parse_visibility
@@ -204,6 +206,9 @@ class FakeGateway:
         if not callable(target):
             raise FunctionNotFound(f"{function} is not a function")
         named = dict(kwargs or {})
+        info = service.functions.get(function)
+        if info is not None and info.takes_interaction and INTERACTION not in named:
+            named[INTERACTION] = lent(options.interaction)
         self.calls.append((caller, str(service.id), function, tuple(args), dict(named), options))
         try:
             inspect.signature(target).bind(*args, **named)

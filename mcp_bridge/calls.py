@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 import orjson
@@ -23,6 +24,7 @@ from mcp_bridge.errors import INVALID_PARAMS, Challenged, RpcError
 from mcp_bridge.exchange import Exchange
 from mcp_bridge.ladder import Request
 from mcp_bridge.offer import Offer
+from mcp_bridge.parked import Asked
 from mcp_bridge.revisions import carries_structured, finish_result, shape_blocks
 from mcp_bridge.text import cut
 from mcp_bridge.tools import Tool
@@ -53,8 +55,17 @@ async def call_tool(offer: Offer, request: Request, exchange: Exchange) -> bytes
             f"Invalid arguments for tool {tool.name}:\n{lines}\nExpected: {tool.arguments.expected}"
         )
     else:
-        result = await _run(offer, request, tool, arguments, exchange)
+        outcome = await _run(offer, request, tool, arguments, exchange)
+        if isinstance(outcome, Asked):
+            return asked_for(offer, request, outcome)
+        result = outcome
     return _encode(offer, request, result)
+
+
+def asked_for(offer: Offer, request: Request, asked: Asked) -> bytes:
+    """The result that asks its client for something."""
+    info = offer.catalogue.server_info
+    return orjson.dumps(finish_result(asked.result, request.revision, info, "input_required"))
 
 
 def _tool(offer: Offer, name: object) -> Tool:
@@ -79,9 +90,20 @@ def _arguments(params: Mapping[str, Any]) -> dict[str, Any]:
 
 async def _run(
     offer: Offer, request: Request, tool: Tool, arguments: dict[str, Any], exchange: Exchange
-) -> ToolResult:
+) -> ToolResult | Asked:
     try:
-        value = await offer.call(tool, arguments, _options(request))
+        if tool.interacts:
+            value = await offer.parked.talk(
+                offer.caller,
+                request,
+                exchange,
+                options_of(request),
+                partial(offer.call, tool, arguments),
+            )
+            if isinstance(value, Asked):
+                return value
+        else:
+            value = await offer.call(tool, arguments, options_of(request))
         if hasattr(type(value), "__anext__"):
             return await _collect(value, exchange)
     except (InternalError, Challenged):
@@ -91,7 +113,8 @@ async def _run(
     return content.from_value(value, may_be_blocks=tool.via is not None)
 
 
-def _options(request: Request) -> CallOptions:
+def options_of(request: Request) -> CallOptions:
+    """What goes with a call, besides its arguments."""
     context = call_context(request.headers)
     if "traceparent" in request.meta:
         # Revision 2026-07-28, trace context in ``_meta``: it is nearer to the call than headers.

@@ -149,13 +149,19 @@ class _Reader:
                 definition["description"] = cut(described_as, MAX_TEXT)
             if arguments:
                 definition["arguments"] = [a for a in arguments if _is_argument(a)]
-            yield Prompt(definition, Source(function.path, is_function=True), _choices(function))
+            source = Source(function.path, is_function=True, interacts=function.takes_interaction)
+            yield Prompt(definition, source, _choices(function))
 
     def _source(self, path: str, raw: Mapping[str, Any], entry: Mapping[str, Any]) -> Source | None:
         function = self._handler(path, raw)
         if function is not None:
             parameters = tuple(function.parameter_names)
-            return Source(function.path, is_function=True, parameters=parameters)
+            return Source(
+                function.path,
+                is_function=True,
+                parameters=parameters,
+                interacts=function.takes_interaction,
+            )
         for key in ("text", "blob", "content", "contents", "read"):
             if isinstance(entry.get(key), str | bytes | list):
                 return Source(value=entry[key])
@@ -201,6 +207,7 @@ def _with_texts(function: FunctionInfo, entry: Mapping[str, Any], key: str) -> F
         description=_text(entry.get("description")) or function.description,
         parameters=schema if isinstance(schema, Mapping) else function.parameters,
         declared={**function.declared, **declared, **_tags(entry)},
+        takes_interaction=function.takes_interaction,
     )
 
 

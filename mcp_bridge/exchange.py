@@ -84,8 +84,10 @@ class Exchange:
         self._writing = asyncio.Lock()
         self._held_back: list[str] = []
         self._something_held = asyncio.Event()
-        self._count = 0
-        self._progress = 0.0
+        self._unsent = False
+        self._value = 0.0
+        self._total: float | None = None
+        self._progress: float | None = None
         self._now = asyncio.get_running_loop().time
         self._started = self._last_sent = self._now()
         # When progress is next due at the mean rate; a burst may run that far ahead of it.
@@ -124,10 +126,15 @@ class Exchange:
     async def progress(self, count: int, message: str) -> None:
         """Tell the client of ``count`` items so far. Sent at once, or together with the next ones
         if there were many a moment ago. Waits for a client that reads slowly."""
+        await self.report(count, None, message)
+
+    async def report(self, value: float, total: float | None, message: str | None) -> None:
+        """Tell the client how far the work is, in units of its own; as often as ``progress``."""
         if not self.wants_progress:
             return
-        self._count = count
-        self._held_back.append(message)
+        self._value, self._total, self._unsent = value, total, True
+        if message:
+            self._held_back.append(message)
         if self._now() >= self._due - self._ahead:
             await self._send_progress()
         else:
@@ -136,7 +143,14 @@ class Exchange:
 
     async def message(self, message: Mapping[str, Any]) -> None:
         """Send a message of any kind on the response, before the reply."""
+        if self._unsent:
+            await self._send_progress()  # in the order in which they were made
         await self._write(sse.frame(orjson.dumps(message)))
+
+    async def notify(self, method: str, params: Mapping[str, Any]) -> None:
+        """Send any notification about this request, if its client takes events."""
+        if self._accepts.events:
+            await self.message({"jsonrpc": "2.0", "method": method, "params": params})
 
     def _attend(self) -> None:
         """Start what a long call needs beside it."""
@@ -154,9 +168,9 @@ class Exchange:
     async def _tend(self) -> None:
         """Send held-back progress when it is due, and break long silences."""
         while True:
-            if self._held_back:
+            if self._unsent:
                 await asyncio.sleep(max(0.0, self._due - self._ahead - self._now()))
-                if self._held_back:
+                if self._unsent:
                     await self._send_progress()
                 continue
             try:
@@ -173,7 +187,8 @@ class Exchange:
     async def _break_silence(self) -> None:
         if self.wants_progress:
             elapsed = self._now() - self._started
-            await self._notify(self._progress + _HEARTBEAT, f"still running, {elapsed:.0f} s")
+            text = f"still running, {elapsed:.0f} s"
+            await self._notify((self._progress or 0.0) + _HEARTBEAT, text)
         else:
             await self._write(sse.KEEP_ALIVE)
 
@@ -181,12 +196,19 @@ class Exchange:
         message = "\n".join(self._held_back)[-_MAX_HELD_BACK:]
         self._held_back.clear()
         self._something_held.clear()
-        await self._notify(max(self._count, self._progress + _HEARTBEAT), message)
+        self._unsent = False
+        # It has to grow with every notification, whatever the function says.
+        least = self._value if self._progress is None else self._progress + _HEARTBEAT
+        await self._notify(max(self._value, least), message)
 
     async def _notify(self, progress: float, message: str) -> None:
         self._progress = progress
         self._due = max(self._due, self._now()) + self._timing.progress_seconds
-        params = {"progressToken": self._token, "progress": progress, "message": message}
+        params: dict[str, Any] = {"progressToken": self._token, "progress": progress}
+        if self._total is not None:
+            params["total"] = self._total
+        if message:
+            params["message"] = message
         notification = {"jsonrpc": "2.0", "method": "notifications/progress", "params": params}
         await self._write(sse.frame(orjson.dumps(notification)))
 
@@ -201,7 +223,7 @@ class Exchange:
 
     async def _finish(self, reply: Reply) -> None:
         """The last message; nothing may follow it."""
-        if self._held_back:
+        if self._unsent:
             await self._send_progress()
         if self._is_committed:
             await self._send({"type": "http.response.body", "body": sse.frame(reply.body)})

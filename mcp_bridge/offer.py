@@ -13,12 +13,13 @@ from typing import Any
 
 from starlette.types import Scope
 
-from gateway.api import CallOptions, Gateway
+from gateway.api import DEFAULT_OPTIONS, CallOptions, Gateway
 from gateway.requests import admit
 from mcp_bridge.callers import Callers
 from mcp_bridge.catalogue import Catalogue
 from mcp_bridge.catalogues import Catalogues
 from mcp_bridge.declared import MCP_TYPE
+from mcp_bridge.parked import ParkedCalls
 from mcp_bridge.prompts import Prompt
 from mcp_bridge.resources import Found
 from mcp_bridge.text import cut
@@ -36,6 +37,7 @@ class Offer:
     caller: Caller
     service: ServiceInfo
     catalogue: Catalogue
+    parked: ParkedCalls
     reopen: Callable[[], Awaitable[Offer]]
     """Open the same endpoint with the same credential once more, as it is by then."""
     denied: Callable[[PermissionDenied], GatewayError] | None = None
@@ -66,7 +68,7 @@ class Offer:
         except PermissionDenied as error:
             raise (self.denied(error) if self.denied is not None else error) from None
 
-    async def read(self, found: Found) -> Any:
+    async def read(self, found: Found, options: CallOptions = DEFAULT_OPTIONS) -> Any:
         """The value of a resource."""
         source = found.source
         if not source.path:
@@ -75,15 +77,17 @@ class Offer:
             return await self.gateway.read(self.caller, self.service, source.path)
         known = {**found.variables, "uri": found.uri}
         named = {key: known[key] for key in source.parameters if key in known}
-        return await self.gateway.call(self.caller, self.service, source.path, (), named)
+        return await self.gateway.call(self.caller, self.service, source.path, (), named, options)
 
-    async def fill_in(self, prompt: Prompt, arguments: Mapping[str, str]) -> Any:
+    async def fill_in(
+        self, prompt: Prompt, arguments: Mapping[str, str], options: CallOptions = DEFAULT_OPTIONS
+    ) -> Any:
         """The value of a prompt for these arguments."""
         path = prompt.source.path
         if prompt.source.parameters:
             named = (prompt.name, dict(arguments))
-            return await self.gateway.call(self.caller, self.service, path, named)
-        return await self.gateway.call(self.caller, self.service, path, (), arguments)
+            return await self.gateway.call(self.caller, self.service, path, named, None, options)
+        return await self.gateway.call(self.caller, self.service, path, (), arguments, options)
 
     @property
     def completes(self) -> bool:
@@ -107,6 +111,7 @@ class Opener:
         self._gateway = gateway
         self._callers = callers
         self._catalogues = Catalogues(gateway)
+        self._parked = ParkedCalls()
 
     async def open(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Offer:
         """Raises GatewayError. A service that does not exist and one that the caller may not see
@@ -127,7 +132,9 @@ class Opener:
         catalogue = await self._catalogues.of(caller, service)
         again = partial(self.open, scope, headers)
         denied = self._callers.denied(scope, headers, caller)
-        return Offer(self._gateway, caller, service, catalogue, again, denied)
+        return Offer(
+            self._gateway, caller, service, catalogue, self._parked, again, denied
+        )
 
 
 def _nothing(name: str) -> ServiceNotFound:

@@ -6,21 +6,25 @@ request, because these results have no place for one.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import orjson
 
 from mcp_bridge import prompts, resources
+from mcp_bridge.calls import asked_for, options_of
 from mcp_bridge.errors import INTERNAL_ERROR, INVALID_PARAMS, RESOURCE_NOT_FOUND, RpcError
 from mcp_bridge.exchange import Exchange
 from mcp_bridge.ladder import Request
 from mcp_bridge.offer import Offer
+from mcp_bridge.parked import Asked, Start
+from mcp_bridge.resources import Source
 from mcp_bridge.revisions import finish_result, shape_prompt_message
 from mcp_bridge.text import cut
 from schema.errors import GatewayError, InternalError
 
 
-async def read_resource(offer: Offer, request: Request, _exchange: Exchange) -> bytes:
+async def read_resource(offer: Offer, request: Request, exchange: Exchange) -> bytes:
     """The result of ``resources/read``. Raises RpcError."""
     uri = request.params.get("uri")
     if not isinstance(uri, str):
@@ -30,12 +34,14 @@ async def read_resource(offer: Offer, request: Request, _exchange: Exchange) -> 
         # Before the stateless revision it had a code of its own.
         code = INVALID_PARAMS if request.revision.is_modern else RESOURCE_NOT_FOUND
         raise RpcError(code, f"Resource not found: {resources.shown_uri(uri)}", {"uri": uri})
-    value = await _answered(offer.read(found))
+    value = await _value(offer, request, exchange, found.source, partial(offer.read, found))
+    if isinstance(value, Asked):
+        return asked_for(offer, request, value)
     result: dict[str, Any] = {"contents": resources.contents(found, value)}
     return offer.catalogue.cacheable(result, request.revision)
 
 
-async def get_prompt(offer: Offer, request: Request, _exchange: Exchange) -> bytes:
+async def get_prompt(offer: Offer, request: Request, exchange: Exchange) -> bytes:
     """The result of ``prompts/get``. Raises RpcError."""
     name = request.params.get("name")
     if not isinstance(name, str):
@@ -44,7 +50,11 @@ async def get_prompt(offer: Offer, request: Request, _exchange: Exchange) -> byt
     if prompt is None:
         raise RpcError(INVALID_PARAMS, f"Unknown prompt: {cut(name, 200)}")
     arguments = prompts.arguments_of(prompt, request.params)
-    result = prompts.result_of(prompt, await _answered(offer.fill_in(prompt, arguments)))
+    start = partial(offer.fill_in, prompt, arguments)
+    value = await _value(offer, request, exchange, prompt.source, start)
+    if isinstance(value, Asked):
+        return asked_for(offer, request, value)
+    result = prompts.result_of(prompt, value)
     result["messages"] = [shape_prompt_message(m, request.revision) for m in result["messages"]]
     return orjson.dumps(finish_result(result, request.revision, offer.catalogue.server_info))
 
@@ -81,6 +91,17 @@ def _choices(offer: Offer, ref: dict[str, Any], argument: str) -> tuple[str, ...
             raise RpcError(INVALID_PARAMS, f"Unknown resource: {resources.shown_uri(uri)}")
         return ()
     raise RpcError(INVALID_PARAMS, "params.ref.type must be ref/prompt or ref/resource")
+
+
+async def _value(
+    offer: Offer, request: Request, exchange: Exchange, source: Source, start: Start
+) -> Any:
+    """The value, or Asked. Raises RpcError."""
+    options = options_of(request)
+    if source.interacts:
+        talk = offer.parked.talk(offer.caller, request, exchange, options, start)
+        return await _answered(talk)
+    return await _answered(start(options))
 
 
 async def _answered(asked: Any) -> Any:

@@ -35,6 +35,8 @@ class Source:
     value: Any = None
     parameters: tuple[str, ...] = ()
     """What the function takes: variables of the address, and the whole of it as ``uri``."""
+    interacts: bool = False
+    """The function may want something of its caller while it runs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 PROTOCOL_VERSION_KEY: Final = "io.modelcontextprotocol/protocolVersion"
 CLIENT_CAPABILITIES_KEY: Final = "io.modelcontextprotocol/clientCapabilities"
+LOG_LEVEL_KEY: Final = "io.modelcontextprotocol/logLevel"
 CLIENT_INFO_KEY: Final = "io.modelcontextprotocol/clientInfo"
 SERVER_INFO_KEY: Final = "io.modelcontextprotocol/serverInfo"
 
@@ -107,11 +108,14 @@ def carries_structured(revision: Revision, is_object: bool) -> bool:
 
 
 def finish_result(
-    result: dict[str, Any], revision: Revision, server_info: Mapping[str, Any]
+    result: dict[str, Any],
+    revision: Revision,
+    server_info: Mapping[str, Any],
+    result_type: str = "complete",
 ) -> dict[str, Any]:
     """Add what every result of a stateless revision carries. Older ones stay as they are: their
     clients reject keys they do not know, even in an empty result."""
     if revision.is_modern:
-        result["resultType"] = "complete"
+        result["resultType"] = result_type
         result["_meta"] = {**result.get("_meta", {}), SERVER_INFO_KEY: server_info}
     return result

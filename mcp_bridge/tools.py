@@ -44,6 +44,8 @@ class Tool:
     """As ``tools/list`` shows it, with everything that any revision knows."""
     arguments: ArgumentCheck
     mirrored: tuple[ParamHeader, ...]
+    interacts: bool = False
+    """The function may want something of its caller while it runs."""
     via: str | None = None
     """A function that is called with ``function`` as a name and the arguments, instead."""
 
@@ -94,6 +96,7 @@ def _tool(
         definition=_definition(name, function, schema),
         arguments=ArgumentCheck(schema, cost),
         mirrored=param_headers.find(schema),
+        interacts=function.takes_interaction,
         via=via,
     )
 

@@ -12,6 +12,10 @@ from typing import Any
 
 _MAX_DEPTH = 16
 
+INTERACTION = "interaction"
+"""Parameter through which a function reaches whoever has called it. The gateway fills it in, so
+callers do not see it."""
+
 
 @dataclass(frozen=True, slots=True)
 class FunctionInfo:
@@ -24,6 +28,8 @@ class FunctionInfo:
     """JSON Schema of the arguments (root ``type: object``); None if the provider gave none."""
     declared: Mapping[str, Any]
     """The provider's whole ``function`` map: name, description, parameters and anything beyond."""
+    takes_interaction: bool = False
+    """The function has the parameter ``interaction``, which is not among ``parameters``."""
 
     @property
     def parameter_names(self) -> list[str]:
@@ -80,9 +86,27 @@ def _describe(path: str, node: Mapping[str, Any]) -> FunctionInfo:
         declared = {}
     parameters = declared.get("parameters")
     description = declared.get("description")
+    takes_interaction = declared.get(INTERACTION) is True
+    if isinstance(parameters, Mapping) and _has_interaction(parameters):
+        takes_interaction = True
+        parameters = _without_interaction(parameters)
     return FunctionInfo(
         path=path,
         description=description if isinstance(description, str) else "",
         parameters=parameters if isinstance(parameters, Mapping) else None,
         declared=declared,
+        takes_interaction=takes_interaction,
     )
+
+
+def _has_interaction(parameters: Mapping[str, Any]) -> bool:
+    properties = parameters.get("properties")
+    return isinstance(properties, Mapping) and INTERACTION in properties
+
+
+def _without_interaction(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    properties = {k: v for k, v in parameters["properties"].items() if k != INTERACTION}
+    rest = {**parameters, "properties": properties}
+    if isinstance(required := parameters.get("required"), list):
+        rest["required"] = [name for name in required if name != INTERACTION]
+    return rest

@@ -15,6 +15,7 @@ from mcp_bridge.param_headers import ParamHeader
 from mcp_bridge.revisions import (
     CLIENT_CAPABILITIES_KEY,
     CLIENT_INFO_KEY,
+    LOG_LEVEL_KEY,
     MODERN,
     PROTOCOL_VERSION_KEY,
     SERVER_INFO_KEY,
@@ -101,9 +102,6 @@ def enveloped(message: Message, opening: Mapping[str, Any], log_level: str | Non
     if log_level is not None:
         meta[LOG_LEVEL_KEY] = log_level
     return {**message, "params": {**(message.get("params") or {}), "_meta": meta}}
-
-
-LOG_LEVEL_KEY: Final = "io.modelcontextprotocol/logLevel"
 
 
 def without_envelope(result: Mapping[str, Any]) -> Message:

@@ -1,0 +1,251 @@
+"""A call whose function asks for something while it runs: it waits, and the client's requests come
+and go.
+
+The stateless protocol has no way to ask a client. So when a function asks, its request is answered
+with what is wanted (``input_required``), the function goes on waiting here, and the client's next
+request brings the answers (revision 2026-07-28, multi round-trip requests). The function runs
+once. Where there is a session its client is asked through it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import orjson
+
+from mcp_bridge import schemas
+from mcp_bridge.arguments import ArgumentCheck
+from mcp_bridge.content import to_json
+from mcp_bridge.errors import INVALID_PARAMS, MISSING_CLIENT_CAPABILITY, RpcError
+from mcp_bridge.exchange import Exchange
+from schema.errors import CannotAsk, InvalidArguments
+
+CAPABILITY_OF: Final[Mapping[str, str]] = {
+    "elicitation/create": "elicitation",
+    "sampling/createMessage": "sampling",
+    "roots/list": "roots",
+}
+_LEVELS: Final = (
+    "debug", "info", "notice", "warning", "error", "critical", "alert", "emergency",
+)  # fmt: skip
+_ACTIONS: Final = ("accept", "decline", "cancel")
+
+
+class BackChannel(Protocol):
+    """A way to send requests to a client: a session."""
+
+    async def ask(self, method: str, params: Mapping[str, Any], exchange: Exchange) -> Any:
+        """The result of a request, or raises CannotAsk."""
+        ...
+
+
+@dataclass(slots=True)
+class Question:
+    """Something that the function waits for."""
+
+    request: Mapping[str, Any]
+    answered: asyncio.Future[Any]
+
+
+class Conversation:
+    """An interaction (``gateway.api.Interaction``) with the client of an MCP endpoint."""
+
+    def __init__(
+        self,
+        capabilities: Mapping[str, Any],
+        *,
+        given: Mapping[str, Any] | None = None,
+        log_level: str | None = None,
+        back_channel: BackChannel | None = None,
+        is_stateless: bool = True,
+    ) -> None:
+        """``given`` are answers that came before anything was asked; ``log_level`` is the least
+        that the client wants to hear of, None for nothing."""
+        self.capabilities = tuple(c for c in CAPABILITY_OF.values() if c in capabilities)
+        self.questions: dict[str, Question] = {}
+        self.missing: set[str] = set()
+        self.round = 0
+        self._given = dict(given or {})
+        self._log_level = log_level
+        self._back_channel = back_channel
+        self._is_stateless = is_stateless
+        self._exchange: Exchange | None = None
+        self._asked = asyncio.Event()
+        self._work: asyncio.Task[Any] | None = None
+
+    # What the function does
+
+    async def progress(
+        self, value: float, total: float | None = None, message: str | None = None
+    ) -> None:
+        if self._exchange is not None:
+            await self._exchange.report(value, total, message)
+
+    async def log(self, level: str, data: Any, logger: str | None = None) -> None:
+        wanted = self._log_level
+        if self._exchange is None or wanted is None or _is_below(level, wanted):
+            return
+        params = {"level": level, "data": _json(data), **({"logger": logger} if logger else {})}
+        await self._exchange.notify("notifications/message", params)
+
+    async def request(self, requests: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+        checked = {key: self._checked(request) for key, request in requests.items()}
+        if self._back_channel is not None:
+            return await self._through(self._back_channel, checked)
+        answers = {key: self._given.pop(key) for key in checked if key in self._given}
+        answers = {key: a for key, a in answers.items() if problem_of(checked[key], a) is None}
+        asked: dict[str, Question] = {}
+        loop = asyncio.get_running_loop()
+        for key in checked.keys() - answers.keys():
+            if key in self.questions:
+                raise InvalidArguments(f"The key {key!r} is asked already")
+            asked[key] = Question(checked[key], loop.create_future())
+        self.questions.update(asked)
+        if asked:
+            self._asked.set()
+        try:
+            for key, question in asked.items():
+                answers[key] = await question.answered
+        finally:
+            for key in asked:
+                self.questions.pop(key, None)
+        return answers
+
+    def _checked(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        method = str(request.get("method"))
+        capability = CAPABILITY_OF.get(method)
+        if capability is None:
+            raise InvalidArguments(f"There is no such request: {method}")
+        if capability not in self.capabilities:
+            if self._is_stateless:
+                self.missing.add(capability)
+                raise CannotAsk(f"The client has not declared the capability {capability!r}")
+            raise CannotAsk(f"The client cannot be asked ({capability}): it has no session")
+        return {"method": method, "params": _json(request.get("params") or {})}
+
+    async def _through(
+        self, channel: BackChannel, requests: Mapping[str, Mapping[str, Any]]
+    ) -> Mapping[str, Any]:
+        answers = {}
+        for key, request in requests.items():
+            if self._exchange is None:
+                raise CannotAsk("The client has left")
+            answer = await channel.ask(request["method"], request["params"], self._exchange)
+            problem = problem_of(request, answer)
+            if problem is not None:
+                raise CannotAsk(f"The client's answer is of no use: {problem}")
+            answers[key] = answer
+        return answers
+
+    # What the requests of the client do
+
+    def begin(self, work: Callable[[], Awaitable[Any]]) -> None:
+        """Start the function."""
+
+        async def run() -> Any:
+            return await work()
+
+        self._work = asyncio.get_running_loop().create_task(run())
+
+    async def go_on(self, exchange: Exchange) -> bool:
+        """Wait until the function has ended (True) or asks for something (False). It is cancelled
+        if the client leaves meanwhile."""
+        assert self._work is not None  # noqa: S101 - it has begun
+        self._exchange = exchange
+        asked = asyncio.get_running_loop().create_task(self._asked.wait())
+        try:
+            await asyncio.wait({self._work, asked}, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            self.cancel()
+            raise
+        finally:
+            asked.cancel()
+            self._exchange = None
+        self._asked.clear()
+        if self._work.done():
+            return True
+        self.round += 1
+        return False
+
+    def result(self) -> Any:
+        """What the function has returned. Raises what it has raised, or RpcError if it failed for
+        want of something the client could have declared."""
+        assert self._work is not None  # noqa: S101 - it has begun
+        if self.missing and self._work.exception() is not None:
+            needed: dict[str, Any] = {name: {} for name in sorted(self.missing)}
+            names = ", ".join(needed)
+            raise RpcError(
+                MISSING_CLIENT_CAPABILITY,
+                f"The client must declare: {names}",
+                {"requiredCapabilities": needed},
+            )
+        return self._work.result()
+
+    def wanted(self) -> dict[str, Any]:
+        """``inputRequests`` for what the function waits for."""
+        return {key: dict(question.request) for key, question in self.questions.items()}
+
+    def answer(self, responses: Mapping[str, Any]) -> None:
+        """Hand the function what has come. What is missing is asked for again; what nobody asked
+        for is passed over. Raises RpcError for an answer that is none, and takes nothing then."""
+        fitting = {key: responses[key] for key in self.questions if key in responses}
+        for key, response in fitting.items():
+            problem = problem_of(self.questions[key].request, response)
+            if problem is not None:
+                raise RpcError(INVALID_PARAMS, f"params.inputResponses.{key}: {problem}")
+        for key, response in fitting.items():
+            self.questions.pop(key).answered.set_result(response)
+        if self.questions:
+            self._asked.set()
+
+    def cancel(self) -> None:
+        """Nobody waits for the function any more."""
+        if self._work is not None:
+            self._work.cancel()
+
+    @property
+    def has_ended(self) -> bool:
+        return self._work is not None and self._work.done()
+
+
+def problem_of(request: Mapping[str, Any], response: object) -> str | None:
+    """Why a value is no answer to a request, or None if it is one."""
+    if not isinstance(response, Mapping):
+        return "it must be an object"
+    match request["method"]:
+        case "elicitation/create":
+            return _problem_of_answer(request["params"], response)
+        case "sampling/createMessage":
+            is_message = isinstance(response.get("role"), str) and "content" in response
+            return None if is_message else "it must be a message with role and content"
+        case _:
+            return None if isinstance(response.get("roots"), list) else "it must have a list, roots"
+
+
+def _problem_of_answer(params: Mapping[str, Any], response: Mapping[str, Any]) -> str | None:
+    action, content = response.get("action"), response.get("content")
+    if action not in _ACTIONS:
+        return f"its action must be one of {', '.join(_ACTIONS)}"
+    schema = params.get("requestedSchema")
+    if action != "accept" or not isinstance(schema, Mapping):
+        return None
+    if not isinstance(content, Mapping):
+        return "it must have content"
+    try:
+        asked, _ = schemas.normalise(schema)
+        check = ArgumentCheck(asked, schemas.measure(asked))
+    except schemas.Refused:
+        return None  # the function's own mistake, of which the user knows nothing
+    problems = check.problems(dict(content), len(to_json(content)))
+    return "; ".join(map(str, problems)) or None
+
+
+def _is_below(level: str, wanted: str) -> bool:
+    return level in _LEVELS and wanted in _LEVELS and _LEVELS.index(level) < _LEVELS.index(wanted)
+
+
+def _json(value: Any) -> Any:
+    return orjson.loads(to_json(value))

@@ -15,7 +15,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import orjson
@@ -99,7 +99,7 @@ class ParkedCalls:
             )
         else:
             conversation = Conversation({}, log_level=USUAL_LEVEL, is_stateless=False)
-        told = CallOptions(options.silence_timeout_seconds, options.context, conversation)
+        told = replace(options, interaction=conversation)
         conversation.begin(lambda: start(told))
         return conversation
 

@@ -42,6 +42,7 @@ EXPECTED: dict[type[errors.GatewayError], int] = {
     errors.ServiceError: 500,
     errors.ProviderGone: 502,
     errors.CallTimeout: 504,
+    errors.CannotAsk: 409,
     errors.Unavailable: 503,
     errors.InternalError: 500,
 }

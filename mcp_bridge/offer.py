@@ -132,9 +132,7 @@ class Opener:
         catalogue = await self._catalogues.of(caller, service)
         again = partial(self.open, scope, headers)
         denied = self._callers.denied(scope, headers, caller)
-        return Offer(
-            self._gateway, caller, service, catalogue, self._parked, again, denied
-        )
+        return Offer(self._gateway, caller, service, catalogue, self._parked, again, denied)
 
 
 def _nothing(name: str) -> ServiceNotFound:

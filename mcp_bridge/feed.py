@@ -85,6 +85,18 @@ class Change:
 class Feed:
     """Compares an endpoint with what it was, whenever something happens to its services."""
 
+    __slots__ = (
+        "_is_anonymous",
+        "_lose",
+        "_marks",
+        "_offer_again",
+        "_stop",
+        "_task",
+        "_tell",
+        "_timer",
+        "wanted",
+    )
+
     def __init__(
         self,
         offer: Offer,
@@ -101,7 +113,6 @@ class Feed:
         self._lose = lose
         self._marks = _marks(offer, wanted)
         self._stop = offer.watch(self._on_change)
-        self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -120,15 +131,15 @@ class Feed:
 
     def _on_change(self, _service: ServiceInfo) -> None:
         if self._timer is None:
-            self._timer = self._loop.call_later(SETTLE_SECONDS, self._look)
+            self._timer = asyncio.get_running_loop().call_later(SETTLE_SECONDS, self._look)
 
     def _look(self) -> None:
         self._timer = None
         if self._task is not None and not self._task.done():
             # The client reads slowly, or the provider does: look again when that is over.
-            self._timer = self._loop.call_later(SETTLE_SECONDS, self._look)
+            self._timer = asyncio.get_running_loop().call_later(SETTLE_SECONDS, self._look)
             return
-        self._task = self._loop.create_task(self._compare())
+        self._task = asyncio.get_running_loop().create_task(self._compare())
 
     async def _compare(self) -> None:
         offer = None

@@ -24,6 +24,7 @@ from mcp_bridge.revisions import finish_result
 from schema.errors import LimitExceeded
 from schema.identity import Caller
 
+_READ: Final[Mapping[str, Any]] = {}
 SUBSCRIPTION_KEY: Final = "io.modelcontextprotocol/subscriptionId"
 
 
@@ -48,8 +49,9 @@ class Stream:
         self._meta = {SUBSCRIPTION_KEY: request.id}
         result = {"_meta": dict(self._meta)}
         finish_result(result, request.revision, offer.catalogue.server_info)
-        self._answer = {"jsonrpc": "2.0", "id": request.id, "result": result}
-        self._tasks: set[asyncio.Task[None]] = set()
+        answer = {"jsonrpc": "2.0", "id": request.id, "result": result}
+        self._answer = sse.frame(orjson.dumps(answer))
+        self._tasks: tuple[asyncio.Task[None], ...] = ()
         self._task: asyncio.Task[Any] | None = None
         self._busy_since: float | None = None
         self._is_given_up = False
@@ -89,7 +91,7 @@ class Stream:
         self._spawn(self._end())
 
     async def _end(self) -> None:
-        await self._write(sse.frame(orjson.dumps(self._answer)), is_last=True)
+        await self._write(self._answer, is_last=True)
 
     async def _tell(self, changes: Sequence[Change]) -> None:
         await self._write(b"".join(self._message(c.method, c.params) for c in changes))
@@ -106,8 +108,7 @@ class Stream:
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks = (*(t for t in self._tasks if not t.done()), task)
 
 
 class Listening:
@@ -135,6 +136,7 @@ class Listening:
         if len(self._streams) >= self._most or self._by_user[user] >= self._most_per_user:
             raise LimitExceeded("Too many open subscriptions", retry_after_seconds=60)
         stream = Stream(offer, request, send)
+        request.params = request.meta = _READ  # it stays for as long as the stream
         self._streams.add(stream)
         self._by_user[user] += 1
         self._schedule()

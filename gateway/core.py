@@ -151,6 +151,7 @@ class GatewayCore:
             kwargs,
             silence_seconds=options.silence_timeout_seconds,
             context=options.context,
+            is_cancellable=service.config.get("cancellable") is True,
         )
 
     async def _substitute(self, caller: Caller, service: ServiceInfo, function: str) -> ServiceInfo:

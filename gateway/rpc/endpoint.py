@@ -20,7 +20,13 @@ from gateway.rpc.callbacks import Callbacks
 from gateway.rpc.chunks import MAX_DIRECT_BYTES, ChunkStore, send_in_chunks
 from gateway.rpc.local import LocalServices, Packed
 from gateway.rpc.pending import SETTLING, PendingCall, PendingCalls
-from gateway.rpc.promises import Reply, bare_promise, call_content, read_arguments
+from gateway.rpc.promises import (
+    Reply,
+    answered_promise,
+    bare_promise,
+    call_content,
+    read_arguments,
+)
 from gateway.rpc.streams import LocalStreams, RemoteStream
 from gateway.rpc.values import encode_error
 from gateway.wire.codec import RESERVED_KEYS, Identity, Splitter, join, pack, unpack_body
@@ -40,6 +46,10 @@ SERVICES_PREFIX: Final = "services."
 MAX_HEARTBEAT_SECONDS: Final = 5.0
 """Longest interval at which a provider is asked to show that it works on a call."""
 
+CANCEL_SECONDS: Final = 0.5
+"""The same for a call that can be cancelled: what it takes at most to tell."""
+
+_NOTHING: Final = pack({"args": [None]})
 _ONE_ARGUMENT: Final = pack({"args": [None]})[:-1]
 
 
@@ -98,6 +108,7 @@ class Endpoint:
         silence_seconds: float | None = None,
         heartbeats: bool = True,
         context: Mapping[str, Any] | None = None,
+        is_cancellable: bool = False,
     ) -> Any:
         """Call ``method`` of the client at ``target`` and return its value or a RemoteStream.
 
@@ -109,11 +120,18 @@ class Endpoint:
 
         ``context`` is added to what a function with ``require_context`` is told of its caller; the
         keys that say who that is, and those of the protocol, cannot be given so.
+
+        ``is_cancellable``: a Python client ends the function within a second after nobody waits
+        for it any more, or when its connection breaks.
         """
         limit = silence_seconds or self._silence_seconds
         session = secrets.token_urlsafe(12)
         interval = min(limit / 2, MAX_HEARTBEAT_SECONDS)
-        promise = {"promise": "*", "t": interval} if heartbeats else bare_promise(identity, session)
+        promise: dict[str, Any] = {"promise": "*", "t": interval}
+        if is_cancellable:
+            promise = answered_promise(identity, session, min(interval, CANCEL_SECONDS))
+        elif not heartbeats:
+            promise = bare_promise(identity, session)
         content = call_content(args, kwargs, promise)
         callbacks: Callbacks | None = None
         try:
@@ -204,6 +222,10 @@ class Endpoint:
             # Only the client that was called may settle the call.
             if call.target == sender.address:
                 call.settle(action, body)
+                if action == "heartbeat" and isinstance(header.get("session"), str):
+                    # One that nobody waits for is refused below, like any unknown method.
+                    answer = f"{header['session']}.resolve"
+                    self._send(sender, addressed_as, answer, _NOTHING, parent=header["session"])
         elif "session" in header or (call is not None and call.callbacks is not None):
             self._spawn(self._serve(sender, header, body, addressed_as))
 

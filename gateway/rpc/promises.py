@@ -88,6 +88,20 @@ def bare_promise(identity: Identity, session: str) -> dict[str, Any]:
     }
 
 
+def answered_promise(identity: Identity, session: str, interval: float) -> dict[str, Any]:
+    """As ``"*"``, but heartbeats want an answer. A Python client cancels its function when one is
+    refused, which is the only way to end it from here."""
+    promise = bare_promise(identity, session)
+    promise["promise"]["heartbeat"] = {
+        "_rtype": "method",
+        "_rtarget": identity.address,
+        "_rmethod": f"{session}.heartbeat",
+        "_rpromise": "*",
+    }
+    promise["promise"]["interval"] = interval
+    return promise
+
+
 def call_content(
     args: Sequence[Any], kwargs: Mapping[str, Any] | None, promise: Mapping[str, Any]
 ) -> dict[str, Any]:

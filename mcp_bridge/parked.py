@@ -97,6 +97,13 @@ class ParkedCalls:
                 given=_responses(request),
                 log_level=level if isinstance(level, str) else None,
             )
+        elif (session := request.session) is not None:
+            conversation = Conversation(
+                session.capabilities,
+                log_level=session.log_level,
+                back_channel=session,
+                is_stateless=False,
+            )
         else:
             conversation = Conversation({}, log_level=USUAL_LEVEL, is_stateless=False)
         told = replace(options, interaction=conversation)

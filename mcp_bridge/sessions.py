@@ -23,6 +23,7 @@ from mcp_bridge.errors import INVALID_REQUEST, Failure
 from mcp_bridge.exchange import Exchange
 from mcp_bridge.feed import EVERYTHING, MAX_URIS, Change, Feed
 from mcp_bridge.offer import Offer
+from mcp_bridge.parked import USUAL_LEVEL
 from mcp_bridge.recording import Recording
 from mcp_bridge.revisions import LATEST_LEGACY, Revision
 from schema.errors import CannotAsk, LimitExceeded, Unavailable
@@ -32,8 +33,6 @@ MAX_IN_FLIGHT: Final = 100
 """Requests of one session that may be worked on, or wait to be read, at the same time."""
 ANSWER_SECONDS: Final = 600.0
 """How long a client, and the user behind it, may take to answer."""
-USUAL_LEVEL: Final = "info"
-"""What a client hears of that has not said what it wants."""
 
 UNKNOWN: Final = Failure(INVALID_REQUEST, "There is no such session: initialize again", status=404)
 KEEP_ALIVE_SECONDS: Final = 15.0

@@ -212,3 +212,71 @@ async def test_a_stopping_server_ends_sessions(door: Door) -> None:
         stop()
     await live.finished()
     assert (await client.request("ping")).status == 404
+
+
+TAKES_INTERACTION = {"type": "object", "properties": {"interaction": {}}}
+
+
+async def book(interaction: Any = None) -> str:
+    """Ask, tell, and answer."""
+    await interaction["log"]("debug", "too little to tell")
+    await interaction["log"]("error", "worth telling")
+    try:
+        seat = await interaction["ask"]("Which seat?")
+    except Exception as error:
+        await interaction["log"]("error", f"not told: {error}")
+        raise
+    return f"Seat {seat}"
+
+
+def booking(gateway: FakeGateway, **settings: Any) -> Door:
+    functions = {"book": described(book, TAKES_INTERACTION)}
+    gateway.add_service("ws-lab/worker:calc", functions, visibility="public")
+    return Door(gateway, mcp_sessions=True, **settings)
+
+
+def messages(live: Live) -> list[Any]:
+    lines = live.response.body.decode().splitlines()
+    return [json.loads(line[6:]) for line in lines if line.startswith("data: {")]
+
+
+async def answer(client: Client, asked: Any, **outcome: Any) -> None:
+    body = {"jsonrpc": "2.0", "id": asked["id"], **outcome}
+    assert (await client.door.send(body, headers=client.headers)).status == 202
+
+
+async def test_a_function_asks_the_client_of_its_session(gateway: FakeGateway) -> None:
+    client = await Client.join(booking(gateway))
+    assert (await client.request("logging/setLevel", {"level": "error"})).result == {}
+    live = client.begin("tools/call", {"name": "book"})
+    await live.until_body_has("elicitation/create")
+    told, asked = messages(live)
+    assert told["params"] == {"level": "error", "data": "worth telling"}
+    assert asked["params"]["message"] == "Which seat?"
+    stranger = await Client.join(client.door)
+    await answer(stranger, asked, result={"action": "accept", "content": {"answer": "1A"}})
+    await answer(client, asked, result={"action": "accept", "content": {"answer": "7F"}})
+    await live.finished()
+    assert messages(live)[-1]["result"]["content"] == [{"type": "text", "text": "Seat 7F"}]
+
+
+async def test_a_client_that_cannot_answer_says_so_and_the_function_hears_it(
+    gateway: FakeGateway,
+) -> None:
+    client = await Client.join(booking(gateway))
+    live = client.begin("tools/call", {"name": "book"})
+    await live.until_body_has("elicitation/create")
+    *_, asked = messages(live)
+    await answer(client, asked, error={"code": -1, "message": "nobody is there"})
+    await live.finished()
+    result = messages(live)[-1]["result"]
+    assert result["isError"]
+    assert "nobody is there" in result["content"][0]["text"]
+
+
+async def test_a_session_that_ends_leaves_no_function_waiting(gateway: FakeGateway) -> None:
+    client = await Client.join(booking(gateway))
+    live = client.begin("tools/call", {"name": "book"})
+    await live.until_body_has("elicitation/create")
+    await client.leave()
+    await live.finished()

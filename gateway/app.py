@@ -32,7 +32,7 @@ from gateway.observability import configure_logging
 from gateway.operations.health import Health
 from gateway.operations.metrics import Metrics
 from gateway.operations.routes import Operations
-from gateway.pages import Pages
+from gateway.pages import Pages, nothing_here
 from gateway.registry.apps import NoApps
 from gateway.registry.directory import Directory
 from gateway.registry.hosting import Hosting
@@ -314,6 +314,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.router.routes.extend(routes)
     app.router.routes.extend(static_routes(settings.static_mounts))
     app.router.routes.extend(load_routes(settings.extensions, context))
+    app.router.routes.append(nothing_here(settings.allow_origins))
     return app
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from html import escape
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Match, Route
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
 
 from gateway.auth.login.page import LOGIN_PATH, LoginPage
 from gateway.auth.login.service import LoginService
+from gateway.edge.answers import cross_origin
 from gateway.settings import Settings
+from schema.errors import GatewayError, InvalidRequest, NotFound
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -109,6 +112,39 @@ class Pages:
         target = f"{'../' * depth}{LOGIN_PATH.lstrip('/')}"
         query = request.scope["query_string"].decode("latin-1")
         return RedirectResponse(f"{target}?{query}" if query else target, 307, _NO_STORE)
+
+
+def nothing_here(origins: Sequence[str]) -> Route:
+    """The last of all routes: what no other has answered is not there, in the form of the other
+    errors and readable for pages."""
+
+    async def answer(request: Request) -> Response:
+        is_reading = request.method in ("GET", "HEAD")
+        headers = {
+            name.decode(): value.decode("latin-1")
+            for name, value in cross_origin(origins, request.headers.get("origin", "").encode())
+        }
+        if is_reading:
+            error: GatewayError = NotFound(f"File not found: {request.url.path.lstrip('/')[:200]}")
+        else:
+            error = InvalidRequest("Method Not Allowed")
+            headers["allow"] = "GET, HEAD"
+        body = {"success": False, "code": error.code, "type": type(error).__name__}
+        status = 404 if is_reading else 405
+        return JSONResponse({**body, "detail": error.message}, status, headers)
+
+    return Route("/{path:path}", _Everything(answer))
+
+
+class _Everything:
+    """An endpoint that takes every method; a function would be asked for GET only."""
+
+    def __init__(self, answer: Callable[[Request], Awaitable[Response]]) -> None:
+        self._answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self._answer(Request(scope, receive))
+        await response(scope, receive, send)
 
 
 class _LoginRoute(Route):

@@ -40,7 +40,9 @@ class Callers:
         if token is None:
             token = token_of(request.headers.get(b"authorization"), request.headers.get(b"cookie"))
         if token is not None:
-            return await self._gateway.authenticate(Credentials(token), request.workspace)
+            # The gateway's own documents have no workspace in their path.
+            workspace = request.scope["path_params"].get("workspace")
+            return await self._gateway.authenticate(Credentials(token), workspace)
         # By contract there is one anonymous caller, in a workspace of its own whatever the URL.
         return await self._gateway.authenticate(_ANONYMOUS)
 

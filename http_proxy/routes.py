@@ -16,6 +16,7 @@ from http_proxy.endpoint import Endpoint, Handler
 from http_proxy.listing import Listing
 from http_proxy.openapi.pages import page_routes, service_page
 from http_proxy.openapi.resources import Documents
+from http_proxy.workspace_page import WorkspacePage
 
 READ = ("GET", "HEAD")
 CALL = ("GET", "HEAD", "POST")
@@ -32,7 +33,8 @@ def routes(gateway: Gateway, settings: Settings, callers: Callers) -> list[BaseR
         resources=resources,
         origins=Origins(settings.allow_origins),
     )
-    listing = Listing(gateway)
+    listing = Listing(gateway, settings)
+    page = WorkspacePage(gateway, settings)
 
     def route(path: str, name: str, handler: Handler, methods: tuple[str, ...]) -> Route:
         return Route(path, Endpoint(handler, callers, methods), name=name)
@@ -48,4 +50,7 @@ def routes(gateway: Gateway, settings: Settings, callers: Callers) -> list[BaseR
         route("/openapi.json", "openapi", documents.of_gateway, READ),
         route("/{workspace}/openapi.json", "workspace_openapi", documents.of_workspace, READ),
         *page_routes(),
+        route("/assets/config.json", "config", listing.configuration, READ),
+        route("/{workspace}/", "workspace_page", page.show, READ),
+        route("/{workspace}", "workspace", page.to_slash, READ),
     ]

@@ -17,6 +17,7 @@ from http_proxy.openapi.answers import (
     shared_schemas,
 )
 from http_proxy.openapi.documents import VERSION, Document
+from schema.services import Visibility
 
 _ANY_BODY: Final[Document] = {
     "content": {media.value: {"schema": {}} for media in (Media.JSON, Media.MSGPACK)},
@@ -45,7 +46,10 @@ def gateway_document(server: str, version: str) -> Document:
             "/{workspace}/services": _path(
                 ["workspace"],
                 _read(
-                    "list_services", "Services of a workspace", {"type": "array", "items": service}
+                    "list_services",
+                    "Services of a workspace",
+                    {"type": "array", "items": service},
+                    parameters=_paging(),
                 ),
             ),
             "/{workspace}/services/{service}": _path(
@@ -113,6 +117,16 @@ def _timeout() -> Document:
         "description": "Seconds after which the answer is 504.",
         "schema": {"type": "number", "minimum": 0},
     }
+
+
+def _paging() -> list[Document]:
+    schemas: dict[str, Document] = {
+        "limit": {"type": "integer", "minimum": 1},
+        "cursor": {"type": "string"},
+        "type": {"type": "string"},
+        "visibility": {"enum": [known.value for known in Visibility]},
+    }
+    return [{"name": name, "in": "query", "schema": schema} for name, schema in schemas.items()]
 
 
 def _read(id: str, summary: str, schema: Any, parameters: list[Document] | None = None) -> Document:

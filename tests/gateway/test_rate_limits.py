@@ -56,7 +56,7 @@ ROUTES = [
     ("POST", "/public/mcp/nothing/mcp", 404),
     ("GET", "/rpc", 400),
     ("POST", "/rpc", 400),
-    ("GET", "/health-anything", 404),
+    ("GET", "/health-anything", 307),
     ("GET", "/health/liveness/", 404),
 ]
 

@@ -31,6 +31,7 @@ from gateway.mounts import static_routes
 from gateway.observability import configure_logging
 from gateway.operations.health import Health
 from gateway.operations.metrics import Metrics
+from gateway.operations.process import memory_bytes
 from gateway.operations.routes import Operations
 from gateway.pages import Pages, nothing_here
 from gateway.registry.apps import NoApps
@@ -171,7 +172,15 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         "Register, find and call services in a workspace, and manage it.",
         manager_functions(manager_parts),
     )
-    admin = AdminFunctions(settings, router, registry, workspaces, kept.blocks, version=__version__)
+    admin = AdminFunctions(
+        settings,
+        router,
+        registry,
+        workspaces,
+        kept.blocks,
+        version=__version__,
+        memory_bytes=lambda: memory_bytes()[0],
+    )
     own.add(
         ADMIN_SERVICE,
         "Administration",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -39,16 +37,17 @@ class AdminFunctions:
         blocks: Blocks,
         *,
         version: str,
-        clock: Callable[[], float] = time.time,
+        memory_bytes: Callable[[], int],
     ) -> None:
+        """``memory_bytes`` tells what the process uses now."""
         self._settings = settings
         self._router = router
         self._registry = registry
         self._workspaces = workspaces
         self._blocks = blocks
         self._version = version
-        self._clock = clock
-        self._started_at = clock()
+        self._memory_bytes = memory_bytes
+        self._started_at = time.monotonic()
 
     def functions(self) -> Mapping[str, LocalFunction]:
         """All of them, for administrators of the server only."""
@@ -75,7 +74,7 @@ class AdminFunctions:
                 "version": self._version,
                 "public_base_url": self._settings.base_url,
                 "local_base_url": self._settings.local_base_url,
-                "uptime_seconds": self._clock() - self._started_at,
+                "uptime_seconds": time.monotonic() - self._started_at,
             }
         ]
 
@@ -133,9 +132,9 @@ class AdminFunctions:
             "workspaces_with_clients": len({session.workspace for session in sessions}),
             "services": self._registry.count(),
             "blocked": len(self._blocks.listed()),
-            "memory_bytes": _peak_memory_bytes(),
+            "memory_bytes": self._memory_bytes(),
             "cpu_seconds": time.process_time(),
-            "uptime_seconds": self._clock() - self._started_at,
+            "uptime_seconds": time.monotonic() - self._started_at,
         }
 
     async def get_resource_usage(self, caller: Caller, limit: int = 20) -> dict[str, Any]:
@@ -202,8 +201,3 @@ class AdminFunctions:
                 self._blocks.check_address(session.remote)
             except Blocked as error:
                 session.close(CLOSE_POLICY, error.message[:_MAX_REASON])
-
-
-def _peak_memory_bytes() -> int:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

@@ -12,7 +12,7 @@ from gateway.workspaces.contents import Contents
 from gateway.workspaces.event_log import EventLog
 from gateway.workspaces.workspaces import Workspaces
 from schema.errors import InvalidRequest, PermissionDenied
-from schema.identity import Caller, personal_workspace
+from schema.identity import Caller, User, personal_workspace
 
 MAX_LISTED = 256
 
@@ -74,7 +74,8 @@ class WorkspaceFunctions:
         for session in self._router.sessions_in(workspace):
             session.close(CLOSE_POLICY, f"Workspace {workspace} was deleted")
         entry = {"bookmark_type": "workspace", "id": workspace}
-        await self._contents.remove_bookmarks(caller.user, entry)
+        for user in (caller.user, User(record.owner)):
+            await self._contents.remove_bookmarks(user, entry)
         home = personal_workspace(caller.user.effective_id)
         self._router.publish(home, "workspace_deleted", record.to_wire())
 

@@ -12,6 +12,10 @@ from gateway.admission import Doorkeeper
 from gateway.auth.authentication import Authentication
 from gateway.auth.hooks import AuthHooks
 from gateway.auth.keys import signing_keys
+from gateway.auth.local.accounts import Accounts
+from gateway.auth.local.functions import LocalLogins
+from gateway.auth.local.mail import mailer
+from gateway.auth.local.passwords import Passwords
 from gateway.auth.login.exchange import TokenExchange
 from gateway.auth.login.functions import LoginFunctions
 from gateway.auth.login.page import LoginPage, login_page
@@ -33,6 +37,7 @@ from gateway.auth.tokens import TokenIssuer
 from gateway.registry.own import OwnServices
 from gateway.rpc.local import ForeignFunction
 from gateway.settings import Settings
+from gateway.storage.accounts import AccountRepository
 from gateway.storage.database import Database
 from gateway.storage.revocations import RevocationRepository
 from schema.identity import Caller, User, personal_workspace
@@ -86,16 +91,23 @@ def logins_of(identity: Identity, doorkeeper: Doorkeeper, own: OwnServices) -> L
     """Offers the login service, and makes what belongs to it."""
     settings, authentication = identity.settings, identity.authentication
     providers = _providers(identity, doorkeeper)
+    exchange = TokenExchange(authentication, doorkeeper.as_member)
+    local = _local_logins(identity, exchange)
+    if local is not None:
+        providers.insert(0, local)
     providers += [ElsewhereProvider(p.config.id, p.config.label) for p in identity.oidc]
     page = login_page(providers)
     pending = PendingLogins(settings.login_life_seconds)
-    exchange = TokenExchange(authentication, doorkeeper.as_member)
     functions = LoginFunctions(
         pending, authentication, exchange, providers, page, settings.base_url
     )
+    offered = dict(functions.functions())
+    if local is not None:
+        local.login = functions
+        offered |= local.functions()
     service = LoginService(
         identity.hooks,
-        functions.functions(),
+        offered,
         settings.base_url,
         wrap=ForeignFunction,
         publish=partial(
@@ -127,6 +139,27 @@ def logins_of(identity: Identity, doorkeeper: Doorkeeper, own: OwnServices) -> L
         )
         routes += OidcRoutes(elsewhere, settings.base_url).routes()
     return Logins(pending, service, page, oauth, routes)
+
+
+def _local_logins(identity: Identity, exchange: TokenExchange) -> LocalLogins | None:
+    """Accounts of the server's own, if the settings ask for them."""
+    settings = identity.settings
+    if not settings.enable_local_auth:
+        return None
+    accounts = Accounts(
+        AccountRepository(identity.database),
+        Passwords(),
+        mailer(settings),
+        identity.keys[0],
+        settings.local_auth_admins,
+    )
+    return LocalLogins(
+        accounts,
+        identity.tokens,
+        exchange,
+        life_seconds=settings.login_token_life_seconds,
+        may_sign_up=settings.local_auth_signup,
+    )
 
 
 async def _complete(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -127,4 +127,43 @@ class LoginSettings(BaseSettings):
         None,
         validation_alias=AliasChoices("POLYPORT_AUTH0_NAMESPACE", "AUTH0_NAMESPACE"),
         description="What the tenant puts in front of the claims email and roles.",
+    )
+    enable_local_auth: bool = Field(
+        False,
+        validation_alias=named("enable_local_auth"),
+        description="Let users have accounts of this server, with e-mail address and password.",
+    )
+    local_auth_signup: bool = Field(
+        True,
+        validation_alias=named("local_auth_signup"),
+        description="Let anybody with an e-mail address make such an account.",
+    )
+    local_auth_admins: Words = Field(
+        (),
+        validation_alias=named("local_auth_admins"),
+        description="Addresses of administrators: their accounts are made with every right.",
+    )
+    smtp_host: str | None = Field(
+        None,
+        validation_alias=named("smtp_host"),
+        description="Server that sends codes by mail; without one they are in the log.",
+    )
+    smtp_port: int | None = Field(
+        None, validation_alias=named("smtp_port"), description="Its port; default: by security."
+    )
+    smtp_username: str | None = Field(
+        None, validation_alias=named("smtp_username"), description="Who this server is there."
+    )
+    smtp_password: SecretStr | None = Field(
+        None, validation_alias=named("smtp_password"), description="And how it proves that."
+    )
+    smtp_security: Literal["starttls", "tls", "none"] = Field(
+        "starttls",
+        validation_alias=named("smtp_security"),
+        description="How the connection is encrypted.",
+    )
+    smtp_from: str | None = Field(
+        None,
+        validation_alias=AliasChoices("POLYPORT_SMTP_FROM", "HYPHA_VERIFICATION_FROM_EMAIL"),
+        description="The address that mail comes from; default: polyport at the server.",
     )

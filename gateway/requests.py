@@ -28,6 +28,9 @@ _upstream_credentials: ContextVar[Mapping[str, str]] = ContextVar(
 current_request_id: ContextVar[str | None] = ContextVar("current_request_id", default=None)
 """The id of the request that the running task answers, for its log lines."""
 
+current_address: ContextVar[str] = ContextVar("current_address", default="unknown")
+"""The IP address that the running task answers to, of a request or of a websocket."""
+
 _RECORD: Final = "polyport.request"
 _SANE_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 _TRACEPARENT: Final = re.compile(

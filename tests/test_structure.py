@@ -24,6 +24,7 @@ MAX_EXAMPLE_LINES = 80
 UNITS = ("_seconds", "_bytes", "_per_second", "_messages", "_requests")
 WITHOUT_UNIT = {
     "port",
+    "smtp_port",
     "max_clients_per_workspace",
     "max_connections_per_user",
     "max_mcp_sessions",

@@ -36,7 +36,7 @@ them, so the server starts, and says so."""
 
 REFUSED: Final = frozenset(
     {
-        "--redis-uri", "--enable-admin-terminal", "--enable-local-auth", "--interactive",
+        "--redis-uri", "--enable-admin-terminal", "--interactive",
         "--enable-server",
     }
 )  # fmt: skip

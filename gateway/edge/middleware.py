@@ -25,6 +25,7 @@ from gateway.requests import (
     REQUEST_ID,
     RequestRecord,
     attach,
+    current_address,
     current_request_id,
     sane_request_id,
     take_upstream_credentials,
@@ -77,6 +78,7 @@ class Edge:
         )
         attach(scope, record)
         current_request_id.set(record.request_id)
+        current_address.set(record.address)
         if scope["type"] == "websocket":
             await self._app(scope, receive, send)
             return

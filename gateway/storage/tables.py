@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gateway.storage import (
+    accounts,
     api_keys,
     audit,
     blocks,
@@ -16,6 +17,7 @@ from gateway.storage import (
 from gateway.storage.metadata import metadata
 
 PARTS = (
+    accounts,
     api_keys,
     audit,
     blocks,

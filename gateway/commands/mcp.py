@@ -25,7 +25,7 @@ Target = Annotated[
 Url = Annotated[str | None, typer.Option("--url", help="URL of an MCP endpoint, instead.")]
 
 
-def stdio(
+def stdio(  # noqa: PLR0913 - each is a word of the command line
     target: Target = None,
     url: Url = None,
     header: Annotated[
@@ -34,6 +34,15 @@ def stdio(
     token_env: Annotated[
         str, typer.Option("--token-env", metavar="VARIABLE", help="Variable with the token.")
     ] = TOKEN_VARIABLE,
+    mcp_config: Annotated[
+        Path | None,
+        typer.Option(
+            "--mcp-config", help="Offer the MCP servers and APIs of this file; no gateway needed."
+        ),
+    ] = None,
+    service: Annotated[
+        str | None, typer.Option("--service", help="Of the file, this one alone.")
+    ] = None,
     server: Server = LOCAL,
     token: Token = None,
 ) -> None:
@@ -42,6 +51,12 @@ def stdio(
     For clients that start local programs only.
     """
     bridge = importlib.import_module("mcp_bridge.stdio")
+    if mcp_config is not None:
+        if target is not None or url is not None:
+            _fail("Name either an endpoint or --mcp-config")
+        path = f"/public/mcp/{quote(service, safe='')}/mcp" if service else "/public/mcp"
+        arguments = ["--mcp-config", str(mcp_config.resolve())]
+        raise typer.Exit(bridge.serve(bridge.LocalGateway(arguments, path)))
     headers = dict(map(_header, header or []))
     secret = token if token is not None else variable(token_env)
     if secret:

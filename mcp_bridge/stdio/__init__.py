@@ -9,6 +9,7 @@ comes first; the endpoint may be this gateway's or any other over Streamable HTT
 - ``connection``: how a message is posted and its response read
 - ``handshake``: what a client that opened with ``initialize`` needs: its session, or a translation
   for a server that knows stateless requests only
+- ``local``: a gateway of the bridge's own, for a configuration file
 - ``wire``: headers, events, and the answers that need no server. Pure
 """
 
@@ -17,26 +18,28 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+from collections.abc import AsyncIterator
 
 import httpx
 
-from mcp_bridge.stdio.connection import Remote
+from mcp_bridge.stdio.connection import Locate, Remote
+from mcp_bridge.stdio.local import LocalGateway
 from mcp_bridge.stdio.pipes import Pipes
 from mcp_bridge.stdio.relay import Relay
 
-__all__ = ["Remote", "serve"]
+__all__ = ["LocalGateway", "Remote", "serve"]
 
 CONNECT_SECONDS = 5.0
 
 
-def serve(remote: Remote) -> int:
+def serve(endpoint: Remote | LocalGateway) -> int:
     """Relay until the input ends or a signal asks to stop. Returns the exit code."""
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(remote))
+        asyncio.run(_serve(endpoint))
     return 0
 
 
-async def _serve(remote: Remote) -> None:
+async def _serve(endpoint: Remote | LocalGateway) -> None:
     pipes = Pipes.standard()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -46,7 +49,26 @@ async def _serve(remote: Remote) -> None:
     timeout = httpx.Timeout(None, connect=CONNECT_SECONDS)
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
     try:
-        async with httpx.AsyncClient(timeout=timeout, limits=limits) as http:
-            await Relay(remote, http, pipes.write).run(pipes)
+        async with (
+            _located(endpoint) as locate,
+            httpx.AsyncClient(timeout=timeout, limits=limits) as http,
+        ):
+            await Relay(locate, http, pipes.write).run(pipes)
     finally:
         pipes.close()
+
+
+@contextlib.asynccontextmanager
+async def _located(endpoint: Remote | LocalGateway) -> AsyncIterator[Locate]:
+    if isinstance(endpoint, Remote):
+
+        async def there() -> Remote:
+            return endpoint
+
+        yield there
+        return
+    endpoint.start()
+    try:
+        yield endpoint.remote
+    finally:
+        await endpoint.stop()

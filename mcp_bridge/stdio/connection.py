@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -34,6 +34,10 @@ class Remote:
     token_hint: str = "--token"  # noqa: S105 - the name of a flag
 
 
+Locate = Callable[[], Awaitable[Remote]]
+"""Where the endpoint is; it may have to start first. Raises Unreachable."""
+
+
 class Unreachable(Exception):
     """The endpoint gave no answer that could be relayed; the text is for the user."""
 
@@ -55,8 +59,9 @@ class Answer:
 class Connection:
     """Requests to one endpoint. ``forward`` takes each message that is not an answer."""
 
-    def __init__(self, remote: Remote, http: httpx.AsyncClient, forward: Forward) -> None:
-        self._remote = remote
+    def __init__(self, locate: Locate, http: httpx.AsyncClient, forward: Forward) -> None:
+        self._locate = locate
+        self._remote = Remote("")
         self._http = http
         self._forward = forward
 
@@ -69,6 +74,7 @@ class Connection:
     ) -> Answer:
         """Post a message and return what came of it. ``forward`` takes what comes before the
         answer, if not everything is to be passed on. Raises Unreachable."""
+        self._remote = await self._locate()
         try:
             async with self._http.stream(
                 "POST", self._remote.url, content=orjson.dumps(message), headers=self._all(headers)

@@ -28,7 +28,7 @@ from mcp_bridge.param_headers import ParamHeader
 from mcp_bridge.revisions import negotiate
 from mcp_bridge.schemas import Refused
 from mcp_bridge.stdio import wire
-from mcp_bridge.stdio.connection import RETRY_SECONDS, Answer, Connection, Remote, Unreachable
+from mcp_bridge.stdio.connection import RETRY_SECONDS, Answer, Connection, Locate, Unreachable
 from mcp_bridge.stdio.handshake import Handshake
 from mcp_bridge.stdio.wire import Message
 
@@ -54,10 +54,10 @@ class Relay:
     """See the module. ``write`` takes one message as bytes."""
 
     def __init__(
-        self, remote: Remote, http: httpx.AsyncClient, write: Callable[[bytes], None]
+        self, locate: Locate, http: httpx.AsyncClient, write: Callable[[bytes], None]
     ) -> None:
         self._write = write
-        self._connection = Connection(remote, http, self._send)
+        self._connection = Connection(locate, http, self._send)
         self._handshake = Handshake()
         self._mirrored: dict[str, tuple[ParamHeader, ...]] = {}
         self._running: dict[str | int, asyncio.Task[None]] = {}

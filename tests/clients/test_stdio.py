@@ -9,6 +9,7 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -129,3 +130,42 @@ async def test_nothing_but_messages_is_written_and_both_eras_share_the_pipe(
         assert "resultType" not in (await ask(process, "tools/call", call))["result"]
         modern = await ask(process, "tools/call", {**call, "_meta": meta})
         assert modern["result"]["resultType"] == "complete"
+
+
+SERVER = """
+from mcp.server.mcpserver import MCPServer
+
+server = MCPServer("upstream")
+
+
+@server.tool()
+def add(a: int, b: int) -> int:
+    \"\"\"Add.\"\"\"
+    return a + b
+
+
+server.run("stdio")
+"""
+
+
+async def test_it_offers_the_servers_of_a_file_without_a_gateway(tmp_path: Path) -> None:
+    program, config = tmp_path / "server.py", tmp_path / "mcp.json"
+    program.write_text(SERVER)
+    upstream = {"command": sys.executable, "args": [str(program)]}
+    config.write_text(json.dumps({"mcpServers": {"sums": upstream}}))
+    server = StdioServerParameters(
+        command=sys.executable,
+        args=["-m", "gateway", "stdio", "--mcp-config", str(config), "--service", "sums"],
+        cwd=ROOT,
+    )
+    async with Client(server, mode="auto") as client:
+        assert [tool.name for tool in (await client.list_tools()).tools] == ["add"]
+        result = await client.call_tool("add", {"a": 2, "b": 3})
+        assert result.content[0].model_dump()["text"] == "5"
+
+
+async def test_a_file_that_cannot_be_read_is_told() -> None:
+    async with started("--mcp-config", "/nowhere/mcp.json") as process:
+        assert "result" in await ask(process, "initialize", INITIALIZE)
+        message = await ask(process, "tools/list", id=2)
+        assert "could not be started" in message["error"]["message"]

@@ -62,9 +62,11 @@ async def bridged(handler: Handler, **remote: Any) -> AsyncIterator[Bridge]:
     bridge = Bridge()
     transport = httpx.MockTransport(handler)
     async with asyncio.timeout(10), httpx.AsyncClient(transport=transport) as http:
-        relay = Relay(
-            Remote(URL, **remote), http, lambda line: bridge.written.put_nowait(orjson.loads(line))
-        )
+
+        async def there() -> Remote:
+            return Remote(URL, **remote)
+
+        relay = Relay(there, http, lambda line: bridge.written.put_nowait(orjson.loads(line)))
         running = asyncio.create_task(relay.run(bridge))
         yield bridge
         bridge.lines.put_nowait(None)

@@ -14,6 +14,7 @@ from gateway import __version__
 from gateway.admission import Doorkeeper
 from gateway.api import Gateway
 from gateway.auth.authentication import Authentication
+from gateway.auth.function_access import FunctionAccess
 from gateway.auth.keys import manager_id
 from gateway.auth.login.pending import PendingLogins
 from gateway.auth.login.service import LoginService
@@ -39,6 +40,7 @@ from gateway.registry.directory import Directory
 from gateway.registry.hosting import Hosting
 from gateway.registry.own import OwnServices
 from gateway.registry.registry import Registry
+from gateway.registry.relay_guard import RelayGuard
 from gateway.routing.router import Router
 from gateway.rpc.builtin import BuiltIn
 from gateway.rpc.endpoint import Endpoint
@@ -47,6 +49,7 @@ from gateway.settings import Settings
 from gateway.shutdown import drain_on_signal
 from gateway.startup import Startup
 from gateway.storage.database import Database
+from gateway.storage.function_access import FunctionAccessRepository
 from gateway.storage.key_file import sealed_box
 from gateway.storage.upstreams import UpstreamRepository
 from gateway.transports.blocked import BlockedAddresses
@@ -58,6 +61,7 @@ from gateway.upstreams.upstreams import Upstreams
 from gateway.workspaces.admin_functions import ADMIN_SERVICE, AdminFunctions
 from gateway.workspaces.client_functions import ClientFunctions
 from gateway.workspaces.content_functions import ContentFunctions
+from gateway.workspaces.function_access_functions import FunctionAccessFunctions
 from gateway.workspaces.kept import Kept, kept_in
 from gateway.workspaces.manager import MANAGER_SERVICE, Part, manager_functions
 from gateway.workspaces.records import ROOT_WORKSPACE
@@ -90,6 +94,7 @@ class Parts:
     kept: Kept
     limits: RateLimits
     counters: Counters
+    functions: FunctionAccess
 
     async def load(self) -> None:
         """Open the database and read what is kept in memory, before the first request.
@@ -102,6 +107,7 @@ class Parts:
         if not self.workspaces.is_loaded:
             await self.kept.load()
             await self.tokens.revocations.load()
+            await self.functions.load()
             self.hub.expect_back()
 
     async def close(self) -> None:
@@ -123,7 +129,8 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
     registry = Registry()
     counters = Counters()
     router = Router(manager_id(identity.keys[-1]), max_relay_bytes=settings.max_relay_bytes)
-    local = LocalServices()
+    functions = FunctionAccess(None if settings.ephemeral else FunctionAccessRepository(database))
+    local = LocalServices(functions)
     endpoint = Endpoint(
         router,
         local,
@@ -140,7 +147,9 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         apps=NoApps(),
         base_url=settings.base_url,
         fetch_seconds=settings.fetch_timeout_seconds,
+        functions=functions,
     )
+    RelayGuard(registry, functions, router)
     hub = Hub(
         counters,
         settings,
@@ -157,13 +166,18 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
     tokens.revocations.watch(hub.disconnect_revoked)
     manager_parts: list[Part] = [
         ServiceFunctions(
-            registry, directory, router, max_per_client=settings.max_services_per_client
+            registry,
+            directory,
+            router,
+            max_per_client=settings.max_services_per_client,
+            functions=functions,
         ),
-        WorkspaceFunctions(workspaces, kept.contents, registry, router, events),
+        WorkspaceFunctions(workspaces, kept.contents, registry, router, events, functions),
         SharingFunctions(workspaces, events),
         ContentFunctions(workspaces, kept.contents, registry, events),
         ClientFunctions(router, endpoint, workspaces, events),
         TokenFunctions(authentication, max_life_seconds=settings.max_token_life_seconds),
+        FunctionAccessFunctions(functions),
     ]
     own = OwnServices(local, registry, settings, manager_id=router.manager_id, version=__version__)
     manager = own.add(
@@ -199,7 +213,7 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
     logins = logins_of(identity, doorkeeper, own)
     registry.subscribe(
         lambda kind, service: (
-            router.publish(service.id.workspace, kind, service.to_wire())
+            router.publish(service.id.workspace, kind, functions.published(service).to_wire())
             if service.id.service_id != BUILT_IN
             else None
         )
@@ -213,6 +227,7 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         authentication=authentication,
         doorkeeper=doorkeeper,
         counters=counters,
+        functions=functions,
     )
     pages = Pages(settings, logins.page, logins.service, __version__)
     limits = _rate_limits(settings)
@@ -263,6 +278,7 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         kept=kept,
         limits=limits,
         counters=counters,
+        functions=functions,
     )
     return parts, routes
 

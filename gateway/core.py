@@ -9,6 +9,7 @@ from gateway.admission import Doorkeeper
 from gateway.api import DEFAULT_OPTIONS, CallOptions, Credentials
 from gateway.auth.access import ServiceAction, decide, hidden_from_strangers, is_inside
 from gateway.auth.authentication import Authentication
+from gateway.auth.function_access import FunctionAccess
 from gateway.counters import Counters
 from gateway.interaction import lent
 from gateway.registry.directory import Directory
@@ -47,8 +48,10 @@ class GatewayCore:
         authentication: Authentication,
         doorkeeper: Doorkeeper,
         counters: Counters,
+        functions: FunctionAccess,
     ) -> None:
         self._counters = counters
+        self._functions = functions
         self._registry = registry
         self._directory = directory
         self._endpoint = endpoint
@@ -78,7 +81,7 @@ class GatewayCore:
             raise WorkspaceNotFound(f"Workspace '{workspace}' not found")
         inside = is_inside(caller, workspace)
         return [
-            service
+            self._functions.view(caller, service)
             for service in self._registry.in_workspace(workspace)
             if decide(caller, ServiceAction.SEE_LISTED, service).allowed
             and (inside or not hidden_from_strangers(service))
@@ -118,6 +121,7 @@ class GatewayCore:
         options: CallOptions,
     ) -> Any:
         decide(caller, ServiceAction.USE, service).require()
+        self._functions.require(caller, service, function)
         info = service.functions.get(function)
         if info is not None and info.takes_interaction and INTERACTION not in (kwargs or {}):
             kwargs = {**(kwargs or {}), INTERACTION: lent(options.interaction)}
@@ -167,7 +171,7 @@ class GatewayCore:
 
     async def read(self, caller: Caller, service: ServiceInfo, path: str = "") -> Any:
         decide(caller, ServiceAction.USE, service).require()
-        node = await self._directory.fetch(service)
+        node = await self._directory.fetch(self._functions.view(caller, service))
         if isinstance(node, Packed):
             node = unpack(node)
         for key in path.split(".") if path else ():

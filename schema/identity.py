@@ -62,6 +62,8 @@ class Scope:
     current_workspace: str | None = None
     client_id: str | None = None
     extra_scopes: tuple[str, ...] = ()
+    functions: frozenset[str] | None = None
+    """What alone may be called, each a ``service`` or ``service/function``; None: no such limit."""
 
     def permission_on(self, workspace: str) -> Permission | None:
         """The strongest of the grant for this workspace and the grant for all of them."""

@@ -8,6 +8,7 @@ from enum import Enum
 from functools import cached_property
 from typing import Any
 
+from schema.access import ACCESS, FunctionLimits, FunctionRule
 from schema.errors import InvalidRequest
 from schema.functions import FunctionInfo, has_only_functions, iter_functions
 from schema.identity import User
@@ -46,6 +47,10 @@ class ServiceInfo:
     """As registered, including keys that the gateway does not know."""
     owner: User | None = None
     """Who registered it; None for the gateway's own services."""
+    access: Mapping[str, FunctionRule] = field(default_factory=dict)
+    """Who alone may call a function, by its path."""
+    limits: FunctionLimits | None = None
+    """What there is of it for those who got this entry; None: all of it."""
 
     @cached_property
     def functions(self) -> Mapping[str, FunctionInfo]:
@@ -80,7 +85,7 @@ class ServiceInfo:
     def to_wire(self, *, inside: bool = True) -> dict[str, Any]:
         """The entry as lists return it. ``inside`` is False for a caller from another workspace,
         who does not learn which workspaces are authorised."""
-        config = dict(self.config)
+        config = {key: value for key, value in self.config.items() if key != ACCESS}
         config.update(
             visibility=self.visibility.value,
             workspace=self.id.workspace,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from schema.access import FunctionRule
 from schema.errors import PermissionDenied
-from schema.identity import Caller, Permission
+from schema.identity import Caller, Permission, User
 from schema.services import BUILT_IN, ServiceInfo, Visibility
 
 
@@ -41,6 +42,7 @@ class Action(Enum):
     MANAGE_SERVERS = ("manage_servers", Permission.ADMIN)
     """MCP servers and APIs that are offered in a workspace; not for anonymous users, whose own
     workspace nobody answers for."""
+    RESTRICT_FUNCTION = ("restrict_function", Permission.ADMIN)
     MANAGE_OTHERS_SERVICES = ("manage_others_services", Permission.ADMIN)
 
     def __init__(self, label: str, needs: Permission) -> None:
@@ -55,6 +57,12 @@ class ServiceAction(Enum):
     """Find it by its id, read it, call it."""
     SEE_LISTED = "see_listed"
     """Have it in a list."""
+
+
+class FunctionAction(Enum):
+    """What can be done with a single function of a service that the caller may use."""
+
+    CALL = "call"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +80,31 @@ class Verdict:
 
 _YES = Verdict(True)
 
+_OF_LIMITED = frozenset({Action.CONNECT, Action.ECHO})
+"""What a credential for certain functions is good for besides calling them."""
 
-def decide(caller: Caller, action: Action | ServiceAction, resource: str | ServiceInfo) -> Verdict:
-    """May ``caller`` do ``action`` on ``resource``, a workspace or a service? Denies by default."""
+
+def decide(
+    caller: Caller,
+    action: Action | ServiceAction | FunctionAction,
+    resource: str | ServiceInfo | FunctionRule,
+) -> Verdict:
+    """May ``caller`` do ``action`` on ``resource``: a workspace, a service, or a function with a
+    rule about who may call it? Denies by default."""
+    if isinstance(action, FunctionAction):
+        if isinstance(resource, FunctionRule):
+            return _decide_function(caller.user, resource)
+        return Verdict(False, "Permission denied")
     if isinstance(action, ServiceAction):
         if isinstance(resource, ServiceInfo):
             return _decide_service(caller, action, resource)
         return Verdict(False, "Permission denied")
     if action is Action.MANAGE_SERVERS and caller.user.is_anonymous:
         return Verdict(False, "Permission denied: log in to manage servers")
-    if isinstance(resource, str) and not caller.user.scope.is_specialised:
+    scope = caller.user.scope
+    if scope.functions is not None and action not in _OF_LIMITED:
+        return Verdict(False, "Permission denied: this key is for certain functions only")
+    if isinstance(resource, str) and not scope.is_specialised:
         held = caller.permission_on(resource)
         if held is not None and held.covers(action.needs):
             return _YES
@@ -94,6 +117,8 @@ def _decide_service(caller: Caller, action: ServiceAction, service: ServiceInfo)
     visibility = service.visibility
     if caller.user.scope.is_specialised:
         return Verdict(False, "Permission denied: this token serves one purpose only")
+    if not _is_among(service, caller.user.scope.functions):
+        return Verdict(False, "Permission denied: this key is for other services")
     if visibility is Visibility.PUBLIC:
         return _YES
     if visibility is Visibility.UNLISTED:
@@ -105,6 +130,26 @@ def _decide_service(caller: Caller, action: ServiceAction, service: ServiceInfo)
     if caller.workspace in service.authorized_workspaces:
         return _YES
     return Verdict(False, f"Permission denied for non-public service in workspace {workspace}")
+
+
+def _is_among(service: ServiceInfo, only: frozenset[str] | None) -> bool:
+    if only is None:
+        return True
+    name = service.id.service_id
+    return any(entry == name or entry.startswith(f"{name}/") for entry in only)
+
+
+def _decide_function(user: User, rule: FunctionRule) -> Verdict:
+    if "admin" in user.roles and user.parent is None:
+        return _YES
+    if (
+        user.id in rule.users
+        or (user.email_verified and (user.email or "").lower() in rule.emails)
+        or not rule.roles.isdisjoint(user.roles)
+        or (user.credential_id is not None and user.credential_id in rule.keys)
+    ):
+        return _YES
+    return Verdict(False, "Permission denied for this function")
 
 
 def is_inside(caller: Caller, workspace: str) -> bool:

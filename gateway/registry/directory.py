@@ -9,17 +9,20 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from gateway.auth.access import ServiceAction, decide
+from gateway.auth.function_access import FunctionAccess
 from gateway.registry.apps import AppCatalogue, match_instances
 from gateway.registry.registry import ADDED, Registry
 from gateway.registry.selection import choose
 from gateway.rpc.endpoint import Endpoint
 from gateway.rpc.local import LocalServices, Packed
 from gateway.rpc.values import make_targets_absolute
-from gateway.wire.codec import pack
+from gateway.wire.codec import pack, unpack
+from schema.access import ACCESS, FunctionLimits
 from schema.errors import GatewayError, InvalidRequest, ServiceNotFound
 from schema.identity import Caller
 from schema.ids import ANY, ServiceQuery
 from schema.services import ServiceInfo
+from schema.values import METHOD, rtype
 
 SELECT_PREFIX: Final = "select:"
 SELECT_CRITERIA: Final = ("min", "max", "first_success")
@@ -54,7 +57,9 @@ class Directory:
         apps: AppCatalogue,
         base_url: str,
         fetch_seconds: float,
+        functions: FunctionAccess,
     ) -> None:
+        self._functions = functions
         self._registry = registry
         self._endpoint = endpoint
         self._local = local
@@ -80,7 +85,7 @@ class Directory:
         *,
         select_seconds: float = DEFAULT_SELECT_SECONDS,
     ) -> ServiceInfo:
-        """One service that the query means and the caller may use.
+        """One service that the query means and the caller may use, as there is for the caller.
 
         Raises ServiceNotFound, PermissionDenied (all that match are closed to the caller),
         AmbiguousService, InvalidRequest (mode).
@@ -95,14 +100,16 @@ class Directory:
             decide(caller, ServiceAction.USE, found[0]).require()
         mode = mode or self._mode_of_app(query)
         if mode is not None and mode.startswith(SELECT_PREFIX):
-            return await self._select(caller, usable, mode, select_seconds)
-        return choose(
-            query,
-            usable,
-            mode,
-            pick=random.choice,
-            load=lambda service: self._load(service.id.provider),
-        )
+            chosen = await self._select(caller, usable, mode, select_seconds)
+        else:
+            chosen = choose(
+                query,
+                usable,
+                mode,
+                pick=random.choice,
+                load=lambda service: self._load(service.id.provider),
+            )
+        return self._functions.view(caller, chosen)
 
     def expect(self, services: Sequence[ServiceInfo], seconds: float) -> None:
         """Their client may come back within ``seconds``: whoever asks for them waits so long."""
@@ -166,7 +173,8 @@ class Directory:
         Raises ProviderGone, CallTimeout, ServiceError.
         """
         if self.is_local(service):
-            return self._local.at(service.id).packed
+            packed = self._local.at(service.id).packed
+            return packed if service.limits is None else _within(unpack(packed), service.limits)
         sid = service.id
         value = await self._endpoint.call(
             self._endpoint.manager_identity(sid.workspace),
@@ -185,9 +193,10 @@ class Directory:
         config["url"] = (
             f"{self._base_url}/{sid.workspace}/services/{sid.client_id}:{sid.service_id}"
         )
+        config.pop(ACCESS, None)
         value["config"] = config
         value["id"] = str(sid)
-        return value
+        return value if service.limits is None else _within(value, service.limits)
 
     async def show(
         self, service: ServiceInfo, *, inside: bool, timeout_seconds: float | None = None
@@ -225,6 +234,7 @@ class Directory:
 
         async def ask(service: ServiceInfo) -> tuple[ServiceInfo, Any] | None:
             try:
+                self._functions.require(caller, service, function)
                 async with asyncio.timeout(seconds):
                     answer = await self._endpoint.call(
                         identity,
@@ -243,3 +253,8 @@ class Directory:
             return random.choice(candidates)
         best = min if criteria == "min" else max
         return best(scored, key=lambda pair: pair[1])[0]
+
+
+def _within(value: Any, limits: FunctionLimits) -> Any:
+    """A service object without the functions that are not there for the caller."""
+    return limits.prune(value, is_function=lambda node: rtype(node) == METHOD)

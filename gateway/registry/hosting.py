@@ -9,6 +9,7 @@ from gateway.registry.registry import REMOVED, Registry
 from gateway.rpc.hosted import Handler, HostedService
 from gateway.rpc.local import LocalServices
 from gateway.settings import Settings
+from schema.access import declared_rules, without_rules
 from schema.ids import ServiceId
 from schema.services import ServiceInfo, Visibility
 
@@ -43,13 +44,16 @@ class Hosting:
         config: Mapping[str, Any] | None = None,
         **texts: Any,
     ) -> ServiceInfo:
-        """A registry entry. ``texts`` are ``name``, ``type``, ``description``, ``docs``."""
+        """A registry entry. ``texts`` are ``name``, ``type``, ``description``, ``docs``. Raises
+        InvalidRequest for rules about who may call that are none."""
+        access = declared_rules(config or {}, service_schema)
         url = f"{self._base_url}/{sid.workspace}/services/{sid.client_id}:{sid.service_id}"
         return ServiceInfo(
             id=sid,
             name=texts.pop("name", None) or sid.service_id,
             visibility=visibility,
-            service_schema=service_schema,
+            service_schema=without_rules(service_schema) if access else service_schema,
+            access=access,
             config={
                 **(config or {}),
                 "visibility": visibility.value,

@@ -78,6 +78,10 @@ class Registry:
         self._changed(ADDED, service)
         return replaced
 
+    def touch(self, service: ServiceInfo) -> None:
+        """What callers see of a service has changed, though it is the same."""
+        self._changed(ADDED, service)
+
     def remove(self, service: ServiceInfo, *, silent: bool = False) -> bool:
         """Forget a service. False if this very registration is not there any more."""
         sid = service.id

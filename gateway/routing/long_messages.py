@@ -25,8 +25,9 @@ class LongMessages:
         self._chunks: dict[str, dict[tuple[str, str], dict[int, bytes]]] = {}
         self._bytes: dict[str, int] = {}
 
-    def pass_on(self, sender: str, to: str, method: str, body: bytes) -> None:
-        """Look at a call of ``message_cache`` on its way from ``sender`` to ``to``.
+    def pass_on(self, sender: str, to: str, method: str, body: bytes) -> tuple[str, bytes] | None:
+        """Look at a call of ``message_cache`` on its way from ``sender`` to ``to``: method and body
+        of the whole message if this call completes one.
 
         Raises InvalidMessage (the whole breaks the rules, or the call cannot be understood) and
         LimitExceeded.
@@ -37,7 +38,7 @@ class LongMessages:
         else:
             at_end = False
         if action not in ("create", "set", "process", "remove"):
-            return
+            return None
         key, index, data = _read(unpack_body(body), at_end)
         messages = self._chunks.setdefault(sender, {})
         if action == "create":
@@ -50,7 +51,8 @@ class LongMessages:
         else:
             chunks = self._drop(sender, to, key)
             if action == "process" and chunks is not None:
-                self._check(b"".join(chunks[i] for i in sorted(chunks)))
+                return self._check(b"".join(chunks[i] for i in sorted(chunks)))
+        return None
 
     def forget(self, sender: str) -> None:
         """A client has left; what it was sending will not be completed."""
@@ -78,11 +80,13 @@ class LongMessages:
             self.forget(sender)
         return chunks
 
-    def _check(self, whole: bytes) -> None:
+    def _check(self, whole: bytes) -> tuple[str, bytes]:
         # A decoder keeps a buffer as long as the longest message that it has seen: not this one.
-        header, _ = Splitter(max_bytes=len(whole)).split(whole)
-        if header.get("type") != "method":
+        header, body = Splitter(max_bytes=len(whole)).split(whole)
+        method = header.get("method")
+        if header.get("type") != "method" or not isinstance(method, str):
             raise InvalidMessage("A long message must be a call or a reply")
+        return method, body
 
 
 def _read(content: dict[str, Any], at_end: bool) -> tuple[str, int | None, bytes]:

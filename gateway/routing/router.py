@@ -46,6 +46,7 @@ the HTTP transport control messages are binary, too: a relayed one would give it
 manager, or a token to come back with that is none."""
 
 MAX_OPEN_CALLS: Final = 10_000
+_SERVICES: Final = "services."
 _SETTLED: Final = (".resolve", ".reject")
 
 
@@ -63,6 +64,14 @@ class LocalEndpoint(Protocol):
         ...
 
 
+class Guard(Protocol):
+    """Who may call which service of a client directly."""
+
+    def check(self, sender: ClientSession, target: ClientSession, method: str, body: bytes) -> None:
+        """Raises a GatewayError for a call that is not to be relayed."""
+        ...
+
+
 class Router:
     """The table of connected clients, and the way of a message through it."""
 
@@ -72,6 +81,9 @@ class Router:
         self.endpoint: LocalEndpoint | None = None
         self.calls = 0
         """Calls of one client to another that were passed on so far."""
+        self.guard: Guard | None = None
+        self.guarded: set[str] = set()
+        """Addresses of clients whose functions are not all for everybody in their workspace."""
         self._max_relay_bytes = max_relay_bytes
         self._sessions: dict[str, ClientSession] = {}
         self._workspaces: dict[str, dict[str, ClientSession]] = {}
@@ -192,10 +204,13 @@ class Router:
         self, sender: ClientSession, to: str, outgoing: dict[str, Any], body: bytes
     ) -> None:
         method: str = outgoing["method"] if outgoing["type"] == METHOD else ""
-        if method.startswith(LONG_MESSAGE_PREFIX):
-            self._long_messages.pass_on(sender.address, to, method, body)
-        session: str | None = outgoing.get("session")
         target = self._sessions.get(to)
+        if method.startswith(_SERVICES):
+            refusal = self._refusal(sender, target, to, method, body)
+            if refusal is not None:
+                self.reject(sender, outgoing, to, refusal)
+                return
+        session: str | None = outgoing.get("session")
         if target is None:
             if session is not None:  # an answer to a reply would start a storm of errors
                 self._peer_not_found(sender, session, to)
@@ -205,6 +220,29 @@ class Router:
         elif method.endswith(_SETTLED):
             target.open_calls.pop(method.rpartition(".")[0], None)
         self._relay(target, outgoing, sender.identity, body)
+
+    def _refusal(
+        self, sender: ClientSession, target: ClientSession | None, to: str, method: str, body: bytes
+    ) -> GatewayError | None:
+        """Why a call is not for its sender to make. Raises what ``LongMessages.pass_on`` raises."""
+        whole: tuple[str, bytes] | None = None
+        if method.startswith(LONG_MESSAGE_PREFIX):
+            whole = self._long_messages.pass_on(sender.address, to, method, body)
+        if target is None or self.guard is None:
+            return None
+        if (
+            sender.workspace == target.workspace
+            and not sender.is_limited
+            and to not in self.guarded
+        ):
+            return None
+        try:
+            self.guard.check(sender, target, method, body)
+            if whole is not None and whole[0].startswith(_SERVICES):
+                self.guard.check(sender, target, *whole)
+        except GatewayError as error:
+            return error
+        return None
 
     def _note_call(self, sender: ClientSession, target: ClientSession, session: str) -> None:
         target.count_call()

@@ -31,6 +31,7 @@ class ClientSession:
         "foreign_callers",
         "held_calls",
         "identity",
+        "is_limited",
         "load",
         "loaded_at",
         "may_broadcast",
@@ -66,6 +67,8 @@ class ClientSession:
         """Ask the transport to close the connection with a WebSocket code and a reason."""
         permission = user.scope.permission_on(workspace)
         self.may_broadcast = permission is not None and permission.covers(Permission.READ_WRITE)
+        self.is_limited = user.scope.functions is not None
+        """Its credential is for certain functions only."""
         self.subscriptions: set[str] = set()
         self.away_since: float | None = None
         """Monotonic time at which the connection broke; the client may come back."""

@@ -269,7 +269,7 @@ class Endpoint:
                 return await call.callbacks.run(name, args, kwargs)
             return await self._streams.step(sender.address, method)
         service, _, path = method[len(SERVICES_PREFIX) :].partition(".")
-        local = self._services.open_to(sender.caller, to.partition("/")[0], service)
+        local = self._services.open_to(sender.caller, to.partition("/")[0], service, path)
         value = await local.invoke(sender.caller, path, args, kwargs)
         if hasattr(value, "__anext__"):
             return self._streams.encode(sender.address, to, value)

@@ -16,6 +16,7 @@ from typing import Any, Protocol, get_type_hints
 from pydantic import BaseModel, ValidationError, create_model
 
 from gateway.auth.access import ServiceAction, decide
+from gateway.auth.function_access import FunctionAccess
 from gateway.rpc.values import encode_method
 from gateway.wire.codec import pack
 from schema.errors import (
@@ -170,7 +171,8 @@ class LocalServices:
     """Services inside the process. The gateway's own are found by their id in every workspace,
     hosted ones in theirs."""
 
-    def __init__(self) -> None:
+    def __init__(self, functions: FunctionAccess | None = None) -> None:
+        self._functions = functions or FunctionAccess()
         self._own: dict[str, LocalService] = {}
         self._hosted: dict[tuple[str, str], InProcessService] = {}
 
@@ -214,16 +216,19 @@ class LocalServices:
         hosted = self._hosted.get((sid.workspace, sid.service_id))
         return hosted if hosted is not None else self.get(sid.service_id)
 
-    def open_to(self, caller: Caller, workspace: str, service_id: str) -> InProcessService:
-        """The one that a client calls at the gateway's address in ``workspace``; own services
-        decide themselves who may do what.
+    def open_to(
+        self, caller: Caller, workspace: str, service_id: str, path: str
+    ) -> InProcessService:
+        """The one that a client calls the function at ``path`` of, at the gateway's address in
+        ``workspace``; own services decide themselves who may do what.
 
-        Raises ServiceNotFound, PermissionDenied.
+        Raises ServiceNotFound, PermissionDenied, FunctionNotFound.
         """
         hosted = self._hosted.get((workspace, service_id))
         if hosted is None:
             return self.get(service_id)
         decide(caller, ServiceAction.USE, hosted.info).require()
+        self._functions.require(caller, hosted.info, path)
         return hosted
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from gateway.rpc.local import LocalFunction
 from gateway.workspaces.client_functions import ClientFunctions
 from gateway.workspaces.content_functions import ContentFunctions
+from gateway.workspaces.function_access_functions import FunctionAccessFunctions
 from gateway.workspaces.rules import RULES, guarded
 from gateway.workspaces.service_functions import ServiceFunctions
 from gateway.workspaces.sharing_functions import SharingFunctions
@@ -25,6 +26,7 @@ Part = (
     | ContentFunctions
     | ClientFunctions
     | TokenFunctions
+    | FunctionAccessFunctions
 )
 
 

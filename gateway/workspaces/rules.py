@@ -54,6 +54,9 @@ RULES: Final[dict[str, Rule]] = {
     "generate_token": Rule(None),  # the target workspace is inside a map
     "revoke_token": Rule(Action.REVOKE_TOKEN),
     "parse_token": Rule(Action.PARSE_TOKEN),
+    "restrict_function": Rule(Action.RESTRICT_FUNCTION, "workspace"),
+    "unrestrict_function": Rule(Action.RESTRICT_FUNCTION, "workspace"),
+    "list_function_access": Rule(Action.RESTRICT_FUNCTION, "workspace"),
     "ping": Rule(None),  # by the workspace of the client
     "subscribe": Rule(None),  # own workspace only
     "unsubscribe": Rule(None),

@@ -12,11 +12,13 @@ from gateway.auth.access import (
     hidden_from_strangers,
     is_inside,
 )
+from gateway.auth.function_access import FunctionAccess
 from gateway.registry.directory import DEFAULT_SELECT_SECONDS, Directory
 from gateway.registry.registry import Registry
 from gateway.registry.sharing import SchemaPool
 from gateway.routing.router import Router
 from gateway.wire.codec import unpack
+from schema.access import declared_rules, without_rules
 from schema.errors import (
     Conflict,
     InvalidRequest,
@@ -52,7 +54,9 @@ class ServiceFunctions:
         router: Router,
         *,
         max_per_client: int,
+        functions: FunctionAccess,
     ) -> None:
+        self._functions = functions
         self._registry = registry
         self._directory = directory
         self._router = router
@@ -165,7 +169,7 @@ class ServiceFunctions:
             if unlisted or decide(caller, ServiceAction.SEE_LISTED, service).allowed:
                 if service.visibility is Visibility.UNLISTED and not include_unlisted:
                     continue
-                entries.append(service.to_wire(inside=inside))
+                entries.append(self._functions.view(caller, service).to_wire(inside=inside))
         return entries
 
     async def search_services(  # noqa: PLR0913 - a signature that clients know
@@ -197,6 +201,10 @@ class ServiceFunctions:
         if not isinstance(app_id, str) or (app_id != ANY and any(c in app_id for c in "/:@* ")):
             raise InvalidRequest(f"Invalid app id: {app_id!r}")
         schema = service.get("service_schema")
+        schema = schema if isinstance(schema, dict) else {}
+        access = declared_rules(config, schema)
+        if access:
+            schema = without_rules(schema)
         return ServiceInfo(
             id=sid,
             name=_text_or(service.get("name"), sid.service_id),
@@ -205,7 +213,8 @@ class ServiceFunctions:
             docs=service.get("docs"),
             app_id=app_id,
             visibility=parse_visibility(config),
-            service_schema=self._schemas.shared(schema) if isinstance(schema, dict) else {},
+            service_schema=self._schemas.shared(schema) if schema else {},
+            access=access,
             config=config,
             owner=caller.user,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.auth.access import Action, decide
+from gateway.auth.function_access import FunctionAccess
 from gateway.registry.registry import Registry
 from gateway.routing.router import Router
 from gateway.routing.session import CLOSE_POLICY
@@ -27,7 +28,9 @@ class WorkspaceFunctions:
         registry: Registry,
         router: Router,
         events: EventLog,
+        functions: FunctionAccess,
     ) -> None:
+        self._functions = functions
         self._workspaces = workspaces
         self._contents = contents
         self._registry = registry
@@ -71,6 +74,7 @@ class WorkspaceFunctions:
         record = await self._workspaces.delete(workspace)
         self._events.forget(workspace)
         self._registry.forget_workspace(workspace)
+        await self._functions.forget_workspace(workspace)
         for session in self._router.sessions_in(workspace):
             session.close(CLOSE_POLICY, f"Workspace {workspace} was deleted")
         entry = {"bookmark_type": "workspace", "id": workspace}
@@ -114,7 +118,10 @@ class WorkspaceFunctions:
         clients = [s.address for s in self._router.sessions_in(caller.workspace)]
         services = [
             {k: entry[k] for k in ("id", "name", "type", "description", "config")}
-            for entry in (s.to_wire() for s in self._registry.in_workspace(caller.workspace))
+            for entry in (
+                self._functions.view(caller, s).to_wire()
+                for s in self._registry.in_workspace(caller.workspace)
+            )
         ]
         return {
             "name": record.name or record.id,

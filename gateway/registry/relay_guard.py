@@ -57,6 +57,8 @@ class RelayGuard:
         self, sender: ClientSession, target: ClientSession, service_id: str, path: str, method: str
     ) -> None:
         info = self._find(target, service_id)
+        if info is None and not sender.is_limited:
+            return  # never registered: nobody has said that it is closed, and its client decides
         # Some libraries would find attributes of a function, and by them the way around a rule.
         if info is None or not path or path.startswith("__") or ".__" in path:
             raise FunctionNotFound(f"Method not found: {method}")
@@ -77,6 +79,8 @@ class RelayGuard:
         if name == BUILT_IN or name.startswith(LENT):
             return
         info = self._find(target, name)
+        if info is None and name and not sender.is_limited:
+            return
         if info is None or self._functions.limits(sender.caller, info) is not None:
             raise ServiceNotFound(f"Service not found: {name}")
         decide(sender.caller, ServiceAction.USE, info).require()

@@ -63,16 +63,21 @@ def _validator(schema: Schema) -> jsonschema_rs.Validator:
     return jsonschema_rs.validator_for(schema, offline=True, pattern_options=options)
 
 
+def compiled(schema: Schema) -> jsonschema_rs.Validator:
+    """The validator of a schema. Raises Refused if it is not a valid one."""
+    try:
+        return _validator(schema)
+    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
+        raise Refused(str(getattr(error, "message", error)).partition("\n")[0]) from None
+
+
 class ArgumentCheck:
     """The compiled schema of one tool. Raises Refused if it does not compile."""
 
     def __init__(self, schema: Schema, cost: Cost) -> None:
         self._schema = schema
         self._cost = cost
-        try:
-            self._validator = _validator(schema)
-        except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
-            raise Refused(str(getattr(error, "message", error)).partition("\n")[0]) from None
+        self._validator = compiled(schema)
 
     def problems(self, arguments: dict[str, Any], size: int) -> list[Problem]:
         """What is wrong with the arguments, at most five; empty if they fit or fit after mending.

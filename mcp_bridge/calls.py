@@ -9,6 +9,7 @@ revision 2025-11-25, tools, error handling; revision 2026-07-28, Streamable HTTP
 from __future__ import annotations
 
 import difflib
+import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
@@ -24,11 +25,14 @@ from mcp_bridge.errors import INVALID_PARAMS, Challenged, RpcError
 from mcp_bridge.exchange import Exchange
 from mcp_bridge.ladder import Request
 from mcp_bridge.offer import Offer
+from mcp_bridge.outputs import OutputCheck
 from mcp_bridge.parked import Asked
-from mcp_bridge.revisions import carries_structured, finish_result, shape_blocks
+from mcp_bridge.revisions import RESULT, carries_structured, finish_result, shape_blocks
 from mcp_bridge.text import cut
 from mcp_bridge.tools import Tool
 from schema.errors import GatewayError, InternalError
+
+logger = logging.getLogger(__name__)
 
 _CONTENT: Final = CallOptions(wants_content=True)
 
@@ -59,7 +63,7 @@ async def call_tool(offer: Offer, request: Request, exchange: Exchange) -> bytes
         if isinstance(outcome, Asked):
             return asked_for(offer, request, outcome)
         result = outcome
-    return _encode(offer, request, result)
+    return _encode(offer, request, result, declares_output=tool.output is not None)
 
 
 def asked_for(offer: Offer, request: Request, asked: Asked) -> bytes:
@@ -110,7 +114,20 @@ async def _run(
         raise
     except GatewayError as error:
         return content.from_error(error.wire_text())
-    return content.from_value(value, may_be_blocks=tool.via is not None)
+    result = content.from_value(value, may_be_blocks=tool.via is not None)
+    return result if tool.output is None else _checked(tool, tool.output, value, result)
+
+
+def _checked(tool: Tool, output: OutputCheck, value: Any, result: ToolResult) -> ToolResult:
+    """The result with structured content only if that is what the tool declares."""
+    if result.is_error:
+        return result
+    if result.encoded is None and isinstance(value, str | None):
+        result.encoded = content.to_json(value)
+    if result.encoded is not None and not output.fits(result.encoded):
+        logger.warning("mcp_result_unlike_output_schema function=%r", tool.function)
+        result.encoded = None
+    return result
 
 
 def options_of(request: Request) -> CallOptions:
@@ -150,11 +167,15 @@ async def _collect(stream: ValueStream, exchange: Exchange) -> ToolResult:
     return content.from_items(items, note)
 
 
-def _encode(offer: Offer, request: Request, outcome: ToolResult) -> bytes:
+def _encode(offer: Offer, request: Request, outcome: ToolResult, *, declares_output: bool) -> bytes:
     revision = request.revision
     result: dict[str, Any] = {"content": shape_blocks(outcome.content, revision)}
-    if outcome.has_structured and carries_structured(revision, outcome.is_object):
-        result["structuredContent"] = orjson.Fragment(outcome.encoded or b"")
+    if outcome.encoded is not None and (outcome.has_structured or declares_output):
+        if carries_structured(revision, outcome.is_object):
+            result["structuredContent"] = orjson.Fragment(outcome.encoded)
+        elif declares_output and revision.has_structured_content:
+            # As its output schema is shown there (``revisions.shape_definition``).
+            result["structuredContent"] = {RESULT: orjson.Fragment(outcome.encoded)}
     if outcome.is_error:
         result["isError"] = True
     if outcome.meta:

@@ -1,58 +1,74 @@
-"""Everything MCP says about one registered service, made once and kept as bytes.
+"""Everything MCP says at one endpoint, made once and kept as bytes.
 
-A registration is immutable and a new one is a new object, so what is derived from it is kept by
-its identity and goes with it. Results are stored without their JSON-RPC envelope, which is all
-that differs between two requests.
+Results are stored without their JSON-RPC envelope, which is all that differs between two requests.
+What an endpoint offers is ``Contents``; where they come from is not known here (``offered`` makes
+them of a service, ``workspace`` of all services of one).
 """
 
 from __future__ import annotations
 
 import hashlib
-import logging
 import uuid
 from collections.abc import Mapping
-from dataclasses import replace
-from importlib import metadata
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
 
-from mcp_bridge import tools
-from mcp_bridge.declared import LISTS, Declared
-from mcp_bridge.resources import ResourceTable, constants_of
+from mcp_bridge.profiles import Profile, usual_profile
+from mcp_bridge.prompts import Prompt
+from mcp_bridge.resources import ResourceTable
 from mcp_bridge.revisions import MODERN, Revision, finish_result, shape_definition
-from mcp_bridge.text import cut, encodable
-from schema.services import ServiceInfo, Visibility
-
-logger = logging.getLogger(__name__)
+from mcp_bridge.tools import Tool
 
 PAGE_SIZE: Final = 500
-MAX_INSTRUCTIONS: Final = 2_000
-"""Clients cut longer ones."""
 
 LIST_LIFE_MS: Final = 0
 """How long a client may keep a list (``ttlMs``). Providers come, change and go at any time."""
 
-_LONG_NAME: Final = 48
-"""Clients put their own prefix in front, and model providers count the sum."""
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What an endpoint says of itself. ``is_private``: its lists differ between callers."""
+
+    server_info: Mapping[str, Any]
+    instructions: str = ""
+    is_private: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What an endpoint offers: ``tools`` are listed, ``reachable`` can be called."""
+
+    tools: Mapping[str, Tool] = field(default_factory=dict)
+    resources: ResourceTable = field(default_factory=ResourceTable)
+    prompts: Mapping[str, Prompt] = field(default_factory=dict)
+    reachable: Mapping[str, Tool] = field(default_factory=dict)
+    toolsets: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Names of tools by the name of a set that can be asked for."""
+    pinned: frozenset[str] = frozenset()
+    """Names of tools that are listed even where the others are searched for."""
 
 
 class Catalogue:
-    """What an endpoint offers, and the results that describe it."""
+    """The contents of an endpoint, and the results that describe them."""
 
-    def __init__(self, service: ServiceInfo, declared: Declared | None = None) -> None:
-        # Not the service itself: it is the weak key that this object is kept under.
-        table = _tool_table(service, declared)
-        self.tools: Mapping[str, tools.Tool] = table.tools
-        self.resources = _resource_table(service, declared)
-        self.prompts = {prompt.name: prompt for prompt in declared.prompts} if declared else {}
-        self.server_info = _server_info(service)
-        self.cache_scope = "private" if service.visibility is Visibility.PROTECTED else "public"
-        self._instructions = _instructions(service)
+    def __init__(self, about: About, contents: Contents, profile: Profile | None = None) -> None:
+        """``profile`` is that of the schemas; None: the usual one of each revision."""
+        self.about = about
+        self.contents = contents
+        self.profile = profile
+        self.tools = contents.tools
+        self.reachable = contents.reachable or contents.tools
+        self.resources = contents.resources
+        self.prompts = contents.prompts
+        self.server_info = about.server_info
+        self.cache_scope = "private" if about.is_private else "public"
+        self.views: dict[Any, Catalogue] = {}
+        """The same contents as clients asked to see them, by what they asked."""
         self._pages: dict[tuple[str, str, str | None], bytes] = {}
         self._marks: dict[str, bytes] = {}
         self._own_mark = uuid.uuid4().bytes
-        _report(service, {**table.omitted, **(declared.omitted if declared else {})}, table.tools)
 
     def page(self, kind: str, revision: Revision, cursor: str | None) -> bytes | None:
         """The result of ``tools/list`` and its like, by the key of what is listed; None if the
@@ -83,9 +99,9 @@ class Catalogue:
         """What tells two lists apart, by the key of what is listed; resources with templates."""
         mark = self._marks.get(kind)
         if mark is None:
-            shown = [self._definitions(kind)]
+            shown = [self._definitions(kind, None)]
             if kind == "resources":
-                shown.append(self._definitions("resourceTemplates"))
+                shown.append(self._definitions("resourceTemplates", None))
             mark = self._marks[kind] = hashlib.sha256(orjson.dumps(shown)).digest()
         return mark
 
@@ -113,14 +129,16 @@ class Catalogue:
         if self.prompts or self.resources.templates:
             capabilities["completions"] = {}
         introduction: dict[str, Any] = {"capabilities": capabilities}
-        if self._instructions:
-            introduction["instructions"] = self._instructions
+        if self.about.instructions:
+            introduction["instructions"] = self.about.instructions
         return introduction
 
-    def _definitions(self, kind: str) -> list[Mapping[str, Any]]:
+    def _definitions(self, kind: str, revision: Revision | None) -> list[Mapping[str, Any]]:
+        """As they are listed; without a revision, in full."""
         match kind:
             case "tools":
-                return [tool.definition for tool in self.tools.values()]
+                profile = self.profile or usual_profile(revision)
+                return [tool.shown(profile) for tool in self.tools.values()]
             case "resources":
                 return [r.definition for r in self.resources.resources.values()]
             case "resourceTemplates":
@@ -129,7 +147,7 @@ class Catalogue:
                 return [prompt.definition for prompt in self.prompts.values()]
 
     def _make_pages(self, kind: str, revision: Revision) -> None:
-        shaped = [shape_definition(each, revision) for each in self._definitions(kind)]
+        shaped = [shape_definition(each, revision) for each in self._definitions(kind, revision)]
         digest = hashlib.sha256(orjson.dumps([kind, shaped])).hexdigest()
         starts = range(0, max(len(shaped), 1), PAGE_SIZE)
         cursors = [None, *(_cursor(digest, start) for start in starts[1:]), None]
@@ -147,57 +165,7 @@ class Catalogue:
         return orjson.dumps(finish_result(result, revision, self.server_info))
 
 
-def _tool_table(service: ServiceInfo, declared: Declared | None) -> tools.ToolTable:
-    if declared is None:
-        return tools.build(service.functions.values())
-    if declared.via is not None:
-        return tools.build(declared.tools, by_name=True, via=declared.via)
-    others = [f for f in service.functions.values() if f.path.partition(".")[0] not in LISTS]
-    named = [replace(f, declared={**f.declared, "name": f.path}) for f in others]
-    return tools.build([*declared.tools, *named], by_name=True)
-
-
-def _resource_table(service: ServiceInfo, declared: Declared | None) -> ResourceTable:
-    constants = {r.uri: r for r in constants_of(service)}
-    if declared is None:
-        return ResourceTable(constants)
-    resources = declared.resources
-    return ResourceTable({**resources.resources, **constants}, resources.templates)
-
-
 def _cursor(digest: str, start: int) -> str:
     """Opaque, and only known for a page that exists: one from an older registration is refused,
     and the client starts again."""
     return hashlib.sha256(f"{digest}:{start}".encode()).hexdigest()[:32]
-
-
-def _server_info(service: ServiceInfo) -> dict[str, str]:
-    info = {"name": encodable(service.id.service_id), "version": _version()}
-    if service.name and service.name != service.id.service_id:
-        info["title"] = encodable(service.name)
-    return info
-
-
-def _version() -> str:
-    try:
-        return metadata.version("polyport")
-    except metadata.PackageNotFoundError:  # run from a source tree
-        return "0"
-
-
-def _instructions(service: ServiceInfo) -> str:
-    texts = (service.description, service.docs)
-    words = [text.strip() for text in texts if isinstance(text, str) and text.strip()]
-    return cut(encodable("\n\n".join(words)), MAX_INSTRUCTIONS)
-
-
-def _report(
-    service: ServiceInfo, omitted: Mapping[str, str], named: Mapping[str, tools.Tool]
-) -> None:
-    for path, reason in omitted.items():
-        logger.warning(
-            "mcp_tool_omitted service=%s function=%r reason=%r", service.id, path, reason
-        )
-    for name in named:
-        if len(name) > _LONG_NAME:
-            logger.info("mcp_tool_name_long service=%s name=%s", service.id, name)

@@ -17,6 +17,7 @@ from gateway.api import Gateway
 from mcp_bridge import content
 from mcp_bridge.catalogue import Catalogue
 from mcp_bridge.declared import Declared, declares, from_object, listed_tool, lists
+from mcp_bridge.offered import catalogue_of
 from mcp_bridge.prompts import Prompt
 from mcp_bridge.resources import Resource, ResourceTable, Source, Template
 from schema.identity import Caller
@@ -36,19 +37,25 @@ class Catalogues:
 
     async def of(self, caller: Caller, service: ServiceInfo) -> Catalogue:
         """Raises what reading or calling the service raises, if it has to be asked."""
-        catalogue = self._kept.get(service)
+        catalogue = self.at_hand(service)
         if catalogue is not None:
-            until = self._good_until.get(service)
-            if until is None or time.monotonic() < until:
-                return catalogue
+            return catalogue
         declared = None
         if lists(service):
             declared = await self._ask(caller, service)
             self._good_until[service] = time.monotonic() + FRESH_SECONDS
         elif declares(service):
             declared = from_object(service, await self._gateway.read(caller, service))
-        catalogue = self._kept[service] = Catalogue(service, declared)
+        catalogue = self._kept[service] = catalogue_of(service, declared)
         return catalogue
+
+    def at_hand(self, service: ServiceInfo) -> Catalogue | None:
+        """The catalogue of a service that need not be asked; None if it has to be made."""
+        catalogue = self._kept.get(service)
+        if catalogue is None:
+            return None
+        until = self._good_until.get(service)
+        return catalogue if until is None or time.monotonic() < until else None
 
     async def _ask(self, caller: Caller, service: ServiceInfo) -> Declared:
         """What a service answers that lists by functions."""

@@ -56,11 +56,40 @@ def wire_names(paths: Iterable[str]) -> dict[str, str]:
     return {path: names[path] for path in distinct if path in names}
 
 
+def joined_names(pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """Tool name by pair of service and tool, for an endpoint over several services:
+    ``<service>__<tool>``. A pair without an entry found its name taken and must be left out.
+
+    A service id with ``__`` inside or ``_`` at its ends would make the place of the separator
+    ambiguous, so such names end in a hash of the pair, like those that are too long.
+    """
+    names: dict[tuple[str, str], str] = {}
+    taken: set[str] = set()
+    distinct = list(dict.fromkeys(pairs))
+    plain = {pair: _joined(pair) for pair in distinct}
+    # Names in their own right first, so that no hash can take one away.
+    for pair in sorted(distinct, key=lambda pair: plain[pair] is None):
+        name = plain[pair] or _hashed("__".join(pair), of="\0".join(pair))
+        if name not in taken:
+            names[pair] = name
+            taken.add(name)
+    return {pair: names[pair] for pair in distinct if pair in names}
+
+
+def _joined(pair: tuple[str, str]) -> str | None:
+    service, tool = pair
+    if "__" in service or service.startswith("_") or service.endswith("_"):
+        return None
+    name = f"{service}__{tool}"
+    return name if _LEGAL.fullmatch(name) else None
+
+
 def _plain(path: str) -> str:
     return path.replace(".", "_")
 
 
-def _hashed(path: str) -> str:
-    digest = hashlib.sha256(path.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+def _hashed(path: str, *, of: str | None = None) -> str:
+    whole = path if of is None else of
+    digest = hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     head = _ILLEGAL.sub("_", path)[: MAX_NAME - len(digest) - 1]
     return f"{head}_{digest}"

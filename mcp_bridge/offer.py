@@ -1,7 +1,7 @@
 """What one endpoint offers to one caller: the tools it lists and the way to call them.
 
-The methods see services only through this. An endpoint over several services is another object
-with the same two members.
+The methods see services only through this. An endpoint over a whole workspace is one whose tools,
+resources and prompts say which service they come from.
 """
 
 from __future__ import annotations
@@ -22,11 +22,15 @@ from mcp_bridge.declared import MCP_TYPE
 from mcp_bridge.parked import ParkedCalls
 from mcp_bridge.prompts import Prompt
 from mcp_bridge.resources import Found
+from mcp_bridge.schemas import WRAPPED
 from mcp_bridge.text import cut
 from mcp_bridge.tools import Tool
 from schema.errors import Blocked, GatewayError, NotFound, PermissionDenied, ServiceNotFound
 from schema.identity import Caller
 from schema.services import ServiceInfo
+
+WORKSPACE = "*"
+"""Service id of what stands for all services of a workspace; none can be called so."""
 
 
 @dataclass(slots=True)
@@ -36,6 +40,7 @@ class Offer:
     gateway: Gateway
     caller: Caller
     service: ServiceInfo
+    """The service at this endpoint; of a workspace's endpoint, what stands for all of them."""
     catalogue: Catalogue
     parked: ParkedCalls
     reopen: Callable[[], Awaitable[Offer]]
@@ -49,7 +54,7 @@ class Offer:
         sid = self.service.id
 
         def on_change(service: ServiceInfo) -> None:
-            if service.id.service_id == sid.service_id:
+            if sid.service_id in (service.id.service_id, WORKSPACE):
                 watcher(service)
 
         return self.gateway.watch(sid.workspace, on_change)
@@ -59,12 +64,14 @@ class Offer:
         function: str = tool.function
         args: Sequence[Any] = ()
         named: Mapping[str, Any] | None = arguments
+        if tool.is_wrapped:
+            args, named = (arguments[WRAPPED],), None
         if tool.via is not None:
-            function, args, named = tool.via, (tool.function, dict(arguments)), None
+            passed = args[0] if tool.is_wrapped else dict(arguments)
+            function, args, named = tool.via, (tool.function, passed), None
         try:
-            return await self.gateway.call(
-                self.caller, self.service, function, args, named, options
-            )
+            service = tool.origin.service_for(self.service)
+            return await self.gateway.call(self.caller, service, function, args, named, options)
         except PermissionDenied as error:
             raise (self.denied(error) if self.denied is not None else error) from None
 
@@ -73,21 +80,23 @@ class Offer:
         source = found.source
         if not source.path:
             return source.value
+        service = source.origin.service_for(self.service)
         if not source.is_function:
-            return await self.gateway.read(self.caller, self.service, source.path)
-        known = {**found.variables, "uri": found.uri}
+            return await self.gateway.read(self.caller, service, source.path)
+        known = {**found.variables, "uri": found.uri.removeprefix(source.origin.prefix)}
         named = {key: known[key] for key in source.parameters if key in known}
-        return await self.gateway.call(self.caller, self.service, source.path, (), named, options)
+        return await self.gateway.call(self.caller, service, source.path, (), named, options)
 
     async def fill_in(
         self, prompt: Prompt, arguments: Mapping[str, str], options: CallOptions = DEFAULT_OPTIONS
     ) -> Any:
         """The value of a prompt for these arguments."""
-        path = prompt.source.path
+        path, origin = prompt.source.path, prompt.source.origin
+        service = origin.service_for(self.service)
         if prompt.source.parameters:
-            named = (prompt.name, dict(arguments))
-            return await self.gateway.call(self.caller, self.service, path, named, None, options)
-        return await self.gateway.call(self.caller, self.service, path, (), arguments, options)
+            named = (origin.name or prompt.name, dict(arguments))
+            return await self.gateway.call(self.caller, service, path, named, None, options)
+        return await self.gateway.call(self.caller, service, path, (), arguments, options)
 
     @property
     def completes(self) -> bool:

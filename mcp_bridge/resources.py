@@ -17,6 +17,7 @@ from urllib.parse import quote, unquote
 import orjson
 
 from mcp_bridge import content
+from mcp_bridge.origins import OWN, Origin
 from mcp_bridge.text import cut, encodable
 from schema.services import ServiceInfo
 
@@ -37,6 +38,7 @@ class Source:
     """What the function takes: variables of the address, and the whole of it as ``uri``."""
     interacts: bool = False
     """The function may want something of its caller while it runs."""
+    origin: Origin = OWN
 
 
 @dataclass(frozen=True, slots=True)

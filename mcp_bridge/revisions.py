@@ -13,11 +13,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from mcp_bridge.schemas import is_bare, wrapped
+
 PROTOCOL_VERSION_KEY: Final = "io.modelcontextprotocol/protocolVersion"
 CLIENT_CAPABILITIES_KEY: Final = "io.modelcontextprotocol/clientCapabilities"
 LOG_LEVEL_KEY: Final = "io.modelcontextprotocol/logLevel"
 CLIENT_INFO_KEY: Final = "io.modelcontextprotocol/clientInfo"
 SERVER_INFO_KEY: Final = "io.modelcontextprotocol/serverInfo"
+
+RESULT: Final = "result"
+"""The member that holds a result which is no object, for revisions that want one."""
 
 Block = dict[str, Any]
 
@@ -70,7 +75,10 @@ def shape_definition(definition: Mapping[str, Any], revision: Revision) -> dict[
         unknown |= {"title", "outputSchema", "_meta"}
     if not revision.has_icons:
         unknown.add("icons")
-    return {key: value for key, value in definition.items() if key not in unknown}
+    shaped = {key: value for key, value in definition.items() if key not in unknown}
+    if not revision.is_modern and "outputSchema" in shaped and is_bare(shaped["outputSchema"]):
+        shaped["outputSchema"] = wrapped(shaped["outputSchema"], RESULT)
+    return shaped
 
 
 def shape_blocks(blocks: Sequence[Block], revision: Revision) -> list[Block]:

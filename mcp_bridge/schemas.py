@@ -1,7 +1,8 @@
 """Input schemas: what providers write, made into what clients and the validator can rely on. Pure.
 
 ``normalise`` gives the schema that ``tools/list`` shows: a plain JSON copy whose root is an
-object, lossless but for the habits of hypha-rpc that ``schema.parameters`` mends. ``measure``
+object, lossless but for the habits of hypha-rpc that ``schema.parameters`` mends and for forms that
+only OpenAPI 3.0 has. ``measure``
 bounds what validating against it may cost, since anyone may register a schema and anyone may call
 with arguments made for it. Nothing here fetches anything; references may only point into the same
 schema.
@@ -18,6 +19,7 @@ from urllib.parse import unquote
 
 import orjson
 
+from mcp_bridge import openapi
 from schema.parameters import Schema, applied, mend_habits, properties_of, schema_positions
 
 MAX_DEPTH: Final = 64
@@ -36,6 +38,10 @@ DIALECTS: Final = (
     "json-schema.org/draft/2020-12/schema",
 )
 
+WRAPPED: Final = "input"
+"""The one argument of a function whose schema is not that of an object."""
+_ROOT_ONLY: Final = ("$schema", "$defs", "definitions")
+
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
 
@@ -47,15 +53,34 @@ def normalise(parameters: Mapping[str, Any] | None) -> tuple[Schema, int]:
     """The input schema of a tool, and the bytes it took. Raises Refused."""
     schema, size = _copy(parameters or {})
     _check_dialect(schema)
-    if schema.get("type", "object") != "object":
-        if not isinstance(schema["type"], list) or "object" not in schema["type"]:
-            raise Refused("the root must be an object, since arguments are passed by name")
-        schema["type"] = "object"
+    openapi.modernise(schema)
+    schema = wrapped(schema, WRAPPED) if is_bare(schema) else {**schema, "type": "object"}
     schema = {"type": "object", **schema}
     if not isinstance(schema.setdefault("properties", {}), dict):
         raise Refused("'properties' must be an object")
     mend_habits(schema)
     return schema, size
+
+
+def normalise_output(declared: Mapping[str, Any]) -> tuple[Schema, int]:
+    """The output schema of a tool, of any JSON value, and the bytes it took. Raises Refused."""
+    schema, size = _copy(declared)
+    _check_dialect(schema)
+    openapi.modernise(schema)
+    return schema, size
+
+
+def is_bare(schema: Mapping[str, Any]) -> bool:
+    """Whether the root is not that of an object: arguments are passed by name."""
+    kind = schema.get("type", "object")
+    return "object" not in (kind if isinstance(kind, list) else (kind,))
+
+
+def wrapped(schema: Mapping[str, Any], name: str) -> Schema:
+    """A schema of any value as that of an object with the one member ``name``."""
+    outside = {key: schema[key] for key in _ROOT_ONLY if key in schema}
+    inside = {key: value for key, value in schema.items() if key not in _ROOT_ONLY}
+    return {**outside, "type": "object", "properties": {name: inside}, "required": [name]}
 
 
 def _copy(parameters: Mapping[str, Any]) -> tuple[Schema, int]:
@@ -128,24 +153,37 @@ class _Measuring:
     def _targets(self, node: Schema) -> Iterator[Any]:
         for keyword in _REFERENCES:
             if isinstance(reference := node.get(keyword), str):
-                yield self._resolve(reference)
+                yield target_of(self.root, reference, self.anchors)
 
-    def _resolve(self, reference: str) -> Any:
-        if not reference.startswith("#"):
-            raise Refused(f"reference {reference!r} leaves the schema")
-        pointer = reference[1:]
-        if pointer and not pointer.startswith("/"):
-            if pointer not in self.anchors:
-                raise Refused(f"reference {reference!r} points nowhere")
-            return self.anchors[pointer]
-        target: Any = self.root
-        for part in unquote(pointer).split("/")[1:]:
-            step = part.replace("~1", "/").replace("~0", "~")
-            try:
-                target = target[int(step)] if isinstance(target, list) else target[step]
-            except (KeyError, IndexError, TypeError, ValueError):
-                raise Refused(f"reference {reference!r} points nowhere") from None
-        return target
+
+def target_of(root: Any, reference: str, anchors: Mapping[str, Schema] | None = None) -> Any:
+    """What a reference leads to: a pointer into ``root``, or one of its ``anchors``. Raises
+    Refused for anything else; nothing is ever fetched."""
+    if not reference.startswith("#"):
+        raise Refused(f"reference {reference!r} leaves the schema")
+    pointer = reference[1:]
+    if pointer and not pointer.startswith("/"):
+        if pointer not in (anchors or {}):
+            raise Refused(f"reference {reference!r} points nowhere")
+        return (anchors or {})[pointer]
+    target: Any = root
+    for part in unquote(pointer).split("/")[1:]:
+        step = part.replace("~1", "/").replace("~0", "~")
+        try:
+            target = target[int(step)] if isinstance(target, list) else target[step]
+        except (KeyError, IndexError, TypeError, ValueError):
+            raise Refused(f"reference {reference!r} points nowhere") from None
+    return target
+
+
+def anchors_of(schema: Schema) -> dict[str, Schema]:
+    """Subschemas by the name that references may give them."""
+    return {
+        node[keyword]: node
+        for _, node in schema_positions(schema)
+        for keyword in ("$anchor", "$dynamicAnchor")
+        if isinstance(node.get(keyword), str)
+    }
 
 
 def measure(schema: Schema) -> Cost:

@@ -123,7 +123,6 @@ def chain(length: int) -> dict[str, Any]:
 
 
 REFUSED = {
-    "a root that is no object": {"type": "array"},
     "properties that are no object": {"properties": []},
     "an unknown dialect": {"$schema": "http://127.0.0.1:1/my-schema"},
     "a remote reference": {"properties": {"a": {"$ref": "http://127.0.0.1:1/a.json"}}},

@@ -123,7 +123,6 @@ async def test_a_bad_schema_costs_only_its_own_tool(
     bad: dict[str, dict[str, Any]] = {
         "wrong_type": {"type": "object", "properties": {"a": {"type": "integr"}}},
         "remote": {"type": "object", "properties": {"a": {"$ref": "http://127.0.0.1:1/x"}}},
-        "scalar": {"type": "string"},
         "mirrored": {"type": "object", "x-mcp-header": "A"},
     }
     api = {name: described(lambda: None, schema) for name, schema in bad.items()}

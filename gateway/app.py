@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -52,6 +53,7 @@ from gateway.storage.database import Database
 from gateway.storage.function_access import FunctionAccessRepository
 from gateway.storage.key_file import sealed_box
 from gateway.storage.upstreams import UpstreamRepository
+from gateway.tracing import Tracing, tracing_to
 from gateway.transports.blocked import BlockedAddresses
 from gateway.transports.http_stream import HttpStreamDoor
 from gateway.transports.websocket import WebSocketDoor
@@ -95,6 +97,7 @@ class Parts:
     limits: RateLimits
     counters: Counters
     functions: FunctionAccess
+    tracing: Tracing | None
 
     async def load(self) -> None:
         """Open the database and read what is kept in memory, before the first request.
@@ -115,6 +118,8 @@ class Parts:
         await self.kept.close()
         await self.upstreams.close()
         await self.database.close()
+        if self.tracing is not None:
+            await asyncio.to_thread(self.tracing.close)
 
 
 def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
@@ -128,6 +133,7 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
     workspaces, events = kept.workspaces, kept.events
     registry = Registry()
     counters = Counters()
+    tracing = tracing_to(settings.otlp_endpoint)
     router = Router(manager_id(identity.keys[-1]), max_relay_bytes=settings.max_relay_bytes)
     functions = FunctionAccess(None if settings.ephemeral else FunctionAccessRepository(database))
     local = LocalServices(functions)
@@ -228,6 +234,7 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         doorkeeper=doorkeeper,
         counters=counters,
         functions=functions,
+        tracing=tracing,
     )
     pages = Pages(settings, logins.page, logins.service, __version__)
     limits = _rate_limits(settings)
@@ -279,6 +286,7 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         limits=limits,
         counters=counters,
         functions=functions,
+        tracing=tracing,
     )
     return parts, routes
 
@@ -335,6 +343,7 @@ def create_app(settings: Settings) -> FastAPI:
         limits=parts.limits,
         counters=parts.counters,
         routes=app.router.routes,
+        tracing=parts.tracing,
     )
     app.router.routes.extend(routes)
     app.router.routes.extend(static_routes(settings.static_mounts))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from gateway.admission import Doorkeeper
@@ -16,6 +17,7 @@ from gateway.registry.directory import Directory
 from gateway.registry.registry import Registry
 from gateway.rpc.endpoint import Endpoint
 from gateway.rpc.local import LocalServices, Packed
+from gateway.tracing import Tracing
 from gateway.wire.codec import unpack
 from gateway.workspaces.workspaces import Workspaces
 from schema.errors import (
@@ -49,7 +51,9 @@ class GatewayCore:
         doorkeeper: Doorkeeper,
         counters: Counters,
         functions: FunctionAccess,
+        tracing: Tracing | None = None,
     ) -> None:
+        self._tracing = tracing
         self._counters = counters
         self._functions = functions
         self._registry = registry
@@ -104,7 +108,12 @@ class GatewayCore:
     ) -> Any:
         outcomes = self._counters.calls
         try:
-            value = await self._call(caller, service, function, args, kwargs, options)
+            if self._tracing is None:
+                value = await self._call(caller, service, function, args, kwargs, options)
+            else:
+                with self._tracing.call(service, function, options.context) as context:
+                    options = replace(options, context=context)
+                    value = await self._call(caller, service, function, args, kwargs, options)
         except GatewayError as error:
             outcomes[error.code] += 1
             raise

@@ -31,6 +31,7 @@ from gateway.requests import (
     take_upstream_credentials,
 )
 from gateway.settings import Settings
+from gateway.tracing import Tracing
 from schema.errors import LimitExceeded
 
 logger = logging.getLogger(__name__)
@@ -53,12 +54,14 @@ class Edge:
         limits: RateLimits,
         counters: Counters,
         routes: Sequence[BaseRoute] = (),
+        tracing: Tracing | None = None,
     ) -> None:
         """``routes`` are those that the application looks at, complete when the first request
         comes."""
         self._app = app
         self._routes = routes
         self._templates: dict[object, str] = {}
+        self._tracing = tracing
         self._limits = limits
         self._counters = counters
         self._access_log = access_log() if settings.access_log else None
@@ -84,6 +87,15 @@ class Edge:
             return
         record.is_counted = scope["path"] in self._unlimited
         reply = Reply(send, record, self._origins, headers.get(b"origin"))
+        if self._tracing is None:
+            await self._answer(scope, receive, reply)
+            return
+        with self._tracing.request(scope) as span:
+            await self._answer(scope, receive, reply)
+            template = self._template(scope)
+            self._tracing.answered(span, scope["method"], template, reply.status)
+
+    async def _answer(self, scope: Scope, receive: Receive, reply: Reply) -> None:
         self._counters.active_requests += 1
         try:
             await self._app(scope, receive, reply.send)
@@ -91,9 +103,9 @@ class Edge:
             if reply.status:
                 raise  # the server then breaks the connection: the client sees that it is not all
             logger.exception("request_failed method=%s", scope["method"])
-            await reply.instead(*failure(self._origins, headers.get(b"origin")))
+            await reply.instead(*failure(self._origins, reply.origin))
         finally:
-            self._ended(scope, record, reply)
+            self._ended(scope, reply.record, reply)
 
     def _ended(self, scope: Scope, record: RequestRecord, reply: Reply) -> None:
         counters = self._counters
@@ -120,12 +132,12 @@ class Reply:
 
     __slots__ = (
         "_is_replaced",
-        "_origin",
         "_origins",
-        "_record",
         "_send",
         "began_at",
         "came_at",
+        "origin",
+        "record",
         "status",
     )
 
@@ -133,9 +145,9 @@ class Reply:
         self, send: Send, record: RequestRecord, origins: tuple[str, ...], origin: bytes | None
     ) -> None:
         self._send = send
-        self._record = record
+        self.record = record
         self._origins = origins
-        self._origin = origin
+        self.origin = origin
         self._is_replaced = False
         self.came_at = self.began_at = perf_counter()
         self.status = 0
@@ -145,11 +157,11 @@ class Reply:
         if self._is_replaced:
             return
         if message["type"] == "http.response.start":
-            if not self._record.is_counted:
+            if not self.record.is_counted:
                 try:
-                    self._record.admit_stranger()
+                    self.record.admit_stranger()
                 except LimitExceeded as error:
-                    await self.instead(*too_many(error, self._origins, self._origin))
+                    await self.instead(*too_many(error, self._origins, self.origin))
                     self._is_replaced = True
                     return
             message = self._named(message)
@@ -163,7 +175,7 @@ class Reply:
     def _named(self, start: Message) -> Message:
         self.began_at = perf_counter()
         self.status = start["status"]
-        own = (REQUEST_ID, self._record.request_id.encode())
+        own = (REQUEST_ID, self.record.request_id.encode())
         headers = [pair for pair in start.get("headers", ()) if pair[0] != REQUEST_ID]
         return {**start, "headers": [*headers, own]}
 

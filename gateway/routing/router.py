@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable
 from typing import Any, Final, Protocol
 
+from gateway.requests import trace_context
 from gateway.routing.long_messages import PREFIX as LONG_MESSAGE_PREFIX
 from gateway.routing.long_messages import LongMessages
 from gateway.routing.session import ClientSession
@@ -380,4 +381,6 @@ def _outgoing(message_type: str, header: dict[str, Any], to: str) -> dict[str, A
             if type(value) is not str:
                 raise InvalidMessage(f"The key {key!r} must be text")
             outgoing[key] = value
+    if "traceparent" in header:
+        outgoing |= trace_context(header)
     return outgoing

@@ -14,6 +14,7 @@ from starlette.routing import Route, WebSocketRoute
 from gateway import __version__
 from gateway.admission import Doorkeeper
 from gateway.api import Gateway
+from gateway.auth.api_keys import ApiKeys
 from gateway.auth.authentication import Authentication
 from gateway.auth.function_access import FunctionAccess
 from gateway.auth.keys import manager_id
@@ -65,6 +66,7 @@ from gateway.workspaces.client_functions import ClientFunctions
 from gateway.workspaces.content_functions import ContentFunctions
 from gateway.workspaces.function_access_functions import FunctionAccessFunctions
 from gateway.workspaces.kept import Kept, kept_in
+from gateway.workspaces.key_functions import KeyFunctions
 from gateway.workspaces.manager import MANAGER_SERVICE, Part, manager_functions
 from gateway.workspaces.records import ROOT_WORKSPACE
 from gateway.workspaces.service_functions import ServiceFunctions
@@ -98,6 +100,7 @@ class Parts:
     counters: Counters
     functions: FunctionAccess
     tracing: Tracing | None
+    api_keys: ApiKeys
 
     async def load(self) -> None:
         """Open the database and read what is kept in memory, before the first request.
@@ -111,12 +114,14 @@ class Parts:
             await self.kept.load()
             await self.tokens.revocations.load()
             await self.functions.load()
+            await self.api_keys.load()
             self.hub.expect_back()
 
     async def close(self) -> None:
         """Finish what is being written, and close the database."""
         await self.kept.close()
         await self.upstreams.close()
+        await self.api_keys.close()
         await self.database.close()
         if self.tracing is not None:
             await asyncio.to_thread(self.tracing.close)
@@ -183,6 +188,7 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         ContentFunctions(workspaces, kept.contents, registry, events),
         ClientFunctions(router, endpoint, workspaces, events),
         TokenFunctions(authentication, max_life_seconds=settings.max_token_life_seconds),
+        KeyFunctions(identity.api_keys),
         FunctionAccessFunctions(functions),
     ]
     own = OwnServices(local, registry, settings, manager_id=router.manager_id, version=__version__)
@@ -287,6 +293,7 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         counters=counters,
         functions=functions,
         tracing=tracing,
+        api_keys=identity.api_keys,
     )
     return parts, routes
 

@@ -9,6 +9,7 @@ from typing import Any
 from starlette.routing import Route
 
 from gateway.admission import Doorkeeper
+from gateway.auth.api_keys import ApiKeys
 from gateway.auth.authentication import Authentication
 from gateway.auth.hooks import AuthHooks
 from gateway.auth.keys import signing_keys
@@ -38,6 +39,7 @@ from gateway.registry.own import OwnServices
 from gateway.rpc.local import ForeignFunction
 from gateway.settings import Settings
 from gateway.storage.accounts import AccountRepository
+from gateway.storage.api_keys import ApiKeyRepository
 from gateway.storage.database import Database
 from gateway.storage.revocations import RevocationRepository
 from schema.identity import Caller, User, personal_workspace
@@ -54,6 +56,7 @@ class Identity:
     tokens: TokenIssuer
     hooks: AuthHooks
     authentication: Authentication
+    api_keys: ApiKeys
     oidc: list[Provider]
 
 
@@ -83,8 +86,11 @@ def identity_of(settings: Settings, database: Database) -> Identity:
     oidc = [Provider(config) for config in oidc_configs(settings)]
     by_issuer = {p.config.issuer: (p.config, p.verifier) for p in oidc if p.config.audience}
     readers = [OidcReader(by_issuer)] if by_issuer else []
-    authentication = Authentication(tokens, hooks, readers)
-    return Identity(settings, database, keys, tokens, hooks, authentication, oidc)
+    api_keys = ApiKeys(
+        tokens.revocations, None if settings.ephemeral else ApiKeyRepository(database)
+    )
+    authentication = Authentication(tokens, hooks, readers, keys=api_keys)
+    return Identity(settings, database, keys, tokens, hooks, authentication, api_keys, oidc)
 
 
 def logins_of(identity: Identity, doorkeeper: Doorkeeper, own: OwnServices) -> Logins:

@@ -1,7 +1,8 @@
 """Who sends a request: the token it carries, and the caller that the gateway makes of it.
 
-Carriers are the ``Authorization`` header and the ``access_token`` cookie. A token in the URL is
-never looked at, because URLs end up in logs. Whether a token is good is the gateway's decision.
+Carriers are the headers ``Authorization`` and ``X-API-Key`` and the ``access_token`` cookie. A
+token in the URL is never looked at, because URLs end up in logs. Whether a token is good is the
+gateway's decision.
 """
 
 from __future__ import annotations
@@ -38,7 +39,10 @@ class Callers:
         if self._finder is not None and self._finder.finds_tokens:
             token = await self._finder.find(request.scope)
         if token is None:
-            token = token_of(request.headers.get(b"authorization"), request.headers.get(b"cookie"))
+            headers = request.headers
+            token = token_of(
+                headers.get(b"authorization"), headers.get(b"cookie"), headers.get(b"x-api-key")
+            )
         if token is not None:
             # The gateway's own documents have no workspace in their path.
             workspace = request.scope["path_params"].get("workspace")
@@ -47,13 +51,18 @@ class Callers:
         return await self._gateway.authenticate(_ANONYMOUS)
 
 
-def token_of(authorization: bytes | None, cookie: bytes | None) -> str | None:
-    """The token of a request, or None if it carries none; ``Authorization`` beats the cookie.
+def token_of(
+    authorization: bytes | None, cookie: bytes | None, api_key: bytes | None = None
+) -> str | None:
+    """The token of a request, or None if it carries none; ``Authorization`` beats ``X-API-Key``,
+    which beats the cookie.
 
     Raises Unauthenticated for an ``Authorization`` header from which no token can be read.
     """
     if authorization is not None:
         return _from_authorization(authorization.decode("latin-1"))
+    if api_key is not None:
+        return api_key.decode("latin-1").strip()
     if cookie is not None:
         return _from_cookie(cookie.decode("latin-1"))
     return None

@@ -72,6 +72,8 @@ class Callers:
             token = await self._finder.find(scope)
         if token is None:
             token = bearer_token(headers.get(b"authorization"))
+        if token is None and b"x-api-key" in headers:
+            token = headers[b"x-api-key"].decode("latin-1").strip()
         if token is None:
             return self._anonymous
         if self._resources is None:

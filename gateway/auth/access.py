@@ -42,6 +42,9 @@ class Action(Enum):
     MANAGE_SERVERS = ("manage_servers", Permission.ADMIN)
     """MCP servers and APIs that are offered in a workspace; not for anonymous users, whose own
     workspace nobody answers for."""
+    MAKE_KEY = ("make_key", Permission.ADMIN)
+    """For users themselves: a key outlives the token that it would be made with."""
+    MANAGE_KEYS = ("manage_keys", Permission.ADMIN)
     RESTRICT_FUNCTION = ("restrict_function", Permission.ADMIN)
     MANAGE_OTHERS_SERVICES = ("manage_others_services", Permission.ADMIN)
 
@@ -101,6 +104,8 @@ def decide(
         return Verdict(False, "Permission denied")
     if action is Action.MANAGE_SERVERS and caller.user.is_anonymous:
         return Verdict(False, "Permission denied: log in to manage servers")
+    if action is Action.MAKE_KEY and (caller.user.parent is not None or caller.user.is_anonymous):
+        return Verdict(False, "Permission denied: log in to make API keys")
     scope = caller.user.scope
     if scope.functions is not None and action not in _OF_LIMITED:
         return Verdict(False, "Permission denied: this key is for certain functions only")

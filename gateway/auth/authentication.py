@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
+from gateway.auth.api_keys import PREFIX, ApiKeys
 from gateway.auth.hooks import AuthHooks
 from gateway.auth.tokens import MAX_LIFE_SECONDS, TokenIssuer
 from schema.errors import InvalidRequest, TokenRevoked, Unauthenticated
@@ -43,8 +44,10 @@ class Authentication:
         hooks: AuthHooks,
         readers: Sequence[TokenReader] = (),
         *,
+        keys: ApiKeys | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        self._keys = keys
         self._tokens = tokens
         self._hooks = hooks
         self._readers = readers
@@ -55,6 +58,8 @@ class Authentication:
     async def user(self, token: str, resources: Sequence[str] = ()) -> User:
         """The user that a token stands for. ``resources`` are what it is used for, if that is
         something that tokens may be limited to (RFC 8707). Raises Unauthenticated, Unavailable."""
+        if self._keys is not None and token.startswith(PREFIX):
+            return self._keys.user(token)
         if self._hooks.parse_token is None and not self._readers:
             return self._tokens.verify(token, resources=resources)
         return await self._among_all(token.removeprefix("Bearer ").strip(), resources)
@@ -62,6 +67,8 @@ class Authentication:
     async def bearer(self, token: str) -> User:
         """Whom a token was made for, even if it has expired since: for messages of a connection
         that it has opened. Raises Unauthenticated, Unavailable."""
+        if token.startswith(PREFIX):
+            return await self.user(token)
         try:
             return self._tokens.verify(token, even_if_expired=True)
         except TokenRevoked:

@@ -15,6 +15,7 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import jwt
@@ -99,6 +100,8 @@ class TokenIssuer:
             "email_verified": user.email_verified,
             "parent": user.parent,
         }
+        if scope.functions is not None:
+            claims["fns"] = sorted(scope.functions)
         if ancestors:
             claims["anc"] = list(ancestors)
         if purpose != ACCESS:
@@ -222,6 +225,8 @@ def _scope_of(claims: Mapping[str, Any]) -> Scope:
     )
     if scope != written:
         raise InvalidRequest("The token's scope contradicts itself")
+    if "fns" in claims:
+        scope = replace(scope, functions=frozenset(map(str, claims["fns"])))
     return scope
 
 

@@ -11,6 +11,7 @@ from gateway.rpc.local import LocalFunction
 from gateway.workspaces.client_functions import ClientFunctions
 from gateway.workspaces.content_functions import ContentFunctions
 from gateway.workspaces.function_access_functions import FunctionAccessFunctions
+from gateway.workspaces.key_functions import KeyFunctions
 from gateway.workspaces.rules import RULES, guarded
 from gateway.workspaces.service_functions import ServiceFunctions
 from gateway.workspaces.sharing_functions import SharingFunctions
@@ -27,6 +28,7 @@ Part = (
     | ClientFunctions
     | TokenFunctions
     | FunctionAccessFunctions
+    | KeyFunctions
 )
 
 

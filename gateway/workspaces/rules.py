@@ -54,6 +54,9 @@ RULES: Final[dict[str, Rule]] = {
     "generate_token": Rule(None),  # the target workspace is inside a map
     "revoke_token": Rule(Action.REVOKE_TOKEN),
     "parse_token": Rule(Action.PARSE_TOKEN),
+    "generate_api_key": Rule(Action.MAKE_KEY, "workspace"),
+    "list_api_keys": Rule(Action.MANAGE_KEYS, "workspace"),
+    "revoke_api_key": Rule(Action.MANAGE_KEYS, "workspace"),
     "restrict_function": Rule(Action.RESTRICT_FUNCTION, "workspace"),
     "unrestrict_function": Rule(Action.RESTRICT_FUNCTION, "workspace"),
     "list_function_access": Rule(Action.RESTRICT_FUNCTION, "workspace"),

@@ -183,6 +183,8 @@ def _split(token: str) -> tuple[str, str]:
 
 
 def _user_to_json(user: User) -> dict[str, Any]:
+    if user.scope.functions is not None:
+        raise InvalidGrant("A key for certain functions cannot be exchanged")
     try:
         scope = format_scope(user.scope)
     except InvalidRequest as error:

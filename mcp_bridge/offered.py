@@ -15,10 +15,11 @@ from typing import Final
 
 from mcp_bridge import tools
 from mcp_bridge.catalogue import About, Catalogue, Contents
-from mcp_bridge.declared import LISTS, Declared
+from mcp_bridge.declared import LISTS, MCP_TYPE, Declared
 from mcp_bridge.options import ServiceOptions
 from mcp_bridge.resources import ResourceTable, constants_of
 from mcp_bridge.text import cut, encodable
+from schema.functions import FunctionInfo
 from schema.services import ServiceInfo, Visibility
 
 logger = logging.getLogger(__name__)
@@ -56,14 +57,20 @@ def catalogue_of(service: ServiceInfo, declared: Declared | None = None) -> Cata
 def _tool_table(
     service: ServiceInfo, declared: Declared | None, options: ServiceOptions
 ) -> tools.ToolTable:
+    functions = [f for f in service.functions.values() if not _completes(service, f)]
     if declared is None:
-        return tools.build(map(options.applied, service.functions.values()))
+        return tools.build(map(options.applied, functions))
     if declared.via is not None:
         listed = map(options.applied, declared.tools)
         return tools.build(listed, by_name=True, via=declared.via)
-    others = [f for f in service.functions.values() if f.path.partition(".")[0] not in LISTS]
+    others = [f for f in functions if f.path.partition(".")[0] not in LISTS]
     named = [replace(f, declared={**f.declared, "name": f.path}) for f in others]
     return tools.build(map(options.applied, [*declared.tools, *named]), by_name=True)
+
+
+def _completes(service: ServiceInfo, function: FunctionInfo) -> bool:
+    """Whether it is no tool, but answers ``completion/complete``."""
+    return service.type == MCP_TYPE and function.path == "complete"
 
 
 def _named(table: Mapping[str, tools.Tool], members: frozenset[str]) -> Iterator[str]:

@@ -64,11 +64,17 @@ class Hosting:
         )
 
     def publish(
-        self, info: ServiceInfo, handler: Handler, *, held: Mapping[str, str] | None = None
+        self,
+        info: ServiceInfo,
+        handler: Handler,
+        *,
+        held: Mapping[str, str] | None = None,
+        members: Mapping[str, Any] | None = None,
     ) -> None:
-        """Offer a service; it replaces the one of the same id. ``held`` has the paths of functions
-        that are held back. Raises Conflict."""
-        self._local.host(HostedService(info, handler, base_url=self._base_url, held=held))
+        """Offer a service; it replaces the one of the same id. ``held`` and ``members`` are those
+        of ``HostedService``. Raises Conflict."""
+        service = HostedService(info, handler, base_url=self._base_url, held=held, members=members)
+        self._local.host(service)
         self._registry.add(info)
 
     def withdraw(self, sid: ServiceId) -> None:

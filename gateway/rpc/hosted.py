@@ -50,12 +50,15 @@ class HostedService:
         *,
         base_url: str,
         held: Mapping[str, str] | None = None,
+        members: Mapping[str, Any] | None = None,
     ) -> None:
-        """``held`` says of functions that are held back, by path, what they are called."""
+        """``held`` says of functions that are held back, by path, what they are called; ``members``
+        is what the service object has beside its functions."""
         self._info = info
         self._handler = handler
         self._base_url = base_url
         self._held = held or {}
+        self._members = members or {}
         self._aliases = _aliases(info)
 
     @property
@@ -73,7 +76,7 @@ class HostedService:
             "docs": info.docs,
             "config": dict(info.config),
         }
-        methods = self._encode(info.service_schema, "")
+        methods = _merged(self._members, self._encode(info.service_schema, ""))
         encoded.update({f"{k}_" if k in _OWN_KEYS else k: v for k, v in methods.items()})
         for alias, path in self._aliases.items():
             if alias not in encoded:
@@ -149,6 +152,18 @@ def bind(function: FunctionInfo, args: Sequence[Any], kwargs: Mapping[str, Any])
         if name in kwargs:
             raise InvalidArguments(f"got multiple values for argument '{name}'")
     return {**named, **kwargs}
+
+
+def _merged(constants: Any, methods: Any) -> Any:
+    """Constants with the methods at their places among them."""
+    if isinstance(constants, Mapping) and isinstance(methods, Mapping):
+        return {
+            **constants,
+            **{k: _merged(constants[k], v) if k in constants else v for k, v in methods.items()},
+        }
+    if isinstance(constants, list) and isinstance(methods, list):
+        return [_merged(*pair) for pair in zip(constants, methods, strict=True)]
+    return methods
 
 
 def _aliases(info: ServiceInfo) -> dict[str, str]:

@@ -1,5 +1,8 @@
-"""What a server lists as a service of type "mcp": a function for each tool, and one for each method
-that its resources, prompts and completions take. Pure.
+"""What a server lists as a service of type "mcp": a function for each tool, resource, template and
+prompt, and one for completions. Pure.
+
+Tools are members of the service itself; the others are entries of the lists ``resources``,
+``resource_templates`` and ``prompts``, each with what the server says about it and a function.
 """
 
 from __future__ import annotations
@@ -7,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, Final, Protocol
 
-from gateway.upstreams.tools import leaf, paths
+from gateway.upstreams.tools import RESERVED, leaf, paths
 
 MCP_TYPE: Final = "mcp"
+MAX_ENTRIES: Final = 2_000
+
+RESOURCES, TEMPLATES, PROMPTS, COMPLETE = RESERVED
 
 
 class Lists(Protocol):
@@ -28,7 +34,7 @@ class Lists(Protocol):
 
 
 class Offering:
-    """The functions of a service, and which tool each of them is."""
+    """The functions of a service, and what each of them is for the server."""
 
     def __init__(self, lists: Lists, held: Collection[str] = ()) -> None:
         """``held`` are names of tools that are not offered."""
@@ -39,61 +45,69 @@ class Offering:
         """Name of the tool, by path of the function."""
         self.held: Mapping[str, str] = {p: n for n, p in found.items() if n in held}
         self.schema: dict[str, Any] = {
-            path: leaf(name, path, by_name[name]) for path, name in self.names.items()
+            path: leaf(name, path, by_name[name], may_ask=True) for path, name in self.names.items()
         }
-        self.schema.update(_methods(lists))
+        self.members: dict[str, Any] = {}
+        """What the service object has beside its functions."""
+        for key, entries, function in (
+            (RESOURCES, lists.resources, _read),
+            (TEMPLATES, lists.templates, _read_any),
+            (PROMPTS, lists.prompts, _get),
+        ):
+            if entries:
+                kept = entries[:MAX_ENTRIES]
+                self.members[key] = kept
+                self.schema[key] = [function(entry) for entry in kept]
+        if lists.has_completions:
+            self.schema[COMPLETE] = _COMPLETE
 
     def output_schema(self, path: str) -> Any:
         """What the tool says about its results, or None."""
         return self.schema[path]["function"].get("outputSchema")
 
 
-def _methods(lists: Lists) -> dict[str, Any]:
-    methods: dict[str, Any] = {}
-    if lists.resources or lists.templates:
-        methods["list_resources"] = _method("list_resources", "List the resources.")
-        methods["list_resource_templates"] = _method(
-            "list_resource_templates", "List the templates of resources."
-        )
-        methods["read_resource"] = _method(
-            "read_resource", "Read a resource by its URI.", uri={"type": "string"}
-        )
-    if lists.prompts:
-        methods["list_prompts"] = _method("list_prompts", "List the prompts.")
-        methods["get_prompt"] = _method(
-            "get_prompt",
-            "Get the messages of a prompt.",
-            optional=("arguments",),
-            name={"type": "string"},
-            arguments={"type": "object", "additionalProperties": {"type": "string"}},
-        )
-    if lists.has_completions:
-        methods["complete"] = _method(
-            "complete",
-            "Get values for an argument of a prompt or a template.",
-            optional=("context",),
-            ref={"type": "object"},
-            argument={"type": "object"},
-            context={"type": "object"},
-        )
-    return methods
+def _read(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {"read": _function("read", entry)}
 
 
-def _method(
-    method: str, description: str, *, optional: tuple[str, ...] = (), **properties: Any
+def _read_any(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {"read": _function("read", entry, {"uri": {"type": "string"}}, ["uri"])}
+
+
+def _get(entry: Mapping[str, Any]) -> dict[str, Any]:
+    arguments = [a for a in entry.get("arguments") or [] if isinstance(a, Mapping)]
+    properties = {
+        str(argument.get("name")): {
+            "type": "string",
+            **{k: argument[k] for k in ("title", "description") if k in argument},
+        }
+        for argument in arguments
+    }
+    required = [str(a.get("name")) for a in arguments if a.get("required") is True]
+    return {"get": _function("get", entry, properties, required)}
+
+
+def _function(
+    name: str,
+    entry: Mapping[str, Any],
+    properties: Mapping[str, Any] | None = None,
+    required: list[str] | None = None,
 ) -> dict[str, Any]:
-    parameters = {
-        "type": "object",
-        "properties": properties,
-        "required": [key for key in properties if key not in optional],
+    parameters: dict[str, Any] = {"type": "object", "properties": dict(properties or {})}
+    if required:
+        parameters["required"] = required
+    declared = {
+        "name": name,
+        "description": entry.get("description") or str(entry.get("name", "")),
+        "parameters": parameters,
+        "annotations": {"readOnlyHint": True},
     }
-    annotations = {"readOnlyHint": True}
-    return {
-        "type": "function",
-        "function": {
-            "name": method,
-            "description": description,
-            "parameters": parameters,
-            "annotations": annotations,
-        },
-    }
+    return {"type": "function", "function": declared}
+
+
+_COMPLETE: Final = _function(
+    COMPLETE,
+    {"description": "Get values for an argument of a prompt or a template."},
+    {"ref": {"type": "object"}, "argument": {"type": "object"}, "context": {"type": "object"}},
+    ["ref", "argument"],
+)

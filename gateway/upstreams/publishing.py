@@ -44,16 +44,18 @@ class Publisher:
         handler: Handler,
         *,
         held: Mapping[str, str],
+        members: Mapping[str, Any] | None = None,
         **texts: Any,
     ) -> None:
         """Offer the functions. ``held`` has the paths of those that are held back, which are
-        refused by name; ``texts`` are ``name``, ``type``, ``description``, ``docs``.
+        refused by name; ``members`` is what the service object has besides; ``texts`` are ``name``,
+        ``type``, ``description``, ``docs``.
 
         Raises Conflict.
         """
         sid = self._hosting.id_of(upstream.workspace, upstream.name)
         info = self._hosting.describe(sid, schema, visibility=upstream.visibility, **texts)
-        self._hosting.publish(info, handler, held=held)
+        self._hosting.publish(info, handler, held=held, members=members)
 
     def withdraw(self, upstream: Upstream) -> None:
         """Offer them no longer."""

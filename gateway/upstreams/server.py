@@ -13,11 +13,11 @@ from gateway.upstreams.credentials import Credentials
 from gateway.upstreams.entries import Program, Upstream
 from gateway.upstreams.links import PersonalLinks
 from gateway.upstreams.loading import mcp_client
-from gateway.upstreams.offering import MCP_TYPE, Offering
+from gateway.upstreams.offering import MCP_TYPE, PROMPTS, RESOURCES, TEMPLATES, Offering
 from gateway.upstreams.publishing import Publisher
 from gateway.upstreams.results import plain_value
 from gateway.upstreams.supervisor import State, Supervisor
-from gateway.upstreams.tools import METHODS
+from gateway.upstreams.tools import INTERACTION
 from schema.errors import ProviderGone
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ REFRESH_SECONDS: Final = 60.0
 _SETTLE_SECONDS: Final = 0.1
 """Servers report several changes at a time."""
 
+_SERVER_INFO: Final = "io.modelcontextprotocol/serverInfo"
 _TRACE_KEYS: Final = ("traceparent", "tracestate", "baggage")
 
 
@@ -153,6 +154,7 @@ class McpServer:
             docs=listing.instructions,
             name=listing.server.get("title") or self.upstream.name,
             held=offering.held,
+            members=offering.members,
         )
 
     # Its calls
@@ -161,37 +163,32 @@ class McpServer:
         offering = self._offering
         assert offering is not None  # noqa: S101 - it is published with its functions
         path = call.function.path
-        if path not in offering.names and path in METHODS:
-            return await self._method(offering, call, path)
-        name = offering.names[path]
+        name = offering.names.get(path)
+        if name is None:
+            return await self._other(offering.lists, call)
         retries = call.function.declared.get("annotations") or {}
         may_repeat = bool(retries.get("readOnlyHint") or retries.get("idempotentHint"))
         result = await self._tried(call, lambda link: _run(link, name, call), may_repeat=may_repeat)
         if getattr(call.options, "wants_content", False):
-            result.pop("resultType", None)
-            return result
+            return _of_this_hop_no_more(result)
         return plain_value(result, offering.output_schema(path))
 
-    async def _method(self, offering: Offering, call: LocalCall, method: str) -> Any:
+    async def _other(self, lists: Any, call: LocalCall) -> Any:
+        """What is no tool: an entry of a list, or a completion."""
         given = call.arguments
-        lists = offering.lists
-        match method:
-            case "list_resources":
-                return {"resources": lists.resources}
-            case "list_resource_templates":
-                return {"resourceTemplates": lists.templates}
-            case "list_prompts":
-                return {"prompts": lists.prompts}
-            case "read_resource":
-                uri = str(given.get("uri", ""))
-                return await self._tried(call, lambda link: link.read_resource(uri))
-            case "get_prompt":
-                name, arguments = str(given.get("name", "")), given.get("arguments") or {}
-                return await self._tried(call, lambda link: link.get_prompt(name, arguments))
-            case _:
-                ref, argument = given.get("ref") or {}, given.get("argument") or {}
-                context = given.get("context")
-                return await self._tried(call, lambda link: link.complete(ref, argument, context))
+        kind, _, rest = call.function.path.partition(".")
+        index = int(rest.partition(".")[0] or 0)
+        if kind == RESOURCES:
+            uri = str(lists.resources[index]["uri"])
+            return await self._tried(call, lambda link: link.read_resource(uri))
+        if kind == TEMPLATES:
+            uri = str(given.get("uri", ""))
+            return await self._tried(call, lambda link: link.read_resource(uri))
+        if kind == PROMPTS:
+            name = str(lists.prompts[index]["name"])
+            return await self._tried(call, lambda link: link.get_prompt(name, given))
+        ref, argument, context = (given.get(key) for key in ("ref", "argument", "context"))
+        return await self._tried(call, lambda link: link.complete(ref, argument, context))
 
     async def _tried(self, call: LocalCall, work: Any, *, may_repeat: bool = True) -> Any:
         """Do it, and once more on a new connection if the first was lost and that does no harm."""
@@ -232,16 +229,27 @@ async def _run(link: Link, name: str, call: LocalCall) -> dict[str, Any]:
     options = call.options
     context: Mapping[str, Any] = getattr(options, "context", None) or {}
     interaction = getattr(options, "interaction", None)
+    properties = (call.function.parameters or {}).get("properties") or {}
+    arguments = call.arguments
+    if INTERACTION in arguments and INTERACTION not in properties:
+        # For functions that take it as an argument.
+        arguments = {key: value for key, value in arguments.items() if key != INTERACTION}
     return await link.call_tool(
         name,
-        call.arguments,
+        arguments,
         report=getattr(interaction, "progress", None),
         interaction=interaction,
         meta={key: context[key] for key in _TRACE_KEYS if key in context},
     )
 
 
+def _of_this_hop_no_more(result: dict[str, Any]) -> dict[str, Any]:
+    """A result without what belongs to the exchange with the server; the door adds its own."""
+    result.pop("resultType", None)
+    meta = {k: v for k, v in (result.pop("_meta", None) or {}).items() if k != _SERVER_INFO}
+    return {**result, "_meta": meta} if meta else result
+
+
 def _described(listing: Any) -> str | None:
-    server = listing.server
-    text = server.get("description") or listing.instructions
+    text = listing.server.get("description")
     return text.strip()[:1000] if isinstance(text, str) and text.strip() else None

@@ -15,15 +15,13 @@ _PATH: Final = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
 _ILLEGAL: Final = re.compile(r"[^A-Za-z0-9_-]+")
 _PASSED_ON: Final = ("title", "annotations", "icons", "_meta", "outputSchema")
 
-METHODS: Final = (
-    "list_resources",
-    "list_resource_templates",
-    "read_resource",
-    "list_prompts",
-    "get_prompt",
-    "complete",
-)
-"""Functions of a service of type "mcp" that are no tools, but what else a server has."""
+RESERVED: Final = ("resources", "resource_templates", "prompts", "complete")
+"""Members of a service of type "mcp" that are no tools, but what else a server has."""
+
+LISTED_TOOLS: Final = "tools"
+"""Another such member, which a service may have in place of functions."""
+
+INTERACTION: Final = "interaction"
 
 UPSTREAM_NAME: Final = "polyport/upstream-name"
 """In ``_meta`` of a tool whose function is not called like it."""
@@ -31,9 +29,10 @@ UPSTREAM_NAME: Final = "polyport/upstream-name"
 
 def paths(names: Iterable[str]) -> dict[str, str]:
     """Path of a function by name of a tool; no two share one."""
+    reserved = {*RESERVED, LISTED_TOOLS}
     distinct = list(dict.fromkeys(names))
-    found = {name: name for name in distinct if _PATH.fullmatch(name) and name not in METHODS}
-    taken = {*found, *METHODS}
+    found = {name: name for name in distinct if _PATH.fullmatch(name) and name not in reserved}
+    taken = {*found, *reserved}
     for name in distinct:
         if name not in found:
             digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
@@ -45,8 +44,9 @@ def paths(names: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def leaf(name: str, path: str, tool: Mapping[str, Any]) -> dict[str, Any]:
-    """A tool as the schema of a function, with all that the server says about it."""
+def leaf(name: str, path: str, tool: Mapping[str, Any], *, may_ask: bool = False) -> dict[str, Any]:
+    """A tool as the schema of a function, with all that the server says about it. ``may_ask``: it
+    may want something of its caller while it runs."""
     parameters = tool.get("inputSchema")
     declared: dict[str, Any] = {
         "name": path,
@@ -56,4 +56,6 @@ def leaf(name: str, path: str, tool: Mapping[str, Any]) -> dict[str, Any]:
     declared |= {key: tool[key] for key in _PASSED_ON if key in tool}
     if path != name:
         declared["_meta"] = {**(declared.get("_meta") or {}), UPSTREAM_NAME: name}
+    if may_ask:
+        declared[INTERACTION] = True
     return {"type": "function", "function": declared}

@@ -1,4 +1,4 @@
-"""A server's questions to the user of a call, brought to whoever made that call.
+"""What a server wants of the user of a call, and tells them, brought to whoever made that call.
 
 A question of revision 2026-07-28 comes as the result of the call, so it is answered where that is
 awaited. In older revisions it is a request of the server's own, which over pipes does not say what
@@ -13,23 +13,25 @@ from contextvars import ContextVar
 from typing import Any, Final
 
 import mcp_types as types
+from pydantic import ValidationError
 
 from schema.errors import GatewayError
 
 _current: ContextVar[Any] = ContextVar("interaction of the current upstream call", default=None)
 
 NOBODY: Final = "Nobody can be asked: the caller has no way to answer questions"
+_KEY: Final = "question"
 
 
-class Questions:
-    """The calls of one connection whose callers can be asked."""
+class Conversations:
+    """The calls of one connection whose callers can be reached (``CallOptions.interaction``)."""
 
     def __init__(self) -> None:
         self._open: list[Any] = []
 
     @contextlib.contextmanager
-    def of(self, interaction: Any) -> Iterator[None]:
-        """While a call lasts. ``interaction`` is that of its ``CallOptions``, or None."""
+    def during(self, interaction: Any) -> Iterator[None]:
+        """While a call lasts. ``interaction`` is that of its options, or None."""
         token = _current.set(interaction)
         if interaction is not None:
             self._open.append(interaction)
@@ -44,25 +46,29 @@ class Questions:
         self, _context: Any, params: types.ElicitRequestParams
     ) -> types.ElicitResult | types.ErrorData:
         """The SDK's callback for elicitation."""
-        interaction = _current.get()
-        if interaction is None and len(self._open) == 1:
-            interaction = self._open[0]
-        ask = getattr(interaction, "ask", None)
-        if ask is None or not isinstance(params, types.ElicitRequestFormParams):
-            return types.ErrorData(code=types.INVALID_REQUEST, message=NOBODY)
+        interaction = self._meant()
+        if interaction is None:
+            return _refusal(NOBODY)
+        asked = params.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"meta"})
+        request = {"method": "elicitation/create", "params": asked}
         try:
-            answer = await ask(params.message, params.requested_schema)
+            answers = await interaction.request({_KEY: request})
+            return types.ElicitResult.model_validate(answers[_KEY])
         except GatewayError as error:
-            return types.ErrorData(code=types.INVALID_REQUEST, message=error.message)
-        return _result(answer)
+            return _refusal(error.message)
+        except (KeyError, TypeError, ValidationError):
+            return _refusal("The answer has not the form of one")
+
+    async def tell(self, params: types.LoggingMessageNotificationParams) -> None:
+        """The SDK's callback for log messages."""
+        interaction = self._meant()
+        if interaction is not None:
+            await interaction.log(params.level, params.data, params.logger)
+
+    def _meant(self) -> Any:
+        current = _current.get()
+        return self._open[0] if current is None and len(self._open) == 1 else current
 
 
-def _result(answer: Any) -> types.ElicitResult:
-    """What was answered: a map with ``action`` and ``content``, or the content alone."""
-    action = answer.get("action") if isinstance(answer, dict) else None
-    if action in ("accept", "decline", "cancel"):
-        return types.ElicitResult(action=action, content=answer.get("content"))
-    if answer is None:
-        return types.ElicitResult(action="cancel")
-    content = answer if isinstance(answer, dict) else {"answer": answer}
-    return types.ElicitResult(action="accept", content=content)
+def _refusal(message: str) -> types.ErrorData:
+    return types.ErrorData(code=types.INVALID_REQUEST, message=message)

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ValidationError
 from gateway import __version__
 from gateway.upstreams.entries import Upstream
 from gateway.upstreams.mcp_client import faults
-from gateway.upstreams.mcp_client.asking import Questions
+from gateway.upstreams.mcp_client.asking import Conversations
 from gateway.upstreams.mcp_client.transports import Diagnosis, connected
 from schema.errors import CallTimeout, GatewayError, InvalidArguments, ProviderGone, ServiceError
 
@@ -57,7 +57,7 @@ class Link:
         self._client = client
         self._upstream = upstream
         self.lost = lost
-        self.questions = Questions()
+        self.conversations = Conversations()
         # Output schemas are not checked here, and the SDK would fail a call over one.
         client.session.validate_tool_result = _unchecked  # type: ignore[method-assign]
 
@@ -113,7 +113,7 @@ class Link:
                     if report is not None:
                         await report(progress, total, message)
 
-                with self.questions.of(interaction):
+                with self.conversations.during(interaction):
                     return await self._asked(
                         self._client.call_tool(
                             name,
@@ -266,13 +266,17 @@ async def opened(
             changed()
 
     async def ask(context: Any, params: Any) -> Any:
-        return await link.questions.ask(context, params)
+        return await link.conversations.ask(context, params)
+
+    async def tell(params: Any) -> None:
+        await link.conversations.tell(params)
 
     client = Client(
         connected(upstream, headers or {}, diagnosis, lost.set),
         client_info=types.Implementation(name="polyport", version=__version__),
         message_handler=on_message,
         elicitation_callback=ask,
+        logging_callback=tell,
         cache=None,
     )
     async with client:

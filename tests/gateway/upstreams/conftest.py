@@ -78,7 +78,7 @@ def status(parts: Parts, name: str = "demo") -> Service:
     return parts.upstreams.get("public", name)
 
 
-async def until(condition: Callable[[], bool], seconds: float = 15.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
     """Wait until something holds that another process brings about."""
     async with asyncio.timeout(seconds):
         while not condition():

@@ -40,7 +40,7 @@ def call(request_id: Any, params: dict[str, Any]) -> None:
 def tools() -> list[dict[str, Any]]:
     plain = {"type": "object"}
     numbers = {"type": "object", "properties": {"n": {"type": "integer"}}}
-    names = ("echo", "ask", "strange", "a/b c", "read_resource")
+    names = ("echo", "ask", "strange", "a/b c", "resources")
     listed: list[dict[str, Any]] = [{"name": name, "inputSchema": plain} for name in names]
     listed[2]["outputSchema"] = numbers
     return listed

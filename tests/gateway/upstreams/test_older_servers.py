@@ -23,8 +23,8 @@ async def test_names_that_are_no_paths_become_some_and_none_is_lost(run: Run) ->
     functions = (await find(await run({"demo": ENTRY}))).functions
     assert list(functions)[:3] == ["echo", "ask", "strange"]
     assert functions["a_b_c"].declared["_meta"] == {"polyport/upstream-name": "a/b c"}
-    [other] = [path for path in functions if path.startswith("read_resource")]
-    assert functions[other].declared["_meta"] == {"polyport/upstream-name": "read_resource"}
+    [other] = [path for path in functions if path.startswith("resources")]
+    assert functions[other].declared["_meta"] == {"polyport/upstream-name": "resources"}
 
 
 async def test_its_question_is_answered_by_whoever_made_the_call(run: Run) -> None:
@@ -32,7 +32,10 @@ async def test_its_question_is_answered_by_whoever_made_the_call(run: Run) -> No
     interaction = Interaction()
     answer = await call(parts, "ask", Interactive(interaction=interaction))
     assert '"sure": true' in answer
-    assert interaction.questions[0][0] == "Are you sure?"
+    [question] = interaction.questions
+    assert question["method"] == "elicitation/create"
+    assert question["params"]["message"] == "Are you sure?"
+    assert question["params"]["requestedSchema"]["properties"] == {"sure": {"type": "boolean"}}
 
 
 async def test_a_question_that_nobody_can_answer_does_not_hang(run: Run) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from gateway.api import CallOptions
 from schema.errors import FunctionNotFound, InvalidArguments, ProviderGone, ServiceError
 from tests.gateway.peer import Peer
-from tests.gateway.upstreams.conftest import CONTENT, Run, call, find, program, status, until
+from tests.gateway.upstreams.conftest import CONTENT, ROOT, Run, call, find, program, status, until
 
 
 async def test_its_tools_are_functions_with_all_that_it_says_about_them(run: Run) -> None:
@@ -56,22 +57,23 @@ async def test_a_door_that_shows_content_gets_the_whole_result(run: Run) -> None
     assert failed["isError"] is True
 
 
-async def test_resources_prompts_and_templates_are_functions(run: Run) -> None:
+async def test_resources_templates_and_prompts_are_entries_with_functions(run: Run) -> None:
     parts = await run({"demo": program()})
-    [resource] = (await call(parts, "list_resources"))["resources"]
+    service = await find(parts)
+    shown = await parts.gateway.read(ROOT, service)
+    [resource], [template] = shown["resources"], shown["resource_templates"]
     assert (resource["uri"], resource["mimeType"]) == ("demo://greeting", "text/plain")
-    [content] = (await call(parts, "read_resource", uri="demo://greeting"))["contents"]
-    assert content["text"] == "hello"
-    [template] = (await call(parts, "list_resource_templates"))["resourceTemplates"]
     assert template["uriTemplate"] == "demo://item/{id}"
-    [content] = (await call(parts, "read_resource", uri="demo://item/3"))["contents"]
+    [content] = (await call(parts, "resources.0.read"))["contents"]
+    assert content["text"] == "hello"
+    [content] = (await call(parts, "resource_templates.0.read", uri="demo://item/3"))["contents"]
     assert content["text"] == "item 3"
-    [prompt] = (await call(parts, "list_prompts"))["prompts"]
+    [prompt] = shown["prompts"]
     assert prompt["arguments"] == [{"name": "name", "required": True}]
-    got = await call(parts, "get_prompt", name="introduce", arguments={"name": "Bo"})
+    got = await call(parts, "prompts.0.get", name="Bo")
     assert got["messages"][0]["content"]["text"] == "This is Bo"
     with pytest.raises((ServiceError, InvalidArguments)):
-        await call(parts, "read_resource", uri="demo://nothing")
+        await call(parts, "resource_templates.0.read", uri="demo://nothing")
 
 
 async def test_an_rpc_client_calls_its_tools(run: Run) -> None:
@@ -131,7 +133,7 @@ async def test_a_server_that_hangs_at_its_start_is_given_up_and_tried_again(
 ) -> None:
     state = tmp_path / "state"
     state.write_text("hang")
-    entry = program("--state", str(state), startTimeout=1)
+    entry = program("--state", str(state), startTimeout=4)
     parts = await run({"demo": entry, "other": program()})
     assert (await find(parts, "other")).name == "Demo"
     service = status(parts)
@@ -173,14 +175,15 @@ class Interaction:
 
     def __init__(self) -> None:
         self.reports: list[tuple[float, float | None, str | None]] = []
-        self.questions: list[tuple[str, Any]] = []
+        self.questions: list[Any] = []
 
     async def progress(self, done: float, total: float | None, message: str | None) -> None:
         self.reports.append((done, total, message))
 
-    async def ask(self, message: str, schema: Any) -> dict[str, Any]:
-        self.questions.append((message, schema))
-        return {"action": "accept", "content": {"sure": True}}
+    async def request(self, requests: Mapping[str, Any]) -> dict[str, Any]:
+        answer = {"action": "accept", "content": {"sure": True}}
+        self.questions += requests.values()
+        return dict.fromkeys(requests, answer)
 
 
 @dataclass(frozen=True)

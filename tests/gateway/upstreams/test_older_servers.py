@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from gateway.api import CallOptions
 from tests.gateway.upstreams.conftest import CONTENT, Run, call, find, status
-from tests.gateway.upstreams.test_server import Interaction, Interactive
+from tests.gateway.upstreams.test_server import Interaction
 
 SERVER = Path(__file__).parent / "legacy_server.py"
 ENTRY: dict[str, Any] = {"type": "stdio", "command": sys.executable, "args": [str(SERVER)]}
@@ -30,7 +31,7 @@ async def test_names_that_are_no_paths_become_some_and_none_is_lost(run: Run) ->
 async def test_its_question_is_answered_by_whoever_made_the_call(run: Run) -> None:
     parts = await run({"demo": ENTRY})
     interaction = Interaction()
-    answer = await call(parts, "ask", Interactive(interaction=interaction))
+    answer = await call(parts, "ask", CallOptions(interaction=interaction))
     assert '"sure": true' in answer
     [question] = interaction.questions
     assert question["method"] == "elicitation/create"
@@ -46,7 +47,7 @@ async def test_a_question_that_nobody_can_answer_does_not_hang(run: Run) -> None
 async def test_progress_is_passed_on(run: Run) -> None:
     parts = await run({"demo": ENTRY})
     interaction = Interaction()
-    await call(parts, "echo", Interactive(interaction=interaction))
+    await call(parts, "echo", CallOptions(interaction=interaction))
     assert interaction.reports == [(1, 2, "half")]
 
 

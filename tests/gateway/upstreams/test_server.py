@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -173,28 +172,27 @@ async def test_a_call_that_is_given_up_is_cancelled_in_the_server(run: Run, tmp_
 class Interaction:
     """What a door lends to a call."""
 
+    capabilities = ("elicitation",)
+
     def __init__(self) -> None:
         self.reports: list[tuple[float, float | None, str | None]] = []
         self.questions: list[Any] = []
 
-    async def progress(self, done: float, total: float | None, message: str | None) -> None:
-        self.reports.append((done, total, message))
+    async def progress(
+        self, value: float, total: float | None = None, message: str | None = None
+    ) -> None:
+        self.reports.append((value, total, message))
 
-    async def request(self, requests: Mapping[str, Any]) -> dict[str, Any]:
+    async def log(self, level: str, data: Any, logger: str | None = None) -> None: ...
+
+    async def request(self, requests: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
         answer = {"action": "accept", "content": {"sure": True}}
         self.questions += requests.values()
         return dict.fromkeys(requests, answer)
 
 
-@dataclass(frozen=True)
-class Interactive(CallOptions):
-    """Options of a call whose caller can be told and asked."""
-
-    interaction: Any = None
-
-
 async def test_progress_reaches_the_caller(run: Run) -> None:
     parts = await run({"demo": program()})
     interaction = Interaction()
-    assert await call(parts, "count", Interactive(interaction=interaction), n=3) == "3 steps"
+    assert await call(parts, "count", CallOptions(interaction=interaction), n=3) == "3 steps"
     assert interaction.reports == [(i, 3, f"step {i}") for i in (1, 2, 3)]

@@ -109,7 +109,9 @@ async def test_listing_all_workspaces_shows_public_services_and_the_own_ones(
     await first.register("closed", {}, config={"visibility": "protected"})
     await second.register("mine", {}, config={"visibility": "protected"})
     listed = await second.manager("list_services", {"workspace": "*"})
-    assert {s["id"].rpartition(":")[2] for s in listed} == {"open", "mine", "hypha-login"}
+    assert {s["id"].rpartition(":")[2] for s in listed} == {
+        "open", "mine", "hypha-login", "mcp-servers",
+    }  # fmt: skip
     with pytest.raises(RemoteFailure, match=r"Only public services"):
         await second.manager("list_services", {"workspace": "*", "visibility": "protected"})
 

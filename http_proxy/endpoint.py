@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.requests import admit
 from http_proxy.callers import Callers
+from http_proxy.compression import MIN_BYTES, compressed
 from http_proxy.cors import preflight
 from http_proxy.errors import MethodNotAllowed, defect, error_reply, is_defect
 from http_proxy.negotiation import negotiate
@@ -42,6 +43,8 @@ class Endpoint:
             reply = await self._reply(scope, receive)
         except ClientGone:
             return
+        if type(reply) is BytesReply and len(reply.body) >= MIN_BYTES:
+            reply = await compressed(reply, scope)
         await reply(scope, receive, send)
 
     async def _reply(self, scope: Scope, receive: Receive) -> ASGIApp:

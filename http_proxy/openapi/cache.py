@@ -51,6 +51,7 @@ class Cache:
 
 
 def render(document: dict[str, Any]) -> Rendered:
-    """A document as bytes, with a tag that changes with them."""
+    """A document as bytes, with a tag that changes with them; a weak one, because the document is
+    the same when it is sent compressed."""
     body = orjson.dumps(document)
-    return Rendered(body, b'"%s"' % hashlib.sha256(body).hexdigest()[:32].encode())
+    return Rendered(body, b'W/"%s"' % hashlib.sha256(body).hexdigest()[:32].encode())

@@ -86,4 +86,4 @@ def _has(if_none_match: bytes | None, etag: bytes) -> bool:
     if if_none_match is None:
         return False
     tags = [tag.strip().removeprefix(b"W/") for tag in if_none_match.split(b",")]
-    return etag in tags or b"*" in tags
+    return etag.removeprefix(b"W/") in tags or b"*" in tags

@@ -190,7 +190,7 @@ async def test_an_unchanged_document_is_not_sent_again(
     etag = first.headers["etag"]
     assert first.headers["cache-control"] == "private, no-cache"
     assert first.headers["access-control-allow-origin"] == "*"
-    for tags in (etag, f'"other", W/{etag}', "*"):
+    for tags in (etag, f'"other", {etag.removeprefix("W/")}', "*"):
         again = await client.get(path, headers={"If-None-Match": tags})
         assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", etag)
     changed = await client.get(path, headers={"If-None-Match": '"other"'})

@@ -1,0 +1,150 @@
+"""The configuration of upstreams: the forms that people have, and what is wrong with others."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.settings import Settings
+from gateway.upstreams.addresses import is_public
+from gateway.upstreams.config_file import ConfigMistake, parse, read_config
+from gateway.upstreams.entries import BadEntry, Document, Program, Remote, Upstream
+from schema.services import Visibility
+
+
+def read(entries: dict[str, Any], **variables: str) -> list[Upstream]:
+    return parse(entries, variables, Visibility.PUBLIC)
+
+
+def test_the_three_kinds_are_told_by_their_keys() -> None:
+    program, remote, old, document = read(
+        {
+            "My Server": {"command": "npx", "args": ["-y", "x", 1], "env": {"A": 1, "B": True}},
+            "remote": {"url": "https://a.example/mcp", "headers": {"X-Key": "k"}},
+            "old": {"type": "sse", "url": "https://a.example/sse", "timeout": 60000},
+            "api": {"openapi": "https://a.example/openapi.json", "include": ["GET *"]},
+        }
+    )
+    assert program.name == "My-Server"
+    assert program.target == Program("npx", ("-y", "x", "1"), {"A": "1", "B": "true"})
+    assert remote.target == Remote("https://a.example/mcp", {"X-Key": "k"})
+    assert old.target == Remote("https://a.example/sse", is_sse=True)
+    assert old.call_seconds == 60
+    assert document.target == Document("https://a.example/openapi.json", include=("GET *",))
+
+
+@pytest.mark.parametrize("group", ["mcpServers", "servers"])
+def test_both_forms_of_the_file_are_read(tmp_path: Path, group: str) -> None:
+    file = tmp_path / "mcp.json"
+    entries = {"a": {"type": "stdio", "command": "x"}, "b": {"disabled": True}}
+    file.write_text(json.dumps({group: entries, "inputs": []}))
+    assert [u.name for u in read_config(Settings(mcp_config=file))] == ["a"]
+
+
+def test_values_come_from_the_environment_and_from_files(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("from-file\n")
+    [upstream] = read(
+        {
+            "a": {
+                "url": "${BASE}/mcp",
+                "headers": {
+                    "A": "Bearer ${env:TOKEN}",
+                    "B": "${LEVEL:-low}",
+                    "C": f"${{file:{secret}}}",
+                },
+            }
+        },
+        BASE="https://a.example",
+        TOKEN="t",
+    )
+    assert upstream.target == Remote(
+        "https://a.example/mcp", {"A": "Bearer t", "B": "low", "C": "from-file"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ({}, "exactly one of"),
+        ({"command": "x", "url": "https://a.example"}, "exactly one of"),
+        ("text", "must be a map"),
+        ({"command": "x", "args": "y"}, "'args' must be a list"),
+        ({"command": "x", "env": {"A": {}}}, "'env.A' must be text"),
+        ({"command": "a\0b"}, "'command' must be text"),
+        ({"url": "ftp://a.example"}, "no http or https URL"),
+        ({"url": "https://user:canary@a.example"}, "has a password in it"),
+        ({"url": "https://a.example", "type": "carrier-pigeon"}, "none of http and sse"),
+        ({"url": "https://a.example", "headers": {"A": "b\r\nC: d"}}, "printable ASCII"),
+        ({"url": "https://a.example", "headers": {"A b": "c"}}, "no name of a header"),
+        ({"url": "https://${HOST}/mcp"}, "environment variable HOST is not set"),
+        ({"url": "https://a.example", "headers": {"A": "${input:key}"}}, "is not known here"),
+        ({"command": "x", "timeout": -1}, "number of seconds"),
+        ({"command": "x", "visibility": "secret"}, "'visibility' is"),
+        ({"command": "x", "auth": "oauth"}, "'auth' is"),
+    ],
+)
+def test_a_mistake_is_named_with_its_server_and_without_secrets(entry: Any, words: str) -> None:
+    with pytest.raises(BadEntry, match=words) as caught:
+        read({"broken": entry})
+    assert "server 'broken'" in caught.value.message
+    assert "canary" not in caught.value.message
+
+
+def test_two_servers_of_one_name_are_a_mistake() -> None:
+    with pytest.raises(BadEntry, match="another one is called"):
+        read({"a b": {"command": "x"}, "a-b": {"command": "y"}})
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("{", "not JSON"), ("[]", "needs the key"), ('{"mcpServers": []}', "needs the key")],
+)
+def test_a_file_that_is_none_is_a_mistake(tmp_path: Path, text: str, words: str) -> None:
+    file = tmp_path / "mcp.json"
+    file.write_text(text)
+    with pytest.raises(ConfigMistake, match=words):
+        read_config(Settings(mcp_config=file))
+    with pytest.raises(ConfigMistake, match="cannot be read"):
+        read_config(Settings(mcp_config=tmp_path / "nothing.json"))
+
+
+def test_servers_are_public_only_where_nobody_else_gets_to(tmp_path: Path) -> None:
+    file = tmp_path / "mcp.json"
+    file.write_text('{"mcpServers": {"a": {"command": "x"}}}')
+
+    def visibility(**settings: Any) -> Visibility:
+        return read_config(Settings(mcp_config=file, **settings))[0].visibility
+
+    assert visibility(host="127.0.0.1") is Visibility.PUBLIC
+    assert visibility(host="0.0.0.0") is Visibility.PROTECTED
+    assert visibility(host="0.0.0.0", mcp_visibility="public") is Visibility.PUBLIC
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        ("93.184.216.34", True),
+        ("2606:2800:220:1::1", True),
+        ("127.0.0.1", False),
+        ("10.1.2.3", False),
+        ("172.16.0.1", False),
+        ("192.168.1.1", False),
+        ("169.254.169.254", False),
+        ("100.64.0.1", False),
+        ("0.0.0.0", False),
+        ("224.0.0.1", False),
+        ("::1", False),
+        ("fe80::1%eth0", False),
+        ("fd00::1", False),
+        ("::ffff:10.0.0.1", False),
+        ("64:ff9b::a00:1", False),
+        ("2002:7f00:1::", False),
+        ("no address", False),
+    ],
+)
+def test_private_addresses_are_known_in_every_spelling(address: str, public: bool) -> None:
+    assert is_public(address) is public

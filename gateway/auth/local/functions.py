@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
@@ -28,8 +28,8 @@ class LocalLogins:
     button: Final = "Log in"
     hint: Final = ""
     fields: Final = (
-        LoginField("email", "E-mail address"),
-        LoginField("password", "Password", is_secret=True),
+        LoginField("email", "E-mail address", autocomplete="username"),
+        LoginField("password", "Password", is_secret=True, autocomplete="current-password"),
     )
     knows_workspaces: Final = True
     leads_elsewhere: Final = False
@@ -43,11 +43,12 @@ class LocalLogins:
         life_seconds: float,
         may_sign_up: bool,
     ) -> None:
-        self._accounts = accounts
+        self._book = accounts
         self._tokens = tokens
         self._exchange = exchange
         self._life_seconds = life_seconds
         self.may_sign_up = may_sign_up
+        self.accounts: Literal["none", "kept", "open"] = "open" if may_sign_up else "kept"
         self.login: LoginFunctions | None = None
         """The service that these functions are part of, which completes logins."""
 
@@ -72,17 +73,17 @@ class LocalLogins:
         """Ask for an account. A code goes to the e-mail address; give it to verify_email."""
         if not self.may_sign_up:
             raise PermissionDenied("Accounts are made by the operator of this server")
-        await self._accounts.sign_up(name, email, password, current_address.get())
+        await self._book.sign_up(name, email, password, current_address.get())
         return {"success": True, "message": "A code was sent to the address"}
 
     async def verify_email(self, caller: Caller, email: Text, code: Text) -> Any:
         """Make the account that was asked for, with the code that came by mail."""
-        account = await self._accounts.verify(email, code, current_address.get())
+        account = await self._book.verify(email, code, current_address.get())
         return {"success": True, "user_id": account.id, "email": account.email}
 
     async def resend_code(self, caller: Caller, email: Text) -> Any:
         """Send another code for a sign-up."""
-        await self._accounts.resend(email, current_address.get())
+        await self._book.resend(email, current_address.get())
         return {"success": True, "message": "If a sign-up waits for it, a code was sent"}
 
     async def log_in(
@@ -121,7 +122,7 @@ class LocalLogins:
         password ends all logins."""
         if caller.user.is_anonymous or caller.user.parent is not None:
             raise PermissionDenied("Log in with the account itself")
-        account = await self._accounts.change(
+        account = await self._book.change(
             caller.user.id, current_password, name=name, password=new_password
         )
         if new_password is not None:
@@ -130,20 +131,20 @@ class LocalLogins:
 
     async def forgot_password(self, caller: Caller, email: Text) -> Any:
         """Send a code to the address of an account, to set its password anew."""
-        await self._accounts.ask_for_reset(email, current_address.get())
+        await self._book.ask_for_reset(email, current_address.get())
         return {"success": True, "message": "If there is such an account, a code was sent"}
 
     async def reset_password(
         self, caller: Caller, email: Text, code: Text, new_password: Text
     ) -> Any:
         """Set a password anew, with the code that came by mail. Ends all logins."""
-        account = await self._accounts.reset(email, code, new_password, current_address.get())
+        account = await self._book.reset(email, code, new_password, current_address.get())
         await self._end_logins(account)
         return {"success": True}
 
     async def _known(self, email: str, password: str) -> Account:
         try:
-            return await self._accounts.log_in(email, password, current_address.get())
+            return await self._book.log_in(email, password, current_address.get())
         except Unauthenticated as error:
             # The request's own credential is not what is wrong.
             raise InvalidRequest(error.message) from None

@@ -39,10 +39,17 @@ def login_page(providers: Sequence[LoginProvider]) -> LoginPage:
             "button": provider.button,
             "hint": provider.hint,
             "fields": [
-                {"name": f.name, "label": f.label, "secret": f.is_secret} for f in provider.fields
+                {
+                    "name": f.name,
+                    "label": f.label,
+                    "secret": f.is_secret,
+                    "autocomplete": f.autocomplete,
+                }
+                for f in provider.fields
             ],
             "knowsWorkspaces": provider.knows_workspaces,
             "leadsElsewhere": provider.leads_elsewhere,
+            "accounts": provider.accounts,
         }
         for provider in providers
     ]

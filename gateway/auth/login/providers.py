@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 from gateway.auth.authentication import Authentication
 from gateway.auth.tokens import TokenIssuer
@@ -22,6 +22,8 @@ class LoginField:
     name: str
     label: str
     is_secret: bool = False
+    autocomplete: str = "off"
+    """What browsers may fill in (HTML section 4.10.18.7)."""
 
 
 class LoginProvider(Protocol):
@@ -54,6 +56,11 @@ class LoginProvider(Protocol):
         """Whether the button leads to a provider's own page, and so does not ask for a token."""
         ...
 
+    @property
+    def accounts(self) -> Literal["none", "kept", "open"]:
+        """Whether it has accounts of the server's own, and whether anybody may make one."""
+        ...
+
     async def token(self, answers: Mapping[str, str]) -> str:
         """A token for whoever gives these answers. Raises InvalidRequest if they prove nothing."""
         ...
@@ -68,6 +75,7 @@ class TokenProvider:
     fields: Final = (LoginField("token", "Access token", is_secret=True),)
     knows_workspaces: Final = True
     leads_elsewhere: Final = False
+    accounts: Final = "none"
 
     def __init__(self, authentication: Authentication) -> None:
         self._authentication = authentication
@@ -91,6 +99,7 @@ class GuestProvider:
     fields: Final[tuple[LoginField, ...]] = ()
     knows_workspaces: Final = False
     leads_elsewhere: Final = False
+    accounts: Final = "none"
 
     def __init__(
         self, tokens: TokenIssuer, new_user: Callable[[], User], *, life_seconds: float
@@ -110,6 +119,7 @@ class ElsewhereProvider:
     hint: Final = ""
     knows_workspaces: Final = True
     leads_elsewhere: Final = True
+    accounts: Final = "none"
 
     def __init__(self, provider_id: str, name: str) -> None:
         self.id = provider_id

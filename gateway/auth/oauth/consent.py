@@ -84,7 +84,8 @@ def page_headers() -> dict[str, str]:
         "content-security-policy": policy,
         "x-frame-options": "DENY",
         "cache-control": "no-store",
-        "referrer-policy": "no-referrer",
+        # Stricter, and browsers would not say where the form comes from.
+        "referrer-policy": "same-origin",
         "x-content-type-options": "nosniff",
     }
 

@@ -272,7 +272,8 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         ServerFunctions(upstreams, hosting, workspaces).functions(),
         is_offered=True,
     )
-    workspaces.at_end(upstreams.forget_workspace)
+    for part in (upstreams, functions, identity.api_keys):
+        workspaces.at_end(part.forget_workspace)
     parts = Parts(
         settings=settings,
         gateway=core,

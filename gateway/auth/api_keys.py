@@ -139,6 +139,11 @@ class ApiKeys:
             await self._repository.remove(key_id)
         del self._keys[found[0]], self._users[found[0]]
 
+    async def forget_workspace(self, workspace: str) -> None:
+        """A workspace is gone, and its keys with it."""
+        for entry in self.listed(workspace):
+            await self.revoke(workspace, entry["id"])
+
     def _put(self, key: StoredKey) -> None:
         self._keys[key.digest] = key
         self._users[key.digest] = User(

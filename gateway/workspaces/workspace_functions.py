@@ -74,7 +74,6 @@ class WorkspaceFunctions:
         record = await self._workspaces.delete(workspace)
         self._events.forget(workspace)
         self._registry.forget_workspace(workspace)
-        await self._functions.forget_workspace(workspace)
         for session in self._router.sessions_in(workspace):
             session.close(CLOSE_POLICY, f"Workspace {workspace} was deleted")
         entry = {"bookmark_type": "workspace", "id": workspace}

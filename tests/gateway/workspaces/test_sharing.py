@@ -344,3 +344,17 @@ async def test_a_workspace_in_which_the_gateway_hosts_a_service_stays_for_the_ot
     async with asyncio.timeout(5):
         while parts.workspaces.get("short-lab") is not None:
             await asyncio.sleep(0)
+
+
+async def test_nothing_of_a_deleted_workspace_is_found_in_the_next_one_of_its_name(
+    parts: Parts, alice: Peer
+) -> None:
+    made = await alice.manager("generate_api_key", "ci", "admin", "my-lab")
+    await alice.manager("restrict_function", "svc", "f", users=["alice"], workspace="my-lab")
+    await alice.manager("delete_workspace", "my-lab")
+    bob = await logged_in(parts, "bob")
+    await bob.manager("create_workspace", {"id": "my-lab"})
+    assert await bob.manager("list_api_keys", "my-lab") == []
+    assert await bob.manager("list_function_access", "my-lab") == []
+    with pytest.raises(GatewayError):
+        await parts.gateway.authenticate(Credentials(made["key"]))

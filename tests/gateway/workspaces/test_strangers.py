@@ -124,11 +124,13 @@ def test_a_stranger_changes_and_learns_nothing() -> None:
         lab = Lab()
         runner.run(lab.start())
         before = runner.run(lab.state())
+        address = lab.parts.router.manager_address
 
         async def attempt(sequence: list[Call]) -> None:
             for function, arguments in sequence:
                 try:
-                    answer = str(await lab.bob.manager(function, **arguments))
+                    method = f"services.default.{function}"
+                    answer = str(await lab.bob.call(address, method, **arguments))
                 except RemoteFailure as failure:
                     answer = str(failure)
                 assert [s for s in SECRETS if s in answer] == [], (function, arguments)

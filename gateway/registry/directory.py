@@ -174,7 +174,9 @@ class Directory:
         """
         if self.is_local(service):
             packed = self._local.at(service.id).packed
-            return packed if service.limits is None else _within(unpack(packed), service.limits)
+            if service.limits is None:
+                return packed
+            return _without_aliases(_within(unpack(packed), service.limits), service.limits)
         sid = service.id
         value = await self._endpoint.call(
             self._endpoint.manager_identity(sid.workspace),
@@ -253,6 +255,15 @@ class Directory:
             return random.choice(candidates)
         best = min if criteria == "min" else max
         return best(scored, key=lambda pair: pair[1])[0]
+
+
+def _without_aliases(value: dict[str, Any], limits: FunctionLimits) -> dict[str, Any]:
+    """A hosted service shows some functions by a second name, for which no rule is made."""
+    return {
+        key: node
+        for key, node in value.items()
+        if rtype(node) != METHOD or limits.allows(node["_rmethod"].split(".", 2)[2])
+    }
 
 
 def _within(value: Any, limits: FunctionLimits) -> Any:

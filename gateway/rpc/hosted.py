@@ -97,8 +97,8 @@ class HostedService:
         )
 
     def _function(self, path: str) -> FunctionInfo:
-        functions = self._info.functions
-        function = functions.get(path) or functions.get(self._aliases.get(path, ""))
+        # Never by an alias: whoever decided that the call may be made knew the path alone.
+        function = self._info.functions.get(path)
         if function is None:
             raise self.missing(path)
         return function

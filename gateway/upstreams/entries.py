@@ -24,7 +24,7 @@ MAX_SECONDS: Final = 86_400.0
 _MILLISECONDS_FROM: Final = 1_000
 """Some programs count a timeout in milliseconds: nobody means a thousand seconds."""
 
-_BLANKS: Final = re.compile(r"[^A-Za-z0-9._-]+")
+_BLANKS: Final = re.compile(r"[^A-Za-z0-9_-]+")
 _HEADER: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _HTTP_TYPES: Final = ("http", "streamable-http", "streamableHttp", "streamable_http", "sse")
 
@@ -93,7 +93,7 @@ class Upstream:
 
 def service_id(name: str) -> str:
     """The id of the service for a name as people write it. Raises BadEntry."""
-    found = _BLANKS.sub("-", name).strip("-.")
+    found = _BLANKS.sub("-", name).strip("-")
     if not found or len(found) > 64:
         raise BadEntry(f"{name[:80]!r} is no name for a server")
     return found

@@ -110,6 +110,23 @@ async def test_whoever_may_not_use_it_cannot_call_it_at_its_address_either(parts
         await parts.gateway.call(nobody, info, "greet")
 
 
+async def test_a_function_that_is_not_for_a_caller_is_not_there_by_its_second_name_either(
+    parts: Parts,
+) -> None:
+    ann, bob = await Peer.join(parts), await Peer.join(parts)
+    info = host(parts, ann.workspace, Visibility.PUBLIC)
+    await ann.manager("restrict_function", "hosted", "get-user", users=["ann"])
+    service = await bob.manager("get_service", f"{ann.workspace}/hosted")
+    assert "greet" in service
+    assert "get-user" not in service
+    assert "get_user" not in service
+    for name in ("get-user", "get_user"):
+        with pytest.raises(RemoteFailure, match="not found"):
+            await bob.call(info.id.provider, f"services.hosted.{name}", "7")
+        with pytest.raises(FunctionNotFound):
+            await parts.gateway.call(bob.session.caller, info, name, ("7",))
+
+
 async def test_it_is_found_in_its_own_workspace_alone(parts: Parts) -> None:
     ann, bob = await Peer.join(parts), await Peer.join(parts)
     info = host(parts, ann.workspace, Visibility.PUBLIC)

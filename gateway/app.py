@@ -42,6 +42,7 @@ from gateway.registry.directory import Directory
 from gateway.registry.hosting import Hosting
 from gateway.registry.own import OwnServices
 from gateway.registry.registry import Registry
+from gateway.registry.relay_audit import relayed_calls
 from gateway.registry.relay_guard import RelayGuard
 from gateway.routing.router import Router
 from gateway.rpc.builtin import BuiltIn
@@ -62,6 +63,7 @@ from gateway.upstreams.assembly import upstreams_of
 from gateway.upstreams.functions import SERVERS_SERVICE, ServerFunctions
 from gateway.upstreams.upstreams import Upstreams
 from gateway.workspaces.admin_functions import ADMIN_SERVICE, AdminFunctions
+from gateway.workspaces.audit_functions import AuditFunctions
 from gateway.workspaces.client_functions import ClientFunctions
 from gateway.workspaces.content_functions import ContentFunctions
 from gateway.workspaces.function_access_functions import FunctionAccessFunctions
@@ -161,6 +163,8 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         functions=functions,
     )
     RelayGuard(registry, functions, router)
+    if settings.audit_calls:
+        router.on_call = relayed_calls(kept.audit)
     hub = Hub(
         counters,
         settings,
@@ -189,6 +193,7 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         ClientFunctions(router, endpoint, workspaces, events),
         TokenFunctions(authentication, max_life_seconds=settings.max_token_life_seconds),
         KeyFunctions(identity.api_keys),
+        AuditFunctions(kept.audit),
         FunctionAccessFunctions(functions),
     ]
     own = OwnServices(local, registry, settings, manager_id=router.manager_id, version=__version__)
@@ -196,7 +201,7 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         MANAGER_SERVICE,
         "Workspace Manager",
         "Register, find and call services in a workspace, and manage it.",
-        manager_functions(manager_parts),
+        manager_functions(manager_parts, kept.audit),
     )
     admin = AdminFunctions(
         settings,
@@ -204,6 +209,7 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         registry,
         workspaces,
         kept.blocks,
+        kept.audit,
         version=__version__,
         memory_bytes=lambda: memory_bytes()[0],
     )
@@ -240,6 +246,7 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         doorkeeper=doorkeeper,
         counters=counters,
         functions=functions,
+        audit=kept.audit,
         tracing=tracing,
     )
     pages = Pages(settings, logins.page, logins.service, __version__)

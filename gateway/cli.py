@@ -13,8 +13,9 @@ from gateway import __version__
 from gateway.commands.checking import check
 from gateway.commands.mcp import connect, stdio
 from gateway.commands.options import SettingsCommand, with_settings
-from gateway.commands.services import call, describe, list_services, openapi, token
+from gateway.commands.services import audit, call, describe, list_services, openapi, token
 from gateway.settings import Settings
+from schema.errors import InvalidRequest
 
 app = typer.Typer(
     name="polyport", add_completion=True, no_args_is_help=True, pretty_exceptions_enable=False
@@ -49,6 +50,19 @@ def _serve(settings: Settings) -> int:
         gc.enable()
 
 
+def _rotate(settings: Settings) -> int:
+    """Make a new signing key for the next start. Tokens of the last three stay good."""
+    from gateway.auth.keys import rotate  # noqa: PLC0415
+
+    try:
+        rotate(settings)
+    except (OSError, InvalidRequest) as error:
+        typer.echo(f"The signing key was not changed: {error}", err=True)
+        return 1
+    typer.echo("A new signing key is used from the next start.")
+    return 0
+
+
 _JSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 app.command("serve", cls=SettingsCommand)(with_settings(_serve))
@@ -58,6 +72,8 @@ app.command("describe")(describe)
 app.command("call")(call)
 app.command("openapi")(openapi)
 app.command("token")(token)
+app.command("audit")(audit)
+app.command("rotate-key", cls=SettingsCommand)(with_settings(_rotate))
 app.command("connect")(connect)
 app.command("stdio")(stdio)
 

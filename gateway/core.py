@@ -9,6 +9,7 @@ from typing import Any, Final
 from gateway.admission import Doorkeeper
 from gateway.api import DEFAULT_OPTIONS, CallOptions, Credentials
 from gateway.auth.access import ServiceAction, decide, hidden_from_strangers, is_inside
+from gateway.auth.audit import AuditLog
 from gateway.auth.authentication import Authentication
 from gateway.auth.function_access import FunctionAccess
 from gateway.counters import Counters
@@ -51,11 +52,13 @@ class GatewayCore:
         doorkeeper: Doorkeeper,
         counters: Counters,
         functions: FunctionAccess,
+        audit: AuditLog,
         tracing: Tracing | None = None,
     ) -> None:
         self._tracing = tracing
         self._counters = counters
         self._functions = functions
+        self._audit = audit if audit.with_calls else None
         self._registry = registry
         self._directory = directory
         self._endpoint = endpoint
@@ -105,6 +108,28 @@ class GatewayCore:
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
         options: CallOptions = DEFAULT_OPTIONS,
+    ) -> Any:
+        if self._audit is None or service is self._directory.manager:
+            return await self._counted(caller, service, function, args, kwargs, options)
+        began = self._audit.now()
+        door = "mcp" if options.wants_content else "http"
+        call = (service.id.workspace, door, str(service.id), function)
+        try:
+            value = await self._counted(caller, service, function, args, kwargs, options)
+        except BaseException as error:
+            self._audit.note(caller, call, [args, kwargs], began, error)
+            raise
+        self._audit.note(caller, call, [args, kwargs], began, None)
+        return value
+
+    async def _counted(
+        self,
+        caller: Caller,
+        service: ServiceInfo,
+        function: str,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any] | None,
+        options: CallOptions,
     ) -> Any:
         outcomes = self._counters.calls
         try:

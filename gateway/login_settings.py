@@ -45,6 +45,24 @@ class LoginSettings(BaseSettings):
         validation_alias=named("max_token_life_seconds"),
         description="Longest life of a token that a user makes.",
     )
+    audit_calls: bool = Field(
+        False,
+        validation_alias=named("audit_calls"),
+        description="Log every call of a service in the audit log; what changes who may do what is "
+        "always there.",
+    )
+    audit_arguments: Literal["off", "hash", "full"] = Field(
+        "hash",
+        validation_alias=named("audit_arguments"),
+        description="What the audit log keeps of arguments: nothing (off), their SHA-256 (hash), "
+        "or all (full).",
+    )
+    audit_retention_seconds: float = Field(
+        90 * 86400.0,
+        gt=0,
+        validation_alias=named("audit_retention_seconds"),
+        description="How long entries of the audit log are kept.",
+    )
     login_life_seconds: float = Field(
         180.0,
         gt=0,

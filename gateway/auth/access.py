@@ -45,6 +45,7 @@ class Action(Enum):
     MAKE_KEY = ("make_key", Permission.ADMIN)
     """For users themselves: a key outlives the token that it would be made with."""
     MANAGE_KEYS = ("manage_keys", Permission.ADMIN)
+    READ_AUDIT = ("read_audit", Permission.ADMIN)
     RESTRICT_FUNCTION = ("restrict_function", Permission.ADMIN)
     MANAGE_OTHERS_SERVICES = ("manage_others_services", Permission.ADMIN)
 

@@ -120,6 +120,25 @@ def token(
     typer.echo(json.dumps({"token": made}) if as_json else made)
 
 
+def audit(
+    workspace: Annotated[str, typer.Argument(help="Workspace whose audit log is printed.")],
+    server: Server = LOCAL,
+    token: Token = None,
+) -> None:
+    """Print the audit log of a workspace as JSON lines, the newest entries first."""
+    path = (workspace, "services", "ws", "get_audit_log")
+    before: int | None = None
+    with _connected(server, token) as client:
+        while True:
+            body = {"workspace": workspace, "before": before, "limit": 1000}
+            entries = next(iter(client.request("POST", path, json_body=body)))
+            for entry in entries:
+                typer.echo(json.dumps(entry))
+            if len(entries) < 1000:
+                return
+            before = entries[-1]["number"]
+
+
 @contextmanager
 def _connected(server: str, token: str | None) -> Iterator[Client]:
     """A client; what goes wrong with it is one line and an exit code."""

@@ -73,6 +73,11 @@ class Directory:
         self._shown: WeakKeyDictionary[ServiceInfo, dict[bool, Packed]] = WeakKeyDictionary()
         registry.subscribe(self._on_change)
 
+    @property
+    def manager(self) -> ServiceInfo:
+        """The service that every client talks to."""
+        return self._manager()
+
     def is_local(self, service: ServiceInfo) -> bool:
         """Whether the service runs in this process."""
         return service.id.client_id == self._manager_id

@@ -9,7 +9,7 @@ bodies, does not know services, and never waits for anybody.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol
 
 from gateway.requests import trace_context
@@ -82,6 +82,8 @@ class Router:
         self.endpoint: LocalEndpoint | None = None
         self.calls = 0
         """Calls of one client to another that were passed on so far."""
+        self.on_call: Callable[[ClientSession, ClientSession, str], None] | None = None
+        """Told of each call that is passed on: by whom, to whom, of what."""
         self.guard: Guard | None = None
         self.guarded: set[str] = set()
         """Addresses of clients whose functions are not all for everybody in their workspace."""
@@ -218,6 +220,8 @@ class Router:
             return
         if session is not None:
             self._note_call(sender, target, session)
+            if self.on_call is not None:
+                self.on_call(sender, target, method)
         elif method.endswith(_SETTLED):
             target.open_calls.pop(method.rpartition(".")[0], None)
         self._relay(target, outgoing, sender.identity, body)

@@ -8,12 +8,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from gateway.auth.access import Action
+from gateway.auth.audit import AuditLog
 from gateway.auth.blocks import Blocks
 from gateway.registry.registry import Registry
 from gateway.routing.router import Router
 from gateway.routing.session import CLOSE_POLICY
 from gateway.rpc.local import LocalFunction
 from gateway.settings import Settings
+from gateway.workspaces.audit_functions import WholeAuditFunctions
 from gateway.workspaces.rules import guarded_by
 from gateway.workspaces.workspaces import Workspaces
 from schema.errors import Blocked, InvalidRequest, NotFound
@@ -21,6 +23,9 @@ from schema.identity import ANY_WORKSPACE, Caller
 
 ADMIN_SERVICE: Final = "admin-utils"
 MAX_LISTED: Final = 1000
+_AUDITED: Final = frozenset(
+    {"kickout_client", "unload_workspace", "block_user", "unblock_user", "block_ip", "unblock_ip"}
+)
 _MAX_REASON: Final = 100
 """The reason of a close frame has 123 bytes at most (RFC 6455, section 5.5)."""
 
@@ -28,13 +33,14 @@ _MAX_REASON: Final = 100
 class AdminFunctions:
     """Look at the whole server, disconnect clients, keep users out."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the composition root calls it once
         self,
         settings: Settings,
         router: Router,
         registry: Registry,
         workspaces: Workspaces,
         blocks: Blocks,
+        audit: AuditLog,
         *,
         version: str,
         memory_bytes: Callable[[], int],
@@ -45,6 +51,7 @@ class AdminFunctions:
         self._registry = registry
         self._workspaces = workspaces
         self._blocks = blocks
+        self._audit = audit
         self._version = version
         self._memory_bytes = memory_bytes
         self._started_at = time.monotonic()
@@ -64,7 +71,13 @@ class AdminFunctions:
             self.unblock_ip,
             self.list_blocked,
         )
-        return {f.__name__: guarded_by(Action.ADMINISTER, ANY_WORKSPACE, f) for f in found}
+        every = Action.ADMINISTER, ANY_WORKSPACE
+        functions = {
+            f.__name__: guarded_by(*every, f, self._audit if f.__name__ in _AUDITED else None)
+            for f in found
+        }
+        log = WholeAuditFunctions(self._audit).get_audit_log
+        return {**functions, log.__name__: guarded_by(*every, log, self._audit)}
 
     async def list_servers(self, caller: Caller) -> list[dict[str, Any]]:
         """List the server processes: this one."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gateway.auth.audit import AuditLog
 from gateway.auth.blocks import Blocks
 from gateway.settings import Settings
+from gateway.storage.audit import AuditRepository
 from gateway.storage.blocks import BlockRepository
 from gateway.storage.database import Database
 from gateway.storage.events import EventRepository
@@ -25,6 +27,7 @@ class Kept:
     contents: Contents
     events: EventLog
     blocks: Blocks
+    audit: AuditLog
 
     async def load(self) -> None:
         """Read what earlier processes have kept."""
@@ -35,6 +38,7 @@ class Kept:
         """Wait for what is still being written."""
         await self.workspaces.close()
         await self.events.close()
+        await self.audit.close()
 
 
 def kept_in(database: Database, settings: Settings, box: SealedBox) -> Kept:
@@ -50,4 +54,10 @@ def kept_in(database: Database, settings: Settings, box: SealedBox) -> Kept:
         Contents(workspaces, box, repository),
         EventLog(None if settings.ephemeral else EventRepository(database)),
         Blocks(None if settings.ephemeral else BlockRepository(database)),
+        AuditLog(
+            None if settings.ephemeral else AuditRepository(database),
+            arguments=settings.audit_arguments,
+            retention_seconds=settings.audit_retention_seconds,
+            with_calls=settings.audit_calls,
+        ),
     )

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from gateway.auth.audit import AuditLog
 from gateway.rpc.local import LocalFunction
+from gateway.workspaces.audit_functions import AuditFunctions
 from gateway.workspaces.client_functions import ClientFunctions
 from gateway.workspaces.content_functions import ContentFunctions
 from gateway.workspaces.function_access_functions import FunctionAccessFunctions
@@ -29,15 +31,18 @@ Part = (
     | TokenFunctions
     | FunctionAccessFunctions
     | KeyFunctions
+    | AuditFunctions
 )
 
 
-def manager_functions(parts: Iterable[Part]) -> dict[str, LocalFunction]:
+def manager_functions(
+    parts: Iterable[Part], audit: AuditLog | None = None
+) -> dict[str, LocalFunction]:
     """Every function that has a rule, found in its part and guarded."""
     found: dict[str, LocalFunction] = {}
     for part in parts:
         for name in RULES:
             function = getattr(part, name, None)
             if function is not None:
-                found[name] = guarded(name, function)
+                found[name] = guarded(name, function, audit)
     return {name: found[name] for name in RULES}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gateway.auth.access import Action, decide
+from gateway.auth.audit import AuditLog
 from gateway.rpc.local import LocalFunction
 from schema.identity import Caller
 
@@ -57,6 +58,7 @@ RULES: Final[dict[str, Rule]] = {
     "generate_api_key": Rule(Action.MAKE_KEY, "workspace"),
     "list_api_keys": Rule(Action.MANAGE_KEYS, "workspace"),
     "revoke_api_key": Rule(Action.MANAGE_KEYS, "workspace"),
+    "get_audit_log": Rule(Action.READ_AUDIT, "workspace"),
     "restrict_function": Rule(Action.RESTRICT_FUNCTION, "workspace"),
     "unrestrict_function": Rule(Action.RESTRICT_FUNCTION, "workspace"),
     "list_function_access": Rule(Action.RESTRICT_FUNCTION, "workspace"),
@@ -66,23 +68,54 @@ RULES: Final[dict[str, Rule]] = {
 }
 
 
-def guarded(name: str, function: LocalFunction) -> LocalFunction:
+AUDITED: Final = frozenset(
+    {
+        "bookmark",
+        "cleanup",
+        "create_workspace",
+        "delete_workspace",
+        "generate_api_key",
+        "generate_token",
+        "get_audit_log",
+        "get_env",
+        "list_api_keys",
+        "restrict_function",
+        "revoke_api_key",
+        "revoke_token",
+        "set_env",
+        "share_workspace",
+        "unregister_service",
+        "unrestrict_function",
+        "unshare_workspace",
+        "update_workspace",
+    }
+)
+"""Functions of the manager that change or show who may do what: their calls are always logged."""
+
+
+def guarded(name: str, function: LocalFunction, audit: AuditLog | None = None) -> LocalFunction:
     """The function, behind its rule. Raises KeyError for one without: deny by default."""
     rule = RULES[name]
-    if rule.action is None:
-        return function
     action, argument = rule.action, rule.argument
+    checked = function
+    if action is not None:
+        needed = action
 
-    @functools.wraps(function)
-    async def checked(caller: Caller, **named: Any) -> Any:
-        workspace = (argument and named.get(argument)) or caller.workspace
-        decide(caller, action, workspace).require()
-        return await function(caller, **named)
+        @functools.wraps(function)
+        async def permitted(caller: Caller, **named: Any) -> Any:
+            workspace = (argument and named.get(argument)) or caller.workspace
+            decide(caller, needed, workspace).require()
+            return await function(caller, **named)
 
-    return checked
+        checked = permitted
+    if audit is None or name not in AUDITED:
+        return checked
+    return audited(checked, audit, "manager", name, argument)
 
 
-def guarded_by(action: Action, resource: str, function: LocalFunction) -> LocalFunction:
+def guarded_by(
+    action: Action, resource: str, function: LocalFunction, audit: AuditLog | None = None
+) -> LocalFunction:
     """The function, for those who may do ``action`` on ``resource``."""
 
     @functools.wraps(function)
@@ -90,4 +123,31 @@ def guarded_by(action: Action, resource: str, function: LocalFunction) -> LocalF
         decide(caller, action, resource).require()
         return await function(caller, **named)
 
-    return checked
+    return checked if audit is None else audited(checked, audit, action.label, function.__name__)
+
+
+def audited(
+    function: LocalFunction,
+    audit: AuditLog,
+    target: str,
+    name: str,
+    argument: str | None = None,
+) -> LocalFunction:
+    """The function, whose calls are logged: in the workspace that ``argument`` names, else in the
+    caller's. Their arguments may be secrets."""
+
+    @functools.wraps(function)
+    async def noted(caller: Caller, **named: Any) -> Any:
+        began = audit.now()
+        workspace = named.get(argument) if argument else None
+        where = workspace if isinstance(workspace, str) and workspace else caller.workspace
+        call = (where, "websocket" if caller.client_id else "http", target, name)
+        try:
+            value = await function(caller, **named)
+        except BaseException as error:
+            audit.note(caller, call, named, began, error, is_secret=True)
+            raise
+        audit.note(caller, call, named, began, None, is_secret=True)
+        return value
+
+    return noted

@@ -1,0 +1,201 @@
+"""The audit log: who called what, from where, with which outcome.
+
+Entries are only ever added, and dropped when they are old enough. A call notes itself in memory;
+what belongs to the entry beyond that is worked out, and written, with others a moment later. What
+has not been written when the server stops is written then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Any, Final, Literal, NamedTuple
+
+import orjson
+
+from gateway.requests import current_address, current_request_id
+from gateway.storage.audit import AuditEntry, AuditRepository
+from gateway.wire.codec import pack
+from schema.errors import GatewayError
+from schema.identity import Caller
+
+Arguments = Literal["off", "hash", "full"]
+"""What is kept of the arguments of a call."""
+
+WRITE_SECONDS: Final = 0.5
+"""How long entries wait for others, to be written together."""
+
+MAX_IN_MEMORY: Final = 10_000
+MAX_ARGUMENTS: Final = 4096
+_DROP_EVERY_SECONDS: Final = 3600.0
+
+logger = logging.getLogger(__name__)
+
+
+class _Note(NamedTuple):
+    caller: Caller
+    workspace: str
+    door: str
+    target: str
+    function: str
+    address: str | None
+    request_id: str | None
+    outcome: str
+    began: float
+    seconds: float
+    arguments: Any
+    is_secret: bool
+
+
+class AuditLog:
+    """Without a ``repository`` the newest entries are kept, in memory. ``clock`` gives Unix
+    seconds."""
+
+    def __init__(
+        self,
+        repository: AuditRepository | None = None,
+        *,
+        arguments: Arguments = "hash",
+        retention_seconds: float = 90 * 86400.0,
+        with_calls: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.with_calls = with_calls
+        """Whether calls of services are noted, and not only what changes who may do what."""
+        self._repository = repository
+        self._arguments = arguments
+        self._retention_seconds = retention_seconds
+        self._clock = clock
+        self._notes: list[_Note] = []
+        self._writer: asyncio.Task[None] | None = None
+        self._recent: deque[tuple[int, AuditEntry]] = deque(maxlen=MAX_IN_MEMORY)
+        self._count = 0
+        self._dropped_at = 0.0
+
+    def note(
+        self,
+        caller: Caller,
+        call: tuple[str, str, str, str],
+        arguments: Any,
+        began: float,
+        error: BaseException | None,
+        *,
+        address: str | None = None,
+        is_secret: bool = False,
+    ) -> None:
+        """A call has ended that began at a time in Unix seconds. ``call`` is workspace, door, id of
+        the service, function; ``is_secret`` if its arguments may be kept as a hash at most."""
+        outcome = "ok"
+        if error is not None:
+            outcome = error.code if isinstance(error, GatewayError) else "internal_error"
+        self._notes.append(
+            _Note(
+                caller,
+                *call,
+                address or current_address.get(),
+                current_request_id.get(),
+                outcome,
+                began,
+                self._clock() - began,
+                arguments if self._arguments != "off" else None,
+                is_secret,
+            )
+        )
+        if self._writer is None:
+            self._writer = asyncio.get_running_loop().create_task(self._write_soon())
+
+    def now(self) -> float:
+        """The time that ``note`` wants to know as the beginning."""
+        return self._clock()
+
+    async def find(
+        self, workspace: str | None, *, before: int | None, limit: int
+    ) -> list[dict[str, Any]]:
+        """Entries, the newest first, each with its number; of one workspace, or of all."""
+        await self.flush()
+        if self._repository is None:
+            found = [
+                (number, entry)
+                for number, entry in reversed(self._recent)
+                if workspace in (None, entry.workspace) and (before is None or number < before)
+            ][:limit]
+        else:
+            found = await self._repository.find(workspace, before=before, limit=limit)
+        return [{"number": number, **asdict(entry)} for number, entry in found]
+
+    async def flush(self) -> None:
+        """Write what waits. If that fails, it is kept for the next time."""
+        notes, self._notes = self._notes, []
+        if not notes:
+            return
+        entries = [self._entry(note) for note in notes]
+        if self._repository is None:
+            for entry in entries:
+                self._count += 1
+                self._recent.append((self._count, entry))
+            return
+        try:
+            await self._repository.append(entries)
+        except Exception as error:
+            self._notes = notes + self._notes
+            logger.warning("audit_not_written error=%s", type(error).__name__)
+            raise
+        await self._drop_old(self._repository)
+
+    async def close(self) -> None:
+        """Write what is left."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.cancel()
+            await asyncio.wait([writer])
+        await self.flush()
+
+    async def _write_soon(self) -> None:
+        while self._notes:
+            await asyncio.sleep(WRITE_SECONDS)
+            # A failure is told in the log, and what was not written waits for the next time. A
+            # cancelled transaction might have been written: it would be written again.
+            with suppress(Exception):
+                await asyncio.shield(asyncio.ensure_future(self.flush()))
+        self._writer = None
+
+    async def _drop_old(self, repository: AuditRepository) -> None:
+        now = self._clock()
+        if now - self._dropped_at > _DROP_EVERY_SECONDS:
+            self._dropped_at = now
+            await repository.drop_before(now - self._retention_seconds)
+
+    def _entry(self, note: _Note) -> AuditEntry:
+        user = note.caller.user
+        return AuditEntry(
+            time=note.began,
+            workspace=note.workspace[:255],
+            user_id=user.effective_id[:255],
+            credential=user.credential_id,
+            door=note.door,
+            target=note.target[:512],
+            function=note.function[:255],
+            address=note.address,
+            request_id=note.request_id,
+            outcome=note.outcome,
+            seconds=max(0.0, note.seconds),
+            arguments=self._kept(note),
+        )
+
+    def _kept(self, note: _Note) -> str | None:
+        if note.arguments is None:
+            return None
+        if self._arguments == "full" and not note.is_secret:
+            text = orjson.dumps(note.arguments, default=repr, option=orjson.OPT_NON_STR_KEYS)
+            return text.decode()[:MAX_ARGUMENTS]
+        try:
+            packed = pack(note.arguments)
+        except GatewayError:
+            packed = repr(note.arguments).encode("utf-8", "replace")
+        return hashlib.sha256(packed).hexdigest()

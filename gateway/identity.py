@@ -115,6 +115,7 @@ def logins_of(identity: Identity, doorkeeper: Doorkeeper, own: OwnServices) -> L
         identity.hooks,
         offered,
         settings.base_url,
+        ways=[provider.id for provider in providers],
         wrap=ForeignFunction,
         publish=partial(
             own.add,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 from typing import Any
 
 import typer
@@ -17,6 +18,8 @@ from gateway.storage.directory import StorageFailed
 from gateway.transports.uvicorn_http import OneWriteHttpProtocol
 from gateway.transports.uvicorn_websocket import RelayWebSocketProtocol
 from gateway.upstreams.config_file import ConfigMistake
+
+logger = logging.getLogger(__name__)
 
 
 class _Server(uvicorn.Server):
@@ -53,6 +56,8 @@ class _Server(uvicorn.Server):
             await self._startup.run()
         except StartupFailed as error:
             self._fail(error)
+            return
+        logger.info("authentication %s", self._parts.login.summary())
 
     def _fail(self, error: Exception) -> None:
         typer.echo(str(error), err=True)

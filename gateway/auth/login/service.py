@@ -3,7 +3,7 @@ in their place or beside them."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -29,12 +29,14 @@ class LoginService:
         functions: Mapping[str, Function],
         base_url: str,
         *,
+        ways: Sequence[str] = (),
         wrap: Wrapped,
         publish: Callable[[Mapping[str, Function]], object],
     ) -> None:
         self._hooks = hooks
         self._functions = functions
         self._base_url = base_url
+        self._ways = ways
         self._wrap = wrap
         self._publish = publish
 
@@ -45,6 +47,11 @@ class LoginService:
             call = self._start if name == "start" else partial(_call, name)
             functions[name] = self._wrap(handler, call)
         self._publish(functions)
+
+    def summary(self) -> str:
+        """Who may come in how, for the operator's log at the start."""
+        hooks = ",".join(self._hooks.names) or "none"
+        return f"ways={','.join(self._ways) or 'none'} hooks={hooks}"
 
     @property
     def has_own_page(self) -> bool:

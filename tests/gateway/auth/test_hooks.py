@@ -292,6 +292,12 @@ def test_the_role_of_an_administrator_means_every_workspace() -> None:
     assert child.scope.permission_on("any-where") is None
 
 
+async def test_s41_the_log_names_who_may_come_in_how(parts: Parts, server: SimpleNamespace) -> None:
+    assert parts.login.summary() == "ways=token,guest hooks=none"
+    await server.register_auth_service(parse_token=by_key, start_handler=dict)
+    assert parts.login.summary() == "ways=token,guest hooks=parse_token,login.start"
+
+
 def test_hooks_that_are_set_have_names() -> None:
     assert AuthHooks().names == []
     hooks = AuthHooks(get_token=dict, login={"start": dict})

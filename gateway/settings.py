@@ -243,6 +243,13 @@ class Settings(LoginSettings, OperationsSettings):
         validation_alias=named("max_mcp_sessions"),
         description="Sessions that can be open at the same time.",
     )
+    max_mcp_listed_tools: int = Field(
+        40,
+        ge=0,
+        validation_alias=named("max_mcp_listed_tools"),
+        description="Tools of a workspace that MCP clients see listed; of more, they are searched "
+        "for.",
+    )
     max_mcp_streams: int = Field(
         10_000,
         ge=0,

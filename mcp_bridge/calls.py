@@ -8,10 +8,10 @@ revision 2025-11-25, tools, error handling; revision 2026-07-28, Streamable HTTP
 
 from __future__ import annotations
 
-import difflib
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
@@ -24,9 +24,11 @@ from mcp_bridge.content import ToolResult
 from mcp_bridge.errors import INVALID_PARAMS, Challenged, RpcError
 from mcp_bridge.exchange import Exchange
 from mcp_bridge.ladder import Request
+from mcp_bridge.meta_tools import DESCRIBE, META_TOOLS, SEARCH, nearest
 from mcp_bridge.offer import Offer
 from mcp_bridge.outputs import OutputCheck
 from mcp_bridge.parked import Asked
+from mcp_bridge.profiles import usual_profile
 from mcp_bridge.revisions import RESULT, carries_structured, finish_result, shape_blocks
 from mcp_bridge.text import cut
 from mcp_bridge.tools import Tool
@@ -40,30 +42,64 @@ MAX_ITEMS: Final = 10_000
 MAX_ITEM_BYTES: Final = 16 * 1024 * 1024
 """A tool result is one message, so a generator without end must be stopped somewhere."""
 
-_MAX_COMPARED: Final = 300
-"""Tool names that a wrong one is compared with; a thousand take 30 ms."""
+
+@dataclass(slots=True)
+class _Meant:
+    """The tool and the arguments that a request means. ``is_direct``: it names them itself."""
+
+    tool: Tool
+    arguments: dict[str, Any]
+    is_direct: bool = True
 
 
 async def call_tool(offer: Offer, request: Request, exchange: Exchange) -> bytes:
     """The result of ``tools/call``. Raises RpcError."""
-    tool = _tool(offer, request.params.get("name"))
-    arguments = _arguments(request.params)
-    if request.revision.is_modern:
+    meant = _meant(offer, request)
+    if isinstance(meant, ToolResult):
+        return _encode(offer, request, meant, declares_output=False)
+    tool, arguments = meant.tool, meant.arguments
+    if request.revision.is_modern and meant.is_direct:
         failure = param_headers.check(tool.mirrored, arguments, request.headers)
         if failure is not None:
             raise RpcError(failure.code, failure.message)
-    problems = tool.arguments.problems(arguments, request.size)
-    if problems:
-        lines = "\n".join(f"- {problem}" for problem in problems)
-        result = content.from_error(
-            f"Invalid arguments for tool {tool.name}:\n{lines}\nExpected: {tool.arguments.expected}"
-        )
-    else:
+    result = _unfit(tool, arguments, request)
+    if result is None:
         outcome = await _run(offer, request, tool, arguments, exchange)
         if isinstance(outcome, Asked):
             return asked_for(offer, request, outcome)
         result = outcome
     return _encode(offer, request, result, declares_output=tool.output is not None)
+
+
+def _unfit(tool: Tool, arguments: dict[str, Any], request: Request) -> ToolResult | None:
+    """What a model is told whose arguments do not fit; None if they do, or were made to."""
+    problems = tool.arguments.problems(arguments, request.size)
+    if not problems:
+        return None
+    lines = "\n".join(f"- {problem}" for problem in problems)
+    return content.from_error(
+        f"Invalid arguments for tool {tool.name}:\n{lines}\nExpected: {tool.arguments.expected}"
+    )
+
+
+def _meant(offer: Offer, request: Request) -> _Meant | ToolResult:
+    """What is to be called; or, in search mode, the answer of a tool that searches."""
+    catalogue = offer.catalogue
+    name, arguments = request.params.get("name"), _arguments(request.params)
+    if catalogue.search is None or not isinstance(name, str) or name not in META_TOOLS:
+        return _Meant(_tool(offer, name), arguments)
+    unfit = _unfit(META_TOOLS[name], arguments, request)
+    if unfit is not None:
+        return unfit
+    profile = catalogue.profile or usual_profile(request.revision)
+    if name == SEARCH:
+        return catalogue.search.find(arguments, profile)
+    if name == DESCRIBE:
+        return catalogue.search.describe(arguments, profile)
+    tool = catalogue.reachable.get(arguments["name"])
+    if tool is None:
+        return catalogue.search.unknown(arguments["name"])
+    return _Meant(tool, arguments.get("arguments") or {}, is_direct=False)
 
 
 def asked_for(offer: Offer, request: Request, asked: Asked) -> bytes:
@@ -73,13 +109,13 @@ def asked_for(offer: Offer, request: Request, asked: Asked) -> bytes:
 
 
 def _tool(offer: Offer, name: object) -> Tool:
-    tools = offer.catalogue.tools
+    tools = offer.catalogue.reachable
     if not isinstance(name, str):
         raise RpcError(INVALID_PARAMS, "params.name must be a string")
     tool = tools.get(name)
     if tool is None:
-        nearest = difflib.get_close_matches(name[:64], list(tools)[:_MAX_COMPARED], n=3)
-        raise RpcError(INVALID_PARAMS, f"Unknown tool: {cut(name, 200)}", {"nearest": nearest})
+        data = {"nearest": nearest(name, tools)}
+        raise RpcError(INVALID_PARAMS, f"Unknown tool: {cut(name, 200)}", data)
     return tool
 
 

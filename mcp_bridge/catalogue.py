@@ -15,6 +15,8 @@ from typing import Any, Final
 
 import orjson
 
+from mcp_bridge.meta_tools import SearchMode
+from mcp_bridge.options import Mode
 from mcp_bridge.profiles import Profile, usual_profile
 from mcp_bridge.prompts import Prompt
 from mcp_bridge.resources import ResourceTable
@@ -53,8 +55,17 @@ class Contents:
 class Catalogue:
     """The contents of an endpoint, and the results that describe them."""
 
-    def __init__(self, about: About, contents: Contents, profile: Profile | None = None) -> None:
-        """``profile`` is that of the schemas; None: the usual one of each revision."""
+    def __init__(
+        self,
+        about: About,
+        contents: Contents,
+        profile: Profile | None = None,
+        search: SearchMode | None = None,
+    ) -> None:
+        """``profile`` is that of the schemas; None: the usual one of each revision. ``search``
+        answers where tools are searched for, and not listed."""
+        self.search = search
+        self.usual_mode: Mode = "all"
         self.about = about
         self.contents = contents
         self.profile = profile
@@ -69,6 +80,11 @@ class Catalogue:
         self._pages: dict[tuple[str, str, str | None], bytes] = {}
         self._marks: dict[str, bytes] = {}
         self._own_mark = uuid.uuid4().bytes
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to list."""
+        return not (self.tools or self.resources or self.prompts)
 
     def page(self, kind: str, revision: Revision, cursor: str | None) -> bytes | None:
         """The result of ``tools/list`` and its like, by the key of what is listed; None if the

@@ -25,6 +25,8 @@ from mcp_bridge.resources import Found
 from mcp_bridge.schemas import WRAPPED
 from mcp_bridge.text import cut
 from mcp_bridge.tools import Tool
+from mcp_bridge.views import view_of, viewed
+from mcp_bridge.workspace import WorkspaceCatalogues, standing_for
 from schema.errors import Blocked, GatewayError, NotFound, PermissionDenied, ServiceNotFound
 from schema.identity import Caller
 from schema.services import ServiceInfo
@@ -116,16 +118,21 @@ class Offer:
 class Opener:
     """Turns the path and the credential of a request into an offer."""
 
-    def __init__(self, gateway: Gateway, callers: Callers) -> None:
+    def __init__(self, gateway: Gateway, callers: Callers, most_listed: int) -> None:
+        """``most_listed``: tools of a workspace that are listed; of more, they are searched for."""
         self._gateway = gateway
         self._callers = callers
         self._catalogues = Catalogues(gateway)
+        self._workspaces = WorkspaceCatalogues(gateway, self._catalogues)
+        self._most_listed = most_listed
         self._parked = ParkedCalls()
 
     async def open(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Offer:
         """Raises GatewayError. A service that does not exist and one that the caller may not see
         give the same error."""
         path: Mapping[str, str] = scope["path_params"]
+        if "service" not in path:
+            return await self._open_workspace(scope, headers)
         name, workspace = path["service"], path["workspace"]
         try:
             caller = await self._callers.identify(scope, headers)
@@ -139,6 +146,44 @@ class Opener:
         except (NotFound, PermissionDenied):
             raise self._callers.refused(scope, headers, caller, _nothing(name)) from None
         catalogue = await self._catalogues.of(caller, service)
+        return self._offer(scope, headers, caller, service, catalogue)
+
+    async def _open_workspace(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Offer:
+        """All services of a workspace that the caller may see. One that does not exist, and one in
+        which a stranger may see nothing, give the same error."""
+        workspace: str = scope["path_params"]["workspace"]
+        nothing = ServiceNotFound(
+            f"No workspace {cut(workspace, 100)!r} with services that you may use. If they are "
+            "protected, send a token for it in an Authorization header."
+        )
+        try:
+            caller = await self._callers.identify(scope, headers)
+        except NotFound:
+            raise nothing from None
+        admit(scope, caller)
+        try:
+            catalogue = await self._workspaces.of(caller, workspace)
+        except Blocked:
+            raise
+        except (NotFound, PermissionDenied):
+            raise self._callers.refused(scope, headers, caller, nothing) from None
+        is_inside = caller.user.scope.permission_on(workspace) is not None
+        if not is_inside and catalogue.is_empty:
+            raise self._callers.refused(scope, headers, caller, nothing)
+        service = standing_for(workspace, WORKSPACE)
+        return self._offer(scope, headers, caller, service, catalogue)
+
+    def _offer(
+        self,
+        scope: Scope,
+        headers: Mapping[bytes, bytes],
+        caller: Caller,
+        service: ServiceInfo,
+        catalogue: Catalogue,
+    ) -> Offer:
+        query = scope.get("query_string", b"")
+        if query or catalogue.usual_mode != "all":
+            catalogue = viewed(catalogue, view_of(query), self._most_listed)
         again = partial(self.open, scope, headers)
         denied = self._callers.denied(scope, headers, caller)
         return Offer(self._gateway, caller, service, catalogue, self._parked, again, denied)

@@ -51,7 +51,9 @@ def catalogue_of(service: ServiceInfo, declared: Declared | None = None) -> Cata
     report(service.id, {**table.omitted, **(declared.omitted if declared else {})}, table.tools)
     is_private = service.visibility is Visibility.PROTECTED
     about = About(_server_info(service), _instructions(service), is_private)
-    return Catalogue(about, contents, options.profile)
+    catalogue = Catalogue(about, contents, options.profile)
+    catalogue.usual_mode = options.mode or "all"
+    return catalogue
 
 
 def _tool_table(

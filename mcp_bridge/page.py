@@ -21,7 +21,8 @@ _FORMAT: Final = orjson.OPT_INDENT_2
 
 
 class ServicePage:
-    """``GET /{workspace}/mcp/{service}`` as JSON, under the access rules of the endpoint."""
+    """``GET /{workspace}/mcp/{service}`` and ``GET /{workspace}/mcp`` as JSON, under the access
+    rules of the endpoint."""
 
     def __init__(self, opener: Opener, base_url: str) -> None:
         self._opener = opener
@@ -42,12 +43,15 @@ class ServicePage:
         await send_reply(send, reply, guard.cors_headers(headers))
 
     def _describe(self, offer: Offer, path: dict[str, str]) -> dict[str, Any]:
-        workspace, service = (quote(path[part], safe=":@") for part in ("workspace", "service"))
-        url = f"{self._base_url}/{workspace}/mcp/{service}/mcp"
+        url = self._address(path)
+        is_workspace = "service" not in path
+        name = offer.service.name if is_workspace else offer.service.id.service_id
         needs_token = offer.service.visibility is Visibility.PROTECTED
+        if is_workspace:
+            needs_token = not offer.caller.user.is_anonymous
         tools = offer.catalogue.tools.values()
         return {
-            "service": str(offer.service.id),
+            **({} if is_workspace else {"service": str(offer.service.id)}),
             "name": offer.service.name,
             "endpoint": url,
             "transport": "streamable-http",
@@ -56,5 +60,11 @@ class ServicePage:
             "tools": [
                 {"name": tool.name, "description": tool.definition["description"]} for tool in tools
             ],
-            "clients": configurations(offer.service.id.service_id, url, needs_token=needs_token),
+            "clients": configurations(name, url, needs_token=needs_token),
         }
+
+    def _address(self, path: dict[str, str]) -> str:
+        workspace = quote(path["workspace"], safe=":@")
+        if "service" not in path:
+            return f"{self._base_url}/{workspace}/mcp"
+        return f"{self._base_url}/{workspace}/mcp/{quote(path['service'], safe=':@')}/mcp"

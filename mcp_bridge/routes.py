@@ -41,7 +41,7 @@ def mcp_routes(context: ExtensionContext, timing: Timing) -> list[BaseRoute]:
     """All routes, the most frequent first."""
     settings = context.settings
     guard = Guard(settings)
-    opener = Opener(context.gateway, Callers(context))
+    opener = Opener(context.gateway, Callers(context), settings.max_mcp_listed_tools)
     listening = Listening(
         most=settings.max_mcp_streams,
         most_per_user=settings.max_mcp_streams_per_user,
@@ -58,12 +58,15 @@ def mcp_routes(context: ExtensionContext, timing: Timing) -> list[BaseRoute]:
     )
     endpoint = Guarded(mcp, guard, "POST", in_session="GET, DELETE")
     page = Guarded(ServicePage(opener, settings.base_url), guard, "GET, HEAD")
+    workspace = _ByMethod(endpoint, page)
     nothing = Guarded(_NotFound(), guard, "GET, HEAD")
     return [
         Route("/{workspace}/mcp/{service}/mcp", endpoint, name="mcp"),
         Route("/{workspace}/mcp/{service}/mcp/", endpoint, name="mcp-slash"),
         Route("/{workspace}/mcp/{service}", page, name="mcp-page"),
         Route("/{workspace}/mcp/{service}/", page, name="mcp-page-slash"),
+        Route("/{workspace}/mcp", workspace, name="mcp-workspace"),
+        Route("/{workspace}/mcp/", workspace, name="mcp-workspace-slash"),
         *(Route(path, nothing) for path in _DISCOVERY),
         *(Route(path + "/{resource:path}", nothing) for path in _DISCOVERY),
     ]
@@ -102,6 +105,18 @@ class Guarded:
         failure = refusal or self._not_allowed
         body = b"" if scope["method"] == "HEAD" else failure.body(None)
         await send_reply(send, Reply(body, failure.http_status(is_modern=False), failure.headers))
+
+
+class _ByMethod:
+    """An endpoint with its page at the same address."""
+
+    def __init__(self, endpoint: ASGIApp, page: ASGIApp) -> None:
+        self._endpoint = endpoint
+        self._page = page
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_read = scope["method"] in ("GET", "HEAD") and SESSION_ID not in dict(scope["headers"])
+        await (self._page if is_read else self._endpoint)(scope, receive, send)
 
 
 class _NotFound:

@@ -28,6 +28,7 @@ WITHOUT_UNIT = {
     "max_clients_per_workspace",
     "max_connections_per_user",
     "max_mcp_sessions",
+    "max_mcp_listed_tools",
     "max_mcp_streams",
     "max_mcp_streams_per_user",
     "max_services_per_client",

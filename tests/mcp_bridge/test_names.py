@@ -7,7 +7,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcp_bridge.names import wire_names
+from mcp_bridge.names import joined_names, wire_names
 
 PARTS = st.text(alphabet="ab_.-é/ ", min_size=1, max_size=4) | st.text(min_size=1, max_size=80)
 PATHS = st.lists(PARTS, max_size=20)
@@ -59,3 +59,20 @@ def test_long_names_keep_their_head() -> None:
 def test_a_function_that_spells_out_the_hash_of_another_wins_and_the_other_is_left_out() -> None:
     (hashed,) = wire_names(["é"]).values()
     assert wire_names(["é", hashed]) == {hashed: hashed}
+
+
+@given(st.lists(st.tuples(PARTS, PARTS), max_size=20))
+def test_names_over_several_services_are_injective_and_within_limits(
+    pairs: list[tuple[str, str]],
+) -> None:
+    names = joined_names(pairs)
+    assert len(set(names.values())) == len(names)
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name) for name in names.values())
+    assert names.keys() <= set(pairs)
+
+
+def test_the_place_of_the_separator_cannot_be_mistaken() -> None:
+    names = joined_names([("a", "b__c"), ("a__b", "c"), ("a", "_b"), ("a_", "b")])
+    assert names["a", "b__c"] == "a__b__c"
+    assert names["a", "_b"] == "a___b"
+    assert len(set(names.values())) == 4

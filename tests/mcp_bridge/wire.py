@@ -124,13 +124,14 @@ class Wire:
         method: str = "POST",
         path: str | None = None,
         headers: list[tuple[str, str]],
+        query: str = "",
     ) -> Live:
         scope = {
             "type": "http",
             "method": method,
             "path": path or self.path,
             "root_path": "",
-            "query_string": b"",
+            "query_string": query.encode(),
             "headers": [(k.lower().encode(), v.encode("latin-1")) for k, v in headers],
         }
         return Live(self.app, scope, body)
@@ -185,6 +186,22 @@ class Door(Wire):
     ) -> Response:
         """Send a well-formed request of a revision."""
         return await self.begin(version, name, params, path=path, headers=headers).finished()
+
+    async def ask(
+        self,
+        version: str,
+        name: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        path: str = CALC,
+        query: str = "",
+    ) -> Response:
+        """As ``request``, at an address with a query."""
+        body, sent = message(version, name, params)
+        data = json.dumps(body).encode()
+        return await self.start(
+            data, path=path, headers=_headers(sent, None), query=query
+        ).finished()
 
     async def call(self, tool: str, arguments: Any = None, *, version: str = MODERN) -> Any:
         """The result of a call."""

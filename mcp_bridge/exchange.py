@@ -141,6 +141,11 @@ class Exchange:
             self._attend()
             self._something_held.set()
 
+    async def begin(self) -> None:
+        """Make the response one of events, if its client takes them, before there are any."""
+        if self._accepts.events:
+            await self._write(b"")
+
     async def message(self, message: Mapping[str, Any]) -> None:
         """Send a message of any kind on the response, before the reply."""
         if self._unsent:

@@ -32,15 +32,18 @@ class Recording:
         name: str,
         *,
         primes: bool = False,
+        poll_seconds: float | None = None,
         abandon: Callable[[], None] | None = None,
         keep_alive_seconds: float | None = None,
     ) -> None:
         """``primes``: begin the events with an empty one, so that a client that is cut off early
-        has an id to come back with. ``abandon`` is called if nobody comes back.
+        has an id to come back with. ``poll_seconds``: end connections that last longer, so that the
+        client comes back for the rest. ``abandon`` is called if nobody comes back.
         ``keep_alive_seconds``: break silences that last longer, if whoever makes it does not."""
         self.name = name
         self.is_complete = False
-        self._primes = primes
+        self.primes = primes
+        self._poll = poll_seconds if primes else None
         self._abandon = abandon
         self._keep_alive = keep_alive_seconds
         self._start: Message | None = None
@@ -67,8 +70,8 @@ class Recording:
         if message["type"] == "http.response.start":
             self._start = message
             self._is_events = sse.HEADERS[0] in message["headers"]
-            if self._is_events and self._primes:
-                self._keep(b"data: \n\n")
+            if self._is_events and self.primes:
+                self._keep(_PRIMING)
         else:
             data: bytes = message.get("body", b"")
             if data.startswith(b":"):
@@ -135,7 +138,13 @@ class Recording:
         self._reader = mine = loop.create_task(self._copy(send))
         leaving = loop.create_task(_departure(receive))
         try:
-            await asyncio.wait({mine, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(
+                {mine, leaving}, timeout=self._poll, return_when=asyncio.FIRST_COMPLETED
+            )
+            if not done:
+                mine.cancel()
+                await asyncio.wait({mine})
+                await send({"type": "http.response.body", "body": b""})
         finally:
             leaving.cancel()
             mine.cancel()
@@ -170,6 +179,9 @@ class Recording:
         except TimeoutError:
             self._comment = sse.KEEP_ALIVE
 
+
+_PRIMING: Final = b"retry: 1000\ndata: \n\n"
+"""An empty event, and after how many milliseconds to come back."""
 
 _EVENTS: Final[Message] = {
     "type": "http.response.start",

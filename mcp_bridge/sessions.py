@@ -67,15 +67,20 @@ class Session:
 
     # Requests of the client
 
-    def record(self, request_id: str | int) -> Recording:
-        """A new response. Raises LimitExceeded."""
+    def record(self, request_id: str | int, poll_seconds: float | None = None) -> Recording:
+        """A new response; ``poll_seconds`` as of ``Recording``. Raises LimitExceeded."""
         self._recordings = {n: r for n, r in self._recordings.items() if not r.is_read}
         if len(self._recordings) >= MAX_IN_FLIGHT:
             raise LimitExceeded("Too many requests of one session at the same time")
         self._count += 1
         name = f"r{self._count}"
         primes = self.revision is LATEST_LEGACY
-        recording = Recording(name, primes=primes, abandon=lambda: self._abandon(name))
+        recording = Recording(
+            name,
+            primes=primes,
+            poll_seconds=poll_seconds,
+            abandon=lambda: self._abandon(name),
+        )
         self._recordings[name] = self._by_request[request_id] = recording
         return recording
 
@@ -188,8 +193,7 @@ class Sessions:
 
     def serves(self, offer: Offer) -> bool:
         """Whether clients of this endpoint get sessions."""
-        options = offer.service.config.get("mcp")
-        asked = options.get("stateful") if isinstance(options, Mapping) else None
+        asked = _options(offer).get("stateful")
         return asked if isinstance(asked, bool) else self._is_usual
 
     @property
@@ -238,6 +242,18 @@ class Sessions:
             self.end(session)
         else:
             loop.call_later(left, self._watch_idle, session)
+
+
+def poll_seconds(offer: Offer) -> float | None:
+    """How long a service lets connections last, for those behind a proxy that cuts them off; None
+    for as long as the call."""
+    seconds = _options(offer).get("poll_seconds")
+    return max(0.1, float(seconds)) if isinstance(seconds, int | float) else None
+
+
+def _options(offer: Offer) -> Mapping[str, Any]:
+    options = offer.service.config.get("mcp")
+    return options if isinstance(options, Mapping) else {}
 
 
 def _owner(offer: Offer, scope: Scope, headers: Mapping[bytes, bytes]) -> bytes:

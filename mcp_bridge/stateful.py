@@ -24,7 +24,7 @@ from mcp_bridge.methods import Immediate, Working
 from mcp_bridge.offer import Offer
 from mcp_bridge.replies import completed, worked
 from mcp_bridge.revisions import negotiate
-from mcp_bridge.sessions import SESSION_ID, UNKNOWN, Session, Sessions
+from mcp_bridge.sessions import SESSION_ID, UNKNOWN, Session, Sessions, poll_seconds
 
 LAST_EVENT: Final = b"last-event-id"
 _NOT_RESUMABLE: Final = Failure(
@@ -96,7 +96,7 @@ class Stateful:
         accepts: Accepts,
         headers: RawHeaders,
     ) -> None:
-        recording = session.record(request.id)
+        recording = session.record(request.id, poll_seconds(offer))
         exchange = Exchange(
             recording.receive,
             recording.send,
@@ -107,6 +107,8 @@ class Stateful:
         )
 
         async def run() -> None:
+            if recording.primes:
+                await exchange.begin()
             await exchange.serve(lambda ours: worked(method.work, offer, request, ours))
 
         task = asyncio.get_running_loop().create_task(run())

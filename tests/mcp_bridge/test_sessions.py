@@ -99,8 +99,9 @@ async def test_a_session_lasts_until_it_is_deleted(door: Door) -> None:
     assert len(client.session) >= 32
     assert (await client.note("notifications/initialized")).status == 202
     assert (await client.request("ping")).result == {}
-    called = await client.request("tools/call", {"name": "add", "arguments": {"a": 1, "b": 2}})
-    assert called.result["content"][0]["text"] == "3"
+    live = client.begin("tools/call", {"name": "add", "arguments": {"a": 1, "b": 2}})
+    await live.finished()
+    assert messages(live)[-1]["result"]["content"][0]["text"] == "3"
     assert (await client.leave()).status == 204
     for response in (await client.request("ping"), await client.leave()):
         assert response.status == 404

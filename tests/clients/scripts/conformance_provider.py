@@ -19,6 +19,8 @@ PIXEL = (
 )
 SOUND = "UklGRiYAAABXQVZFZm10IBAAAAABAAEAQB8AAAB9AAACABAAZGF0YQIAAAAAAA=="
 STEP_SECONDS = 0.05
+POLL_SECONDS = 0.5
+"""Connections of a session last no longer, so that a call that takes longer is read in two."""
 
 Handler = Callable[..., Any]
 Entry = dict[str, Any]
@@ -137,6 +139,11 @@ async def test_tool_with_progress(interaction: Any = None) -> Entry:
     return result(text("Done"))
 
 
+async def test_reconnection() -> Entry:
+    await asyncio.sleep(2 * POLL_SECONDS)
+    return result(text("Reconnected"))
+
+
 async def test_tool_with_logging(interaction: Any = None) -> Entry:
     for words in ("Tool execution started", "Tool processing data", "Tool execution completed"):
         await interaction["log"]("info", words)
@@ -247,11 +254,24 @@ class Service:
         self._server = server
         self._changes = 0
 
+        # One object each, for good: the client library forgets a function that is registered
+        # again as another object that is equal, as the methods of an object are.
+        async def change_tools() -> Entry:
+            return await self._change()
+
+        async def change_prompts() -> Entry:
+            return await self._change()
+
+        self._triggers = [
+            tool("test_trigger_tool_change", "Change the tools", change_tools),
+            tool("test_trigger_prompt_change", "Change the prompts", change_prompts),
+        ]
+
     async def register(self) -> str:
         options = {"overwrite": True}
         return str((await self._server.register_service(self._described(), options)).id)
 
-    async def change(self) -> Entry:
+    async def _change(self) -> Entry:
         self._changes += 1
         await self.register()
         return result(text("Changed"))
@@ -261,7 +281,7 @@ class Service:
             "id": "conformance",
             "type": "mcp",
             "name": "Conformance",
-            "config": {"visibility": "public"},
+            "config": {"visibility": "public", "mcp": {"poll_seconds": POLL_SECONDS}},
             "tools": [*TOOLS, *self._tools()],
             "resources": RESOURCES,
             "prompts": [*PROMPTS, *self._prompts()],
@@ -269,11 +289,7 @@ class Service:
 
     def _tools(self) -> list[Entry]:
         extra = [tool("test_dynamic", "Comes and goes", test_simple_text)] * (self._changes % 2)
-        return [
-            tool("test_trigger_tool_change", "Change the tools", self.change),
-            tool("test_trigger_prompt_change", "Change the prompts", self.change),
-            *extra,
-        ]
+        return [*self._triggers, *extra]
 
     def _prompts(self) -> list[Entry]:
         extra = {"name": "test_dynamic_prompt", "description": "Comes and goes", "read": prompt}
@@ -300,6 +316,7 @@ TOOLS = [
         schema(region={"type": "string", "x-mcp-header": "Region"}),
     ),
     tool("test_tool_with_progress", "Tells how far it is", test_tool_with_progress),
+    tool("test_reconnection", "Takes longer than a connection lasts", test_reconnection),
     tool("test_tool_with_logging", "Logs", test_tool_with_logging),
     tool("test_logging_tool", "Logs", test_tool_with_logging),
     tool("test_sampling", "Asks the model", test_sampling, schema(prompt=STRING)),

@@ -1,0 +1,88 @@
+"""MCP servers behind the gateway, as an MCP client in front of it sees them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+from mcp_types import ElicitResult, TextContent, TextResourceContents
+
+from gateway.app import create_app
+from gateway.settings import Settings
+from tests.gateway.upstreams.conftest import program
+
+OLD = str(Path(__file__).parent / "legacy_server.py")
+ORIGIN = "http://127.0.0.1:9527"
+
+
+@asynccontextmanager
+async def client(tmp_path: Path, entry: dict[str, Any], **options: Any) -> AsyncIterator[Client]:
+    """A client of the upstream ``demo`` at the MCP door."""
+    file = tmp_path / "mcp.json"
+    file.write_text(json.dumps({"mcpServers": {"demo": entry}}))
+    app = create_app(Settings(port=9527, ephemeral=True, mcp_config=file))
+    upstreams = app.state.parts.upstreams
+    await upstreams.start()
+    try:
+        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), timeout=30) as http:
+            transport = streamable_http_client(f"{ORIGIN}/public/mcp/demo/mcp", http_client=http)
+            async with Client(transport, cache=None, **options) as connected:
+                yield connected
+    finally:
+        await upstreams.close()
+
+
+async def test_nothing_is_lost_on_the_way(tmp_path: Path) -> None:
+    async with client(tmp_path, program()) as demo:
+        assert demo.instructions is not None
+        assert "Add before you multiply." in demo.instructions
+        tools = {tool.name: tool for tool in (await demo.list_tools()).tools}
+        add = tools["add"]
+        assert (add.title, add.description) == ("Addition", "Add two numbers.")
+        assert add.annotations is not None
+        assert add.annotations.read_only_hint is True
+        assert add.output_schema is not None
+        assert "complete" not in tools
+        result = await demo.call_tool("add", {"a": 1, "b": 2})
+        assert result.structured_content == {"result": 3}
+        text = await demo.call_tool("text", {"value": "hi"})
+        assert (text.meta or {})["demo/note"] == "kept"
+        assert (await demo.call_tool("picture")).content[0].type == "image"
+        assert (await demo.call_tool("fail")).is_error
+        uris = [str(resource.uri) for resource in (await demo.list_resources()).resources]
+        assert "demo://greeting" in uris
+        [template] = (await demo.list_resource_templates()).resource_templates
+        assert template.uri_template == "demo://item/{id}"
+        [content] = (await demo.read_resource("demo://item/3")).contents
+        assert isinstance(content, TextResourceContents)
+        assert content.text == "item 3"
+        [prompt] = (await demo.list_prompts()).prompts
+        assert prompt.name == "introduce"
+        [message] = (await demo.get_prompt("introduce", {"name": "Bo"})).messages
+        assert isinstance(message.content, TextContent)
+        assert message.content.text == "This is Bo"
+
+
+async def test_the_question_of_an_older_server_reaches_the_user_of_a_newer_client(
+    tmp_path: Path,
+) -> None:
+    asked: list[str] = []
+
+    async def answer(_context: Any, params: Any) -> ElicitResult:
+        asked.append(params.message)
+        return ElicitResult(action="accept", content={"sure": True})
+
+    entry = {"command": sys.executable, "args": [OLD]}
+    async with client(tmp_path, entry, elicitation_callback=answer) as demo:
+        assert demo.protocol_version == "2026-07-28"
+        [content] = (await demo.call_tool("ask")).content
+        assert isinstance(content, TextContent)
+        assert json.loads(content.text) == {"action": "accept", "content": {"sure": True}}
+        assert asked == ["Are you sure?"]

@@ -257,3 +257,49 @@ def msgpack_values(data: bytes) -> list[Any]:
     unpacker = msgpack.Unpacker(raw=False, max_buffer_size=1 << 26)
     unpacker.feed(data)
     return list(unpacker)
+
+
+async def step(parts: Parts, peer: Peer, silence_seconds: float) -> Any:
+    endpoint = endpoint_of(parts)
+    endpoint._silence_seconds = silence_seconds
+    identity = endpoint.manager_identity(peer.workspace)
+    async with asyncio.timeout(5):
+        return await endpoint.step(identity, peer.address, "stream.next")
+
+
+async def test_an_item_that_takes_long_is_waited_for_while_its_provider_answers(
+    parts: Parts,
+) -> None:
+    peer = await Peer.join(parts)
+    pings = asyncio.Semaphore(0)
+
+    def ping(text: str) -> str:
+        pings.release()
+        return "pong"
+
+    async def item() -> str:
+        for _ in range(4):  # twice as long as the provider may be silent
+            await pings.acquire()
+        return "late"
+
+    peer.functions["services.built-in.ping"] = ping
+    peer.functions["stream.next"] = item
+    assert await step(parts, peer, 0.2) == "late"
+
+
+async def test_an_item_of_a_provider_that_answers_nothing_is_given_up(parts: Parts) -> None:
+    peer = await Peer.join(parts)
+    peer.mute = True
+    with pytest.raises(CallTimeout):
+        await step(parts, peer, 0.2)
+
+
+async def test_no_heartbeat_is_asked_for_an_item(parts: Parts) -> None:
+    peer = await Peer.join(parts)
+    peer.mute = True
+    stepping = asyncio.create_task(step(parts, peer, 5.0))
+    await asyncio.sleep(0)
+    (_header, body) = msgpack_values(peer.frames[-1])
+    assert set(body["promise"]) == {"resolve", "reject"}
+    stepping.cancel()
+    await asyncio.wait([stepping])

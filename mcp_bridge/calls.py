@@ -67,7 +67,7 @@ async def call_tool(offer: Offer, request: Request, exchange: Exchange) -> bytes
         outcome = await _run(offer, request, tool, arguments, exchange)
         if isinstance(outcome, Asked):
             return asked_for(offer, request, outcome)
-        result = outcome
+        result = offer.oversize.fit(offer.caller, outcome, tool.max_result_chars)
     return _encode(offer, request, result, declares_output=tool.output is not None)
 
 

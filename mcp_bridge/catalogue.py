@@ -173,11 +173,13 @@ class Catalogue:
                 result["nextCursor"] = cursors[index + 1]
             self._pages[kind, revision.name, cursors[index]] = self.cacheable(result, revision)
 
-    def cacheable(self, result: dict[str, Any], revision: Revision) -> bytes:
+    def cacheable(
+        self, result: dict[str, Any], revision: Revision, *, is_private: bool = False
+    ) -> bytes:
         """A result that its client may keep for a time (revision 2026-07-28, caching)."""
         if revision.is_modern:
             result["ttlMs"] = LIST_LIFE_MS
-            result["cacheScope"] = self.cache_scope
+            result["cacheScope"] = "private" if is_private else self.cache_scope
         return orjson.dumps(finish_result(result, revision, self.server_info))
 
 

@@ -19,6 +19,7 @@ from mcp_bridge.callers import Callers
 from mcp_bridge.catalogue import Catalogue
 from mcp_bridge.catalogues import Catalogues
 from mcp_bridge.declared import MCP_TYPE
+from mcp_bridge.oversize import Oversize
 from mcp_bridge.parked import ParkedCalls
 from mcp_bridge.prompts import Prompt
 from mcp_bridge.resources import Found
@@ -45,6 +46,7 @@ class Offer:
     """The service at this endpoint; of a workspace's endpoint, what stands for all of them."""
     catalogue: Catalogue
     parked: ParkedCalls
+    oversize: Oversize
     reopen: Callable[[], Awaitable[Offer]]
     """Open the same endpoint with the same credential once more, as it is by then."""
     denied: Callable[[PermissionDenied], GatewayError] | None = None
@@ -123,6 +125,7 @@ class Opener:
         self._gateway = gateway
         self._callers = callers
         self._catalogues = Catalogues(gateway)
+        self._oversize = Oversize()
         self._workspaces = WorkspaceCatalogues(gateway, self._catalogues)
         self._most_listed = most_listed
         self._parked = ParkedCalls()
@@ -186,7 +189,9 @@ class Opener:
             catalogue = viewed(catalogue, view_of(query), self._most_listed)
         again = partial(self.open, scope, headers)
         denied = self._callers.denied(scope, headers, caller)
-        return Offer(self._gateway, caller, service, catalogue, self._parked, again, denied)
+        return Offer(
+            self._gateway, caller, service, catalogue, self._parked, self._oversize, again, denied
+        )
 
 
 def _nothing(name: str) -> ServiceNotFound:

@@ -29,6 +29,9 @@ async def read_resource(offer: Offer, request: Request, exchange: Exchange) -> b
     uri = request.params.get("uri")
     if not isinstance(uri, str):
         raise RpcError(INVALID_PARAMS, "params.uri must be a string")
+    kept = offer.oversize.read(offer.caller, uri)
+    if kept is not None:
+        return offer.catalogue.cacheable({"contents": kept}, request.revision, is_private=True)
     found = offer.catalogue.resources.find(uri)
     if found is None:
         # Before the stateless revision it had a code of its own.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -14,8 +15,10 @@ from mcp.client.streamable_http import streamable_http_client
 from tests.clients.conftest import Connect
 from tests.clients.gateways import Gateway
 from tests.clients.oauth_user import CALLBACK, Kept, User
+from tests.clients.programs import running
 
 ROOT_TOKEN = "root-" * 8
+SUITE = Path(__file__).parent / "conformance/node_modules/conformance/dist/index.js"
 
 
 @pytest.fixture(scope="module")
@@ -91,3 +94,25 @@ async def test_a_user_who_refuses_is_heard(gateway: Gateway, owner: Any, http: A
             pass
     assert user.answer["error"] == "access_denied"
     assert CALLBACK not in user.answer.values()
+
+
+async def test_the_conformance_suite_for_authorization_servers_passes(
+    gateway: Gateway, http: Any, unused_tcp_port: int
+) -> None:
+    if not SUITE.exists():
+        pytest.skip("There is no conformance/node_modules: `make test-environments` installs it")
+    callback = f"http://127.0.0.1:{unused_tcp_port}/callback"
+    metadata = {"redirect_uris": [callback], "token_endpoint_auth_method": "none"}
+    client = (await http.post("/oauth/register", json=metadata)).json()
+    options = {
+        "--url": gateway.url,
+        "--client-id": client["client_id"],
+        "--resource": f"{gateway.url}/public/mcp/hypha-login/mcp",
+        "--port": str(unused_tcp_port),
+    }
+    command = [word for option in options.items() for word in option]
+    async with running("node", SUITE, "authorization", *command) as suite:
+        url = await suite.line(f"{gateway.url}/oauth/authorize?")
+        await http.get(await User(http, ROOT_TOKEN).follow(url.strip()))
+        assert await suite.line("Total: ") == "Total: 3 passed, 0 failed"
+        assert await suite.end() == 0

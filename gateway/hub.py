@@ -278,6 +278,7 @@ class Hub:
         if same_client:
             session.subscriptions |= replaced.subscriptions
             session.foreign_callers = replaced.foreign_callers
+            session.foreign_peers = replaced.foreign_peers
             session.outbox.adopt(replaced.outbox)
             self._endpoint.peer_resumed(session.address, replaced.away_since or time.monotonic())
         else:

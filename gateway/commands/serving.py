@@ -14,7 +14,8 @@ from gateway.app import Parts, create_app
 from gateway.auth.oidc.config import OidcMistake
 from gateway.settings import Settings
 from gateway.startup import Startup, StartupFailed
-from gateway.storage.directory import StorageFailed
+from gateway.storage.database import DATABASE_FILE
+from gateway.storage.directory import StorageFailed, is_used
 from gateway.transports.uvicorn_http import OneWriteHttpProtocol
 from gateway.transports.uvicorn_websocket import RelayWebSocketProtocol
 from gateway.upstreams.config_file import ConfigMistake
@@ -65,6 +66,22 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
+def _beside_others(settings: Settings) -> Settings:
+    """Where another server has the usual data directory, one with a port of its own and no word on
+    where to keep things gets a directory by its port: always the same, so it survives a restart."""
+    if settings.ephemeral or settings.data_dir or settings.database_uri or not settings.port:
+        return settings
+    usual = settings.data_directory
+    own = usual / f"port-{settings.port}"
+    try:
+        if not own.is_dir() and not is_used(usual / DATABASE_FILE):
+            return settings
+    except (OSError, StorageFailed):
+        return settings  # what is wrong with it is told when it is opened
+    typer.echo(f"Data is kept in {own}: {usual} is another server's", err=True)
+    return settings.model_copy(update={"data_dir": own})
+
+
 def run(settings: Settings) -> int:
     """Start the gateway."""
     config = uvicorn.Config(
@@ -88,6 +105,7 @@ def run(settings: Settings) -> int:
     except SystemExit:
         typer.echo(f"Cannot listen on {settings.host}, port {settings.port}: see above", err=True)
         return 1
+    settings = _beside_others(settings)
     settings = settings.model_copy(update={"port": listener.getsockname()[1]})
     try:
         app = create_app(settings)

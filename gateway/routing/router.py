@@ -133,6 +133,10 @@ class Router:
             return False
         del self._sessions[session.address]
         self._long_messages.forget(session.address)
+        for address in session.foreign_peers or ():
+            peer = self._sessions.get(address)
+            if peer is not None and peer.foreign_callers is not None:
+                peer.foreign_callers.discard(session.address)
         members = self._workspaces[session.workspace]
         del members[session.client_id]
         if not members:
@@ -209,7 +213,10 @@ class Router:
         method: str = outgoing["method"] if outgoing["type"] == METHOD else ""
         target = self._sessions.get(to)
         if method.startswith(_SERVICES):
-            refusal = self._refusal(sender, target, to, method, body)
+            whole: tuple[str, bytes] | None = None
+            if method.startswith(LONG_MESSAGE_PREFIX):
+                body, whole = self._long_messages.pass_on(sender.address, to, method, body)
+            refusal = self._refusal(sender, target, (method, body), whole)
             if refusal is not None:
                 self.reject(sender, outgoing, to, refusal)
                 return
@@ -227,22 +234,23 @@ class Router:
         self._relay(target, outgoing, sender.identity, body)
 
     def _refusal(
-        self, sender: ClientSession, target: ClientSession | None, to: str, method: str, body: bytes
+        self,
+        sender: ClientSession,
+        target: ClientSession | None,
+        call: tuple[str, bytes],
+        whole: tuple[str, bytes] | None,
     ) -> GatewayError | None:
-        """Why a call is not for its sender to make. Raises what ``LongMessages.pass_on`` raises."""
-        whole: tuple[str, bytes] | None = None
-        if method.startswith(LONG_MESSAGE_PREFIX):
-            whole = self._long_messages.pass_on(sender.address, to, method, body)
+        """Why a call is not for its sender to make; ``whole`` is the long one that it completes."""
         if target is None or self.guard is None:
             return None
         if (
             sender.workspace == target.workspace
             and not sender.is_limited
-            and to not in self.guarded
+            and target.address not in self.guarded
         ):
             return None
         try:
-            self.guard.check(sender, target, method, body)
+            self.guard.check(sender, target, *call)
             if whole is not None and whole[0].startswith(_SERVICES):
                 self.guard.check(sender, target, *whole)
         except GatewayError as error:
@@ -256,9 +264,7 @@ class Router:
             sender.open_calls.clear()  # never answered; only the wait at shutdown looks at them
         sender.open_calls[session] = target.address
         if target.workspace != sender.workspace:
-            if target.foreign_callers is None:
-                target.foreign_callers = set()
-            target.foreign_callers.add(sender.address)
+            _note_foreigners(sender, target)
         if target.away_since is not None:
             target.held_calls.append((sender.address, session))
 
@@ -364,6 +370,15 @@ class Router:
         """Ask every session's transport to close."""
         for session in sessions:
             session.close(code, reason)
+
+
+def _note_foreigners(caller: ClientSession, target: ClientSession) -> None:
+    if caller.foreign_peers is None:
+        caller.foreign_peers = set()
+    if target.foreign_callers is None:
+        target.foreign_callers = set()
+    caller.foreign_peers.add(target.address)
+    target.foreign_callers.add(caller.address)
 
 
 def _outgoing(message_type: str, header: dict[str, Any], to: str) -> dict[str, Any]:

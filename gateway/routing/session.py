@@ -29,6 +29,7 @@ class ClientSession:
         "client_id",
         "close",
         "foreign_callers",
+        "foreign_peers",
         "held_calls",
         "identity",
         "is_limited",
@@ -38,6 +39,7 @@ class ClientSession:
         "open_calls",
         "outbox",
         "remote",
+        "subscribed_at",
         "subscriptions",
         "user",
         "workspace",
@@ -70,6 +72,8 @@ class ClientSession:
         self.is_limited = user.scope.functions is not None
         """Its credential is for certain functions only."""
         self.subscriptions: set[str] = set()
+        self.subscribed_at = 0.0
+        """Monotonic time of the last subscription."""
         self.away_since: float | None = None
         """Monotonic time at which the connection broke; the client may come back."""
         self.held_calls: list[tuple[str, str]] = []
@@ -77,6 +81,8 @@ class ClientSession:
         self.foreign_callers: set[str] | None = None
         """Addresses in other workspaces that have called this client: they get no workspace
         events, yet must learn when it goes."""
+        self.foreign_peers: set[str] | None = None
+        """Addresses in other workspaces that it has called: they forget it when it goes."""
         self.open_calls: dict[str, str] = {}
         """Calls this client waits for: its session, and the address it called."""
         self.load = 0.0

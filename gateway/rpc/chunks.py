@@ -45,6 +45,11 @@ class ChunkStore:
             messages = self._messages.setdefault(sender, {})
         messages[key] = {}
 
+    def discard(self, sender: str, key: str) -> None:
+        """Forget a message, if there is one."""
+        if key in self._messages.get(sender, ()):
+            self.take(sender, key)
+
     def put(self, sender: str, key: str, index: int | None, data: bytes) -> None:
         """Keep one chunk; ``index`` None appends. Raises InvalidArguments and LimitExceeded."""
         chunks = self._message(sender, key)

@@ -275,11 +275,14 @@ class Endpoint:
             return self._streams.encode(sender.address, to, value)
         return value
 
-    def heard(self, session: str, address: str) -> None:
-        """The client at ``address`` is sending a long reply to a call: it is not silent."""
+    def heard(self, session: str, address: str) -> bool:
+        """The client at ``address`` is sending a long reply to a call: it is not silent. False if
+        nobody waits for that."""
         call = self._pending.get(session)
-        if call is not None and call.target == address:
-            call.hear()
+        if call is None or call.target != address:
+            return False
+        call.hear()
+        return True
 
     def receive_long(self, sender: ClientSession, frame: bytes) -> None:
         """Take a message that came in chunks, under the same rules as one that came whole.

@@ -308,7 +308,18 @@ def describe_functions(functions: Mapping[str, LocalFunction]) -> dict[str, Any]
         declared = {
             "name": leaf,
             "description": inspect.cleandoc(function.__doc__ or ""),
-            "parameters": _parameters(function),
+            "parameters": _listable(_parameters(function)),
         }
         node[leaf] = {"type": "function", "function": declared}
     return tree
+
+
+def _listable(schema: Any) -> Any:
+    """A schema without ``items``: in an entry of a list, hypha-rpc's synchronous client mistakes a
+    key of that name for the method of its maps, and loses the whole list."""
+    if isinstance(schema, list):
+        return [_listable(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    is_array = schema.get("type") == "array"
+    return {k: _listable(v) for k, v in schema.items() if not (is_array and k == "items")}

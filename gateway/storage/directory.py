@@ -56,6 +56,17 @@ def make_private(path: Path) -> None:
         raise StorageFailed(f"Cannot write to {path} ({error.strerror}).") from None
 
 
+def is_used(path: Path) -> bool:
+    """Whether another process holds the lock of a database file now."""
+    if not path.with_name(path.name + ".lock").exists():
+        return False
+    try:
+        FileLock(path).release()
+    except StorageFailed:
+        return True
+    return False
+
+
 class FileLock:
     """Held while a process uses a database file; the system releases it if the process dies."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from datetime import UTC, datetime
 from math import isfinite
@@ -111,6 +112,7 @@ class ClientFunctions:
         if len(session.subscriptions | set(names)) > MAX_SUBSCRIPTIONS:
             raise InvalidRequest(f"A client can have at most {MAX_SUBSCRIPTIONS} subscriptions")
         session.subscriptions.update(names)
+        session.subscribed_at = time.monotonic()
         return True
 
     async def unsubscribe(self, caller: Caller, event_type: str | list[str]) -> bool:

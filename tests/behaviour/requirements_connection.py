@@ -13,6 +13,7 @@ from tests.behaviour.requirement import (
     http_client,
     hub,
     identity,
+    in_file,
     in_parts,
     keys,
     limits,
@@ -94,7 +95,11 @@ CONNECTION: list[Requirement] = [
     must("W1.4-no-id", "a message without client id gets the known text and 1001",
          handshake("a_client_needs_an_id")),
     may("W1.4-blocked", "connection caps and blocked users have texts of their own",
-        gap="There are neither caps on connections nor lists of blocked users or addresses."),
+        in_file("tests/gateway/workspaces/test_admin.py")(
+            "s24_a_blocked_user_is_out_at_every_door_with_all_tokens",
+            "s24_a_blocked_address_is_out_at_every_door",
+            "s40_connections_count_for_whoever_is_accountable",
+            "a_workspace_takes_so_many_clients")),
     # 1.5
     must("W1.5-transient-is-503",
          "who comes at a bad time gets HTTP 503 at the upgrade, and no error text",
@@ -145,14 +150,16 @@ CONNECTION: list[Requirement] = [
     must("W1.7-owners-are-admins", "an owner is an admin where they connect",
          workspaces("a_registered_user_creates_a_workspace_and_owns_it")),
     must("W1.7-owners-elsewhere", "an owner is an admin of own workspaces also from another one",
-         gap="The rights of a connection are those on its own workspace: an owner who is connected "
-             "elsewhere can list a workspace but not read, delete or mint for it. A resumed "
-             "connection cannot yet be told from one whose token is pinned."),
+         in_file("tests/gateway/workspaces/test_sharing.py")(
+             "an_owner_acts_on_a_workspace_without_being_there")),
     must("W1.7-role-admin", "the role admin is a grant for all workspaces",
-         gap="Rights come from grants alone. The root token has one for all workspaces; a role "
-             "says who somebody is and not what they may do."),
-    must("W1.7-owners-by-email", "a verified email among the owners counts like an id",
-         gap="A workspace has its creator as its only owner, and emails are not verified yet."),
+         in_file("tests/gateway/auth/test_hooks.py")(
+             "the_role_of_an_administrator_means_every_workspace")),
+    must("W1.7-owners-by-email", "a verified email among the members counts like an id",
+         in_file("tests/gateway/workspaces/test_workspaces.py")(
+             "members_are_users_verified_addresses_and_roles"),
+         in_file("tests/gateway/workspaces/test_sharing.py")(
+             "a_workspace_is_shared_by_user_address_and_role")),
     # 1.8
     must("W1.8-scope-claim", "tokens have three parts and a scope that names the workspace",
          tokens("clients_find_the_workspace_in_the_scope_claim")),

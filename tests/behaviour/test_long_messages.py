@@ -108,6 +108,15 @@ async def test_chunks_without_a_message_are_refused(join: Join) -> None:
     assert await client.call(to, f"{CACHE}.remove", "key") is None
 
 
+async def test_chunks_of_a_reply_that_nobody_waits_for_are_refused(join: Join) -> None:
+    client = await join()
+    to = client.manager_address
+    gone = "session does not exist anymore: gone"
+    for name, args in (("create", [True]), ("set", [0, b"x", True]), ("process", [True])):
+        with pytest.raises(Rejected, match=gone):
+            await client.call(to, f"{CACHE}.{name}", "gone", *args)
+
+
 @pytest.mark.parametrize("key", ["ctx", "from", "to", "ws", "user", "type", "method", "session"])
 @pytest.mark.parametrize("receiver", ["manager", "client"])
 async def test_a_message_in_chunks_cannot_carry_another_identity(

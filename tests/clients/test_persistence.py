@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -72,3 +73,27 @@ def test_a_second_server_on_a_directory_ends_with_a_sentence(tmp_path: Path) -> 
     assert second.stdout == ""
     assert second.stderr.startswith(f"Another server uses the data directory {directory}.")
     assert len(second.stderr.splitlines()) == 1
+
+
+def test_servers_that_are_told_nothing_keep_apart_and_find_their_data_again(tmp_path: Path) -> None:
+    home = {"HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path)}
+    usual = tmp_path / "polyport"
+
+    def serve(port: int) -> tuple[str, ...]:
+        return ("-m", "gateway.server", "--port", str(port))
+
+    first, second = free_port(), free_port()
+    for directory in ("one", "two"):
+        (tmp_path / directory).mkdir()
+    with started(tmp_path / "one", home, serve(first)):
+        with started(tmp_path / "two", home, serve(second)) as gateway:
+            assert str(usual / f"port-{second}") in gateway.written()
+        key = (usual / f"port-{second}" / "signing.key").read_text()
+    with started(tmp_path / "two", home, serve(second)):
+        assert (usual / f"port-{second}" / "signing.key").read_text() == key
+    assert (usual / "signing.key").read_text() != key
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])

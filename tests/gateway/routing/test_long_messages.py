@@ -8,6 +8,7 @@ import msgpack
 import pytest
 
 from gateway.app import Parts
+from gateway.routing.long_messages import MAX_MESSAGES_PER_SENDER, LongMessages
 from schema.errors import InvalidMessage, LimitExceeded
 from tests.gateway.peer import Peer
 
@@ -96,3 +97,73 @@ async def test_a_chunk_of_an_unknown_message_or_without_a_key_is_refused(parts: 
     for args in (("nothing", 0, b"x"), (5, 0, b"x"), ()):
         with pytest.raises(InvalidMessage):
             await sender.call(target.address, f"{CACHE}.set", *args)
+
+
+async def test_the_chunks_of_two_senders_are_never_mixed(parts: Parts) -> None:
+    sender, target = await sending(parts)
+    other = await Peer.join(parts)
+    await sender.call(target.address, f"{CACHE}.create", "k", False)
+    for action, args in (("create", ["k"]), ("set", ["k", 0, b"x"]), ("remove", ["k"])):
+        with pytest.raises(InvalidMessage):
+            await other.call(target.address, f"{CACHE}.{action}", *args)
+    with pytest.raises(InvalidMessage):
+        await other.call(target.address, f"{CACHE}.process", "k")
+    assert target.contexts[-1]["method"] == f"{CACHE}.create"
+
+
+async def test_what_a_sender_left_behind_is_no_part_of_the_next_message(parts: Parts) -> None:
+    sender, target = await sending(parts)
+    begun: list[tuple[Any, ...]] = []
+    target.functions[f"{CACHE}.create"] = lambda *args: begun.append(args)
+    await sender.call(target.address, f"{CACHE}.create", "k", False)
+    await sender.call(target.address, f"{CACHE}.set", "k", 0, b"forged", False)
+    parts.hub.closed(sender.session)
+    other = await Peer.join(parts)
+    with pytest.raises(InvalidMessage):
+        await other.call(target.address, f"{CACHE}.process", "k", False)
+    await other.call(target.address, f"{CACHE}.create", key="k")
+    assert begun == [("k", False, True), ("k", False, True)]  # with overwrite
+
+
+@pytest.mark.parametrize(
+    ("action", "args"),
+    [
+        ("set", ["k", 0.0, b"x"]),
+        ("set", ["k", True, b"x"]),
+        ("set", ["k", -1, b"x"]),
+        ("set", ["k", 0, "x"]),
+        ("set", ["k", 0, b"x", False, 1]),
+        ("set", ["k", 0, b"x", 0]),
+        ("set", ["k", 0, b"x", True]),
+        ("append", ["k", b"x"]),
+        ("process", ["k", True]),
+    ],
+)
+async def test_what_receivers_could_read_otherwise_is_refused(
+    parts: Parts, action: str, args: list[Any]
+) -> None:
+    sender, target = await sending(parts)
+    await sender.call(target.address, f"{CACHE}.create", "k", False)
+    await sender.call(target.address, f"{CACHE}.set", "k", 1, b"x", False)
+    with pytest.raises(InvalidMessage):
+        await sender.call(target.address, f"{CACHE}.{action}", *args)
+
+
+async def test_a_message_with_a_gap_is_refused(parts: Parts) -> None:
+    sender, target = await sending(parts)
+    await sender.call(target.address, f"{CACHE}.create", "k", False)
+    await sender.call(target.address, f"{CACHE}.set", "k", 1, whole({"args": []}), False)
+    with pytest.raises(InvalidMessage, match="lacks chunks"):
+        await sender.call(target.address, f"{CACHE}.process", "k", False)
+
+
+def test_what_was_given_up_makes_room() -> None:
+    now = 0.0
+    messages = LongMessages(clock=lambda: now)
+    body = msgpack.packb({"args": ["k"]})
+    for number in range(MAX_MESSAGES_PER_SENDER):
+        messages.pass_on("w/a", f"w/{number}", f"{CACHE}.create", body)
+    with pytest.raises(LimitExceeded):
+        messages.pass_on("w/a", "w/x", f"{CACHE}.create", body)
+    now = 61.0
+    messages.pass_on("w/a", "w/x", f"{CACHE}.create", body)

@@ -177,3 +177,12 @@ async def test_a_caller_in_another_workspace_learns_of_the_departure(parts: Part
     message = await stranger.event("client_disconnected")
     assert message["data"] == {"id": provider.session.client_id, "workspace": provider.workspace}
     assert bystander.inbox.empty()
+
+
+async def test_callers_that_have_left_are_forgotten_by_those_they_called(parts: Parts) -> None:
+    provider, caller = await Peer.join(parts), await Peer.join(parts)
+    provider.functions["services.s.f"] = lambda: 1
+    assert await caller.call(provider.address, "services.s.f") == 1
+    assert provider.session.foreign_callers == {caller.address}
+    parts.hub.closed(caller.session)
+    assert provider.session.foreign_callers == set()

@@ -1,0 +1,156 @@
+"""Whoever has no permission on a workspace changes and learns nothing by calls of the manager."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gateway.app import Parts, build
+from gateway.settings import Settings
+from gateway.workspaces.rules import AUDITED, RULES
+from schema.identity import User
+from tests.gateway.peer import Peer, RemoteFailure
+
+SECRET = "the-secret-of-ann"
+TARGET = "ws-user-ann"
+
+NAMES = st.sampled_from(
+    [TARGET, f"{TARGET}/provider", f"{TARGET}/provider:closed", "closed", "provider", "*", "", "k"]
+)
+VALUES = st.one_of(
+    NAMES,
+    st.none(),
+    st.booleans(),
+    st.integers(-2, 300),
+    st.lists(NAMES, max_size=2),
+    st.dictionaries(
+        st.sampled_from(
+            ["id", "workspace", "permission", "visibility", "service_id", "bookmark_type", "owners"]
+        ),
+        st.one_of(NAMES, st.just("admin"), st.just("workspace"), st.just("service")),
+        max_size=4,
+    ),
+)
+ARGUMENTS = (
+    "workspace", "config", "service_id", "client_id", "query", "item", "key", "value", "token",
+    "event_type", "user_id", "permission", "function", "name", "type_id", "key_id", "overwrite",
+)  # fmt: skip
+CALLS = st.lists(
+    st.tuples(
+        st.sampled_from(sorted(RULES)),
+        st.dictionaries(st.sampled_from(ARGUMENTS), VALUES, max_size=4),
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+async def called(peer: Peer, function: str, named: dict[str, Any]) -> Any:
+    address = peer.parts.router.manager_address
+    return await peer.call(address, f"services.default.{function}", **named)
+
+
+def state_of(parts: Parts) -> str:
+    record = parts.workspaces.require(TARGET)
+    services = [str(s.id) for s in parts.registry.in_workspace(TARGET)]
+    clients = [s.address for s in parts.router.sessions_in(TARGET)]
+    return repr((record, services, clients, parts.functions.listed(TARGET)))
+
+
+async def attack(calls: list[tuple[str, dict[str, Any]]]) -> None:
+    parts = build(Settings(ephemeral=True, port=9527))[0]
+    token = parts.tokens.issue(User("ann"), expires_in_seconds=600)
+    ann = await Peer.join(parts, "provider", token=token)
+    closed = {"visibility": "protected"}
+    await ann.register("closed", {"f": int}, config=closed, description=SECRET)
+    await ann.manager("set_env", "k", SECRET)
+    before = state_of(parts)
+    eve_token = parts.tokens.issue(User("eve"), expires_in_seconds=600)
+    eve = await Peer.join(parts, token=eve_token)
+    for function, arguments in calls:
+        named = {k: v for k, v in arguments.items() if k in _arguments_of(parts, function)}
+        if function == "ping":
+            named["timeout"] = 0.1
+        try:
+            answer = await called(eve, function, named)
+        except RemoteFailure as error:
+            answer = str(error)
+        assert SECRET not in repr(answer)
+    assert state_of(parts) == before
+    await parts.kept.audit.close()
+
+
+def _arguments_of(parts: Parts, function: str) -> set[str]:
+    manager = parts.gateway._directory.manager  # type: ignore[attr-defined]
+    return set(manager.functions[function].parameter_names)
+
+
+@given(CALLS)
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+def test_no_sequence_of_calls_changes_or_reveals_anything(
+    calls: list[tuple[str, dict[str, Any]]],
+) -> None:
+    asyncio.run(attack(calls))
+
+
+OF_WORKSPACES = sorted(name for name, rule in RULES.items() if rule.argument == "workspace")
+REQUIRED: dict[str, dict[str, Any]] = {
+    "update_workspace": {"config": {}},
+    "restrict_function": {"service_id": "s", "function": "f"},
+    "unrestrict_function": {"service_id": "s", "function": "f"},
+    "generate_api_key": {"name": "n"},
+    "revoke_api_key": {"key_id": "k"},
+    "share_workspace": {"user_id": "eve"},
+    "unshare_workspace": {"user_id": "eve"},
+}
+
+
+@pytest.mark.parametrize("function", OF_WORKSPACES)
+async def test_every_function_that_takes_a_workspace_refuses_a_stranger(function: str) -> None:
+    parts = build(Settings(ephemeral=True, port=9527))[0]
+    ann = await Peer.join(parts, token=parts.tokens.issue(User("ann"), expires_in_seconds=60))
+    eve = await Peer.join(parts, token=parts.tokens.issue(User("eve"), expires_in_seconds=60))
+    arguments = REQUIRED.get(function, {})
+    with pytest.raises(RemoteFailure, match="Permission denied"):
+        await called(eve, function, {"workspace": ann.workspace, **arguments})
+    await parts.kept.audit.close()
+
+
+OWN = sorted(name for name, rule in RULES.items() if rule.action is not None and not rule.argument)
+ARGUMENTS_OF_OWN: dict[str, dict[str, Any]] = {
+    "echo": {"data": 1},
+    "log": {"msg": 1},
+    "log_event": {"event_type": "e"},
+    "unregister_service": {"service_id": "s"},
+    "register_service_type": {"type_info": {"id": "t"}},
+    "set_env": {"key": "k"},
+    "revoke_token": {"token": "t"},
+    "parse_token": {"token": "t"},
+}
+
+
+@pytest.mark.parametrize("function", OWN)
+async def test_every_function_behind_a_permission_refuses_who_has_less(function: str) -> None:
+    parts = build(Settings(ephemeral=True, port=9527))[0]
+    action = RULES[function].action
+    assert action is not None
+    ann = await Peer.join(parts, token=parts.tokens.issue(User("ann"), expires_in_seconds=60))
+    if action.needs.value == "r":
+        made = await ann.manager("generate_token", {"extra_scopes": ["a:b"]})
+        with pytest.raises(Exception, match="one purpose"):
+            await Peer.join(parts, token=made)
+    else:
+        less = {"rw": "read", "a": "read_write"}[action.needs.value]
+        made = await ann.manager("generate_token", {"permission": less})
+        program = await Peer.join(parts, token=made)
+        with pytest.raises(RemoteFailure, match="Permission denied"):
+            await called(program, function, ARGUMENTS_OF_OWN.get(function, {}))
+    await parts.kept.audit.close()
+
+
+def test_what_is_logged_exists() -> None:
+    assert set(RULES) >= AUDITED

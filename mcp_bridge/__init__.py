@@ -12,6 +12,8 @@ A request passes, in this order:
 - ``offer``: who asks, which service; ``methods``: which method
 - ``catalogue``: what is the same for every request, as bytes, from ``tools``, ``names``,
   ``schemas``
+- ``offered`` makes the catalogue of a service, ``workspace`` that of all services of one; ``views``
+  and ``profiles`` show of it what a client asks for, ``meta_tools`` and ``search`` find in it
 - ``calls``: calling a tool, with ``arguments``, ``param_headers``, ``content``
 - ``listening``: a response that stays open, with ``feed``: what has changed
 - ``stateful``: where clients of the handshake era have ``sessions``, whose responses are

@@ -135,7 +135,7 @@ class _Portable:
         except Refused:
             target = {}
         self._entered[reference] += 1
-        merged = {**target, **siblings} if isinstance(target, dict) else siblings
+        merged = _beside(target, siblings) if isinstance(target, dict) else siblings
         shaped = self.shape(merged, is_root=is_root)
         self._entered[reference] -= 1
         return shaped
@@ -270,6 +270,15 @@ def _describe_examples(node: Schema, shaped: Schema) -> None:
         text = cut(", ".join(orjson.dumps(each).decode() for each in examples[:3]), _MAX_EXAMPLES)
         described = str(shaped.get("description") or "").strip()
         shaped["description"] = f"{described} (for example {text})".strip()
+
+
+def _beside(target: Schema, siblings: Schema) -> Schema:
+    """What a reference leads to, with what stands beside the reference."""
+    beside = {
+        key: _joined(key, value, target[key]) if key in target else value
+        for key, value in siblings.items()
+    }
+    return {**target, **beside}
 
 
 def _joined(key: str, first: Any, second: Any) -> Any:

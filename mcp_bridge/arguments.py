@@ -1,8 +1,8 @@
 """Arguments of a call against the schema of a tool: check, mend what models commonly get wrong,
 explain the rest. Pure; one ``ArgumentCheck`` is compiled per tool and kept.
 
-The function itself is the last judge: nothing is added (not even defaults) and no unknown
-argument is taken away.
+The function itself is the last judge: nothing is added (not even defaults, which it has itself) and
+no unknown argument is taken away.
 """
 
 from __future__ import annotations
@@ -83,9 +83,12 @@ class ArgumentCheck:
         """What is wrong with the arguments, at most five; empty if they fit or fit after mending.
 
         ``size`` is the length of the message they came in. Mending changes ``arguments`` in
-        place: strings that hold the number, boolean, object or array the schema asks for.
+        place: strings that hold the number, boolean, object or array the schema asks for, and null
+        where it does not.
         """
         if size * self._cost.expanded > _MAX_CHECKED or _is_valid(self._validator, arguments):
+            return []
+        if self._drop_nulls(arguments) and _is_valid(self._validator, arguments):
             return []
         for _ in range(2):  # an object written as a string may itself hold such strings
             if not self._mend(arguments):
@@ -103,6 +106,22 @@ class ArgumentCheck:
             for name, declared in self._schema["properties"].items()
         }
         return cut(orjson.dumps(shape).decode(), _MAX_EXPECTED)
+
+    def _drop_nulls(self, arguments: dict[str, Any]) -> bool:
+        """Take away null where something else is wanted: models write it for "not given", and the
+        strict form of a schema asks them to. True if any was taken."""
+        if not self._is_affordable(arguments):
+            return False
+        errors = list(self._validator.iter_errors(arguments))
+        paths = {tuple(e.instance_path) for e in errors if e.instance is None and e.instance_path}
+        changed = False
+        for *above, last in paths:
+            parent: Any = arguments
+            for step in above:
+                parent = parent[step]
+            if isinstance(parent, dict):
+                changed = parent.pop(str(last), 0) is None or changed
+        return changed
 
     def _mend(self, arguments: dict[str, Any]) -> bool:
         """Replace strings that are JSON of a wanted type; True if any was replaced."""

@@ -10,8 +10,9 @@ import jsonschema_rs
 import pytest
 from pydantic import BaseModel, Field
 
+from mcp_bridge.arguments import ArgumentCheck
 from mcp_bridge.profiles import Profile, portable, strict
-from mcp_bridge.schemas import normalise
+from mcp_bridge.schemas import measure, normalise
 
 
 class Colour(Enum):
@@ -110,6 +111,14 @@ def test_a_pydantic_model_in_strict_form() -> None:
     assert shaped["required"] == list(shaped["properties"])
     assert shaped["properties"]["label"] == {"type": ["string", "null"]}
     assert shaped["properties"]["colour"]["enum"] == ["red", "blue", None]
+
+
+def test_what_fits_the_strict_form_is_taken() -> None:
+    full = normal(Shape.model_json_schema())
+    given = {"name": "a", "origin": {"x": 1, "y": None}, "colour": None, "pair": None}
+    assert jsonschema_rs.is_valid(strict(full), {**given, "label": None, "kind": None})
+    assert ArgumentCheck(full, measure(full)).problems(given, 100) == []
+    assert given == {"name": "a", "origin": {"x": 1}}
 
 
 def test_a_recursive_model_is_written_out_three_times_and_cut() -> None:

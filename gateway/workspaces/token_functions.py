@@ -70,9 +70,13 @@ class TokenFunctions:
         """Refuse a token of this workspace, or one of the caller's own, from now on. What was made
         from it goes with it, and whoever is connected by it is disconnected."""
         try:
-            user = await self._authentication.user(token)
+            await self._authentication.bearer(token)
         except Unauthenticated as error:
             raise InvalidRequest(f"Invalid token: {error.message}") from None
+        try:
+            user = await self._authentication.user(token)
+        except Unauthenticated:
+            raise InvalidRequest("Token has already expired") from None
         is_own = user.effective_id == caller.user.effective_id
         if caller.workspace not in user.scope.workspaces and not is_own:
             raise PermissionDenied("Only tokens of this workspace can be revoked here")

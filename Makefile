@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --quiet
 WORKERS ?= auto
 # Where the tests find JavaScript packages.
-JAVASCRIPT := $(addprefix tests/clients/,node typescript mcp_node oidc)
+JAVASCRIPT := $(addprefix tests/clients/,node typescript mcp_node oidc conformance)
 BROWSER := tests/clients/browser
 
 .DEFAULT_GOAL := help

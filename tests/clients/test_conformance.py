@@ -1,0 +1,90 @@
+"""The official conformance suite of MCP, against a service of an unmodified hypha-rpc client."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from asyncio.subprocess import PIPE, STDOUT
+from pathlib import Path
+
+import pytest
+
+from tests.clients.gateways import started
+from tests.clients.programs import running
+
+HERE = Path(__file__).parent
+SUITES = HERE / "conformance" / "node_modules"
+NODE = Path(sys.executable).parent / "node"
+PROVIDER = HERE / "scripts" / "conformance_provider.py"
+SUITE_SECONDS = 90.0
+
+STATELESS = "2026-07-28"
+ALWAYS_PASSED = 80
+NEEDS_A_SESSION = {
+    "tools-call-sampling",
+    "tools-call-elicitation",
+    "elicitation-sep1034-defaults",
+    "elicitation-sep1330-enums",
+}
+"""Scenarios in which an older client is asked, for which it needs a session."""
+
+_LINE = re.compile(r"^([✓✗]) ([\w-]+): (\d+) passed, (\d+) failed$", re.MULTILINE)
+
+
+async def run(directory: Path, suite: str, *, has_sessions: bool, version: str = "") -> str:
+    """What the suite writes."""
+    if not NODE.exists() or not (SUITES / suite).exists():
+        pytest.skip("There is no conformance suite: `make test-environments` installs it")
+    environment = {"POLYPORT_MCP_SESSIONS": "true"} if has_sessions else {}
+    with started(directory, environment) as gateway:
+        async with running(sys.executable, PROVIDER, gateway.url) as provider:
+            workspace, _, service = (await provider.line(":conformance")).partition("/")
+            name = service.partition(":")[2].strip('"')
+            # The suite checks the host, and wants to see localhost.
+            url = f"{gateway.url.replace('127.0.0.1', 'localhost')}/{workspace}/mcp/{name}/mcp"
+            arguments = ["server", "--url", url, "--suite", "all", "-o", directory / "results"]
+            if version != STATELESS:
+                # Older clients get schemas in a simpler form unless they ask, and the suite wants
+                # to find every keyword again.
+                arguments[2] = f"{url}?schema=full"
+            if version:
+                arguments += ["--spec-version", version]
+            script = SUITES / suite / "dist" / "index.js"
+            process = await asyncio.create_subprocess_exec(
+                NODE, script, *map(str, arguments), stdout=PIPE, stderr=STDOUT
+            )
+            async with asyncio.timeout(SUITE_SECONDS):
+                output, _ = await process.communicate()
+    return output.decode()
+
+
+def outcome(output: str) -> tuple[int, set[str]]:
+    """How many checks have passed, and the scenarios in which one has not."""
+    found = _LINE.findall(output)
+    assert found, output
+    return sum(int(passed) for _, _, passed, _ in found), {n for m, n, *_ in found if m == "✗"}
+
+
+async def test_the_stateless_revision_passes_whole(tmp_path: Path) -> None:
+    output = await run(tmp_path, "conformance", has_sessions=False, version=STATELESS)
+    assert outcome(output) == (152, set())
+
+
+async def test_the_handshake_revision_passes_with_sessions(tmp_path: Path) -> None:
+    output = await run(tmp_path, "conformance", has_sessions=True, version="2025-11-25")
+    passed, failed = outcome(output)
+    assert failed == set()
+    # Of 84, one wants a list as events, which is optional, and three are recommendations about
+    # reading a long response in pieces, which come out as remarks if the machine is slow.
+    assert passed >= ALWAYS_PASSED
+
+
+async def test_without_sessions_only_asking_is_missing(tmp_path: Path) -> None:
+    output = await run(tmp_path, "conformance", has_sessions=False, version="2025-11-25")
+    assert outcome(output) == (63, NEEDS_A_SESSION)
+
+
+async def test_the_older_suite_passes_with_sessions(tmp_path: Path) -> None:
+    _, failed = outcome(await run(tmp_path, "conformance-handshake", has_sessions=True))
+    assert failed == set()

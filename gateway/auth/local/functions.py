@@ -66,24 +66,26 @@ class LocalLogins:
 
     async def token(self, answers: Mapping[str, str]) -> str:
         """See ``LoginProvider``."""
-        account = await self._known(answers.get("email", ""), answers.get("password", ""))
+        account = await self._known(
+            answers.get("email", ""), answers.get("password", ""), current_address.get()
+        )
         return self._token_of(account)
 
     async def signup(self, caller: Caller, name: Text, email: Text, password: Text) -> Any:
         """Ask for an account. A code goes to the e-mail address; give it to verify_email."""
         if not self.may_sign_up:
             raise PermissionDenied("Accounts are made by the operator of this server")
-        await self._book.sign_up(name, email, password, current_address.get())
+        await self._book.sign_up(name, email, password, _source(caller))
         return {"success": True, "message": "A code was sent to the address"}
 
     async def verify_email(self, caller: Caller, email: Text, code: Text) -> Any:
         """Make the account that was asked for, with the code that came by mail."""
-        account = await self._book.verify(email, code, current_address.get())
+        account = await self._book.verify(email, code, _source(caller))
         return {"success": True, "user_id": account.id, "email": account.email}
 
     async def resend_code(self, caller: Caller, email: Text) -> Any:
         """Send another code for a sign-up."""
-        await self._book.resend(email, current_address.get())
+        await self._book.resend(email, _source(caller))
         return {"success": True, "message": "If a sign-up waits for it, a code was sent"}
 
     async def log_in(
@@ -96,7 +98,7 @@ class LocalLogins:
     ) -> Any:
         """Get a token with an account; with a workspace one for that alone, if the user may go
         there. With the key of a login that a program has started, the program gets it too."""
-        account = await self._known(email, password)
+        account = await self._known(email, password, _source(caller))
         token = await self._exchange.cut(self._token_of(account), workspace or None, None)
         if key and self.login is not None:
             await self.login.report(
@@ -131,20 +133,20 @@ class LocalLogins:
 
     async def forgot_password(self, caller: Caller, email: Text) -> Any:
         """Send a code to the address of an account, to set its password anew."""
-        await self._book.ask_for_reset(email, current_address.get())
+        await self._book.ask_for_reset(email, _source(caller))
         return {"success": True, "message": "If there is such an account, a code was sent"}
 
     async def reset_password(
         self, caller: Caller, email: Text, code: Text, new_password: Text
     ) -> Any:
         """Set a password anew, with the code that came by mail. Ends all logins."""
-        account = await self._book.reset(email, code, new_password, current_address.get())
+        account = await self._book.reset(email, code, new_password, _source(caller))
         await self._end_logins(account)
         return {"success": True}
 
-    async def _known(self, email: str, password: str) -> Account:
+    async def _known(self, email: str, password: str, source: str) -> Account:
         try:
-            return await self._book.log_in(email, password, current_address.get())
+            return await self._book.log_in(email, password, source)
         except Unauthenticated as error:
             # The request's own credential is not what is wrong.
             raise InvalidRequest(error.message) from None
@@ -168,3 +170,9 @@ class LocalLogins:
 def _login_id(account: Account) -> str:
     """What all tokens follow from that were made with the account's present password."""
     return f"{account.id}.{account.generation}"
+
+
+def _source(caller: Caller) -> str:
+    """Where guesses come from: the address of a request; for a connection, the connection, so that
+    nobody is kept waiting for what others do."""
+    return caller.address or current_address.get()

@@ -25,6 +25,8 @@ from schema import values
 RESULT_URI: Final = "polyport://result"
 """An embedded resource must have a URI; this one cannot be read again."""
 
+NOT_FINITE: Final = "Numbers that are not finite (NaN, infinity) are shown as null."
+
 MAX_ERROR_TEXT: Final = 2_000
 _MAX_DEPTH: Final = 100
 _TRACEBACK: Final = "Traceback (most recent call last)"
@@ -73,7 +75,10 @@ def from_value(value: Any, *, may_be_blocks: bool = False) -> ToolResult:
     if isinstance(value, dict) and (shaped := _already_shaped(value)) is not None:
         return shaped
     encoded = to_json(value)
-    return ToolResult([_text(encoded.decode())], encoded)
+    shown = [_text(encoded.decode())]
+    if b"null" in encoded and _has_non_finite(value):
+        shown.append(_text(NOT_FINITE))
+    return ToolResult(shown, encoded)
 
 
 def from_items(items: Sequence[ToolResult], note: str = "") -> ToolResult:
@@ -120,9 +125,24 @@ def to_json(value: Any) -> bytes:
     return text.encode("utf-8", "replace")
 
 
+def _has_non_finite(value: Any) -> bool:
+    """Whether there is a number that JSON has no form for."""
+    pending = [value]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, float) and not math.isfinite(node):
+            return True
+        if isinstance(node, Mapping):
+            pending.extend(node.values())
+        elif isinstance(node, list | tuple):
+            pending.extend(node)
+    return False
+
+
 def _item_json(item: ToolResult) -> bytes | None:
     """An item of a stream as JSON, or None if it has blocks that JSON would lose."""
-    if len(item.content) != 1 or item.content[0]["type"] != "text":
+    is_one = len(item.content) == 1 or item.content[1:] == [_text(NOT_FINITE)]
+    if not is_one or item.content[0]["type"] != "text":
         return None
     return item.encoded or orjson.dumps(item.content[0]["text"])
 

@@ -17,7 +17,7 @@ from mcp_bridge.content import ToolResult, from_error, from_items, from_value, s
 
 
 def text_of(value: Any) -> str:
-    (block,) = from_value(value).content
+    block, *_ = from_value(value).content
     assert block["type"] == "text"
     return str(block["text"])
 
@@ -221,3 +221,12 @@ def test_an_array_inside_a_value_is_described_there() -> None:
         "image": {"dtype": "uint8", "shape": [2], "values": [1, 2]},
         "n": 1,
     }
+
+
+def test_numbers_that_are_not_finite_are_null_and_said_to_be() -> None:
+    result = from_value({"a": [1.0, float("nan")], "b": None})
+    assert [block["text"] for block in result.content] == [
+        '{"a":[1.0,null],"b":null}',
+        "Numbers that are not finite (NaN, infinity) are shown as null.",
+    ]
+    assert len(from_value({"b": None}).content) == 1

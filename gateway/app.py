@@ -48,7 +48,7 @@ from gateway.routing.router import Router
 from gateway.rpc.builtin import BuiltIn
 from gateway.rpc.endpoint import Endpoint
 from gateway.rpc.local import LocalServices
-from gateway.settings import Settings
+from gateway.settings import SHARED_MOUNT, Settings
 from gateway.shutdown import drain_on_signal
 from gateway.startup import Startup
 from gateway.storage.database import Database
@@ -361,8 +361,11 @@ def create_app(settings: Settings) -> FastAPI:
         tracing=parts.tracing,
     )
     app.router.routes.extend(routes)
-    app.router.routes.extend(static_routes(settings.static_mounts))
+    shared = [m for m in settings.static_mounts if m.strip("/").startswith(f"{SHARED_MOUNT}:")]
+    own = [mount for mount in settings.static_mounts if mount not in shared]
+    app.router.routes.extend(static_routes(own))
     app.router.routes.extend(load_routes(settings.extensions, context))
+    app.router.routes.extend(static_routes(shared))
     app.router.routes.append(nothing_here(settings.allow_origins))
     return app
 

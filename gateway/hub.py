@@ -26,6 +26,7 @@ from gateway.workspaces.event_log import EventLog
 from gateway.workspaces.membership import is_administrator
 from gateway.workspaces.workspaces import Workspaces
 from schema.errors import Conflict, GatewayError, LimitExceeded, Unavailable
+from schema.identity import personal_workspace
 
 INCUMBENT_SECONDS: Final = 5.0
 """How long a connected client may take to show that it lives when its id is asked for again."""
@@ -361,3 +362,6 @@ class Hub:
         if self._router.is_deserted(workspace) and self._workspaces.unload(workspace):
             self._registry.forget_workspace(workspace)
             self._events.forget(workspace)
+            if record is not None:  # nobody is there to be told, but its owner may be at home
+                home = personal_workspace(record.owner)
+                self._router.publish(home, "workspace_unloaded", record.to_wire())

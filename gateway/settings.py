@@ -49,6 +49,9 @@ RESERVED_MOUNTS: Final = frozenset(
 )
 """First parts of paths that the gateway itself answers."""
 
+SHARED_MOUNT: Final = "assets"
+"""One of them below which the operator may serve files too, such as a copy of a client library."""
+
 
 def process_environment() -> Mapping[str, str]:
     """The environment variables of the process, for what refers to them by name."""
@@ -377,7 +380,7 @@ class Settings(LoginSettings, OperationsSettings):
             name = path.strip("/")
             if not path.startswith("/") or not name or "/" in name or not directory:
                 raise ValueError(f"{mount!r} is not of the form /path:directory")
-            if name in RESERVED_MOUNTS:
+            if name in RESERVED_MOUNTS - {SHARED_MOUNT}:
                 raise ValueError(f"The path /{name} belongs to the gateway")
             if not Path(directory).is_dir():
                 raise ValueError(f"There is no directory {directory!r}")

@@ -58,6 +58,8 @@ class WorkspaceFunctions:
         await self._contents.add_bookmark(caller.user, entry)
         home = personal_workspace(caller.user.effective_id)
         self._router.publish(home, "workspace_loaded", record.to_wire())
+        status = {"workspace": record.id, "status": "ready"}
+        self._router.publish(home, "workspace_status_changed", status)
         return record.to_wire()
 
     async def update_workspace(

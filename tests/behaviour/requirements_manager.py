@@ -10,6 +10,7 @@ from tests.behaviour.requirement import (
     finding,
     fix,
     helpers,
+    in_file,
     in_parts,
     manager,
     may,
@@ -107,7 +108,8 @@ MANAGER: list[Requirement] = [
     must("W3.4-odd-input", "no app id is any app, a slash in it is refused, long texts are cut",
          registering("odd_descriptions_and_settings_are_met_with_sense")),
     may("W3.4-setup", "the optional setup of an exported service is called",
-        gap="Only old applications need it, and there are no applications yet."),
+        gap="A client can call its own setup before it exports; a gateway that runs functions of "
+            "others unasked, while they register, is a gate more to guard."),
     # 3.5
     fix("W3.5-own-first", "a bare id is the caller's own service",
         registering("unregistering_means_the_own_service_first")),
@@ -166,7 +168,9 @@ MANAGER: list[Requirement] = [
          workspaces("a_registered_user_creates_a_workspace_and_owns_it",
                     "a_workspace_is_deleted_by_its_admin_with_all_that_is_in_it")),
     may("W3.8-unloaded", "unloading and changes of status are told",
-        gap="A workspace is unloaded when nobody is in it to be told, and is ready at once."),
+        in_file("tests/gateway/workspaces/test_sharing.py")(
+            "an_empty_workspace_goes_after_a_while_unless_it_is_to_stay"),
+        workspaces("a_registered_user_creates_a_workspace_and_owns_it")),
     # 3.9
     must("W3.9-child",
          "a minted token is for a child with what was asked for, read-write if nothing",

@@ -87,7 +87,9 @@ OTHERS: list[Requirement] = [
     should("W7-workspace-info", "the record of a workspace is read by URL",
            coming_in("the_record_of_a_workspace_is_read_by_url")),
     may("W7-assets", "config.json and a copy of the client are served",
-        gap="Nothing in the shipped clients reads them; a copy of the client would age."),
+        in_file("tests/http_proxy/test_workspace_page.py")("a_page_that_starts_from_nothing_learns_who_and_where_it_is"),
+        in_file("tests/gateway/test_app.py")(
+            "a_copy_of_the_client_is_served_where_the_operator_has_one")),
     must("W7-remote-service", "a service is got by its URL in both languages",
          helpers("a_service_is_got_by_its_url", "a_service_is_got_by_its_url_in_javascript")),
     must("W7-helpers", "launch, serve and probes of the library work",
@@ -214,5 +216,6 @@ OTHERS: list[Requirement] = [
                 "a_message_needs_the_token_that_the_stream_was_opened_with"),
          limits("a_client_that_has_gone_is_forgotten_entirely")),
     must("W10.18-upstream-suites", "the client library's own tests pass",
-         gap="They are not part of this repository and run against a started server."),
+         gap="They belong to the library and come with its source distribution; they are run "
+             "against a started server, and what they ask for is tested here in other words."),
 ]  # fmt: skip

@@ -32,11 +32,13 @@ async def test_a_registered_user_creates_a_workspace_and_owns_it(join: Join) -> 
     user = await somebody(join)
     user_id = user.info["user"]["id"]
     assert user.workspace == f"ws-user-{user_id}"
-    await user.manager("subscribe", "workspace_loaded")
+    await user.manager("subscribe", ["workspace_loaded", "workspace_status_changed"])
     lab = name()
     info = await user.manager("create_workspace", {"id": lab, "description": "d"})
     assert (info["id"], info["description"], info["owners"]) == (lab, "d", [user_id])
     assert (await user.event("workspace_loaded")).header["data"] == info
+    ready = {"workspace": lab, "status": "ready"}
+    assert (await user.event("workspace_status_changed")).header["data"] == ready
     home = await user.manager("get_workspace_info")
     assert home["config"]["bookmarks"] == [{"bookmark_type": "workspace", "id": lab}]
     with pytest.raises(Rejected, match=f"Workspace already exists: {lab}"):

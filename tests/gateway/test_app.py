@@ -56,6 +56,19 @@ async def test_directories_of_files_are_served(mounts: list[str]) -> None:
             assert (await client.get(path)).status_code == 404
 
 
+async def test_a_copy_of_the_client_is_served_where_the_operator_has_one(tmp_path: Path) -> None:
+    (tmp_path / "hypha-rpc-websocket.mjs").write_text("export {}")
+    (tmp_path / "config.json").write_text("{}")
+    async with client_of(static_mounts=[f"/assets:{tmp_path}"]) as client:
+        script = await client.get("/assets/hypha-rpc-websocket.mjs")
+        assert script.text == "export {}"
+        assert script.headers["content-type"].startswith("text/javascript")
+        assert "public_base_url" in (await client.get("/assets/config.json")).json()
+    async with client_of() as client:
+        absent = await client.get("/assets/hypha-rpc-websocket.mjs")
+        assert (absent.status_code, absent.json()["success"]) == (404, False)
+
+
 @pytest.mark.parametrize(
     "path", ["/images/../secret", "/images/%2e%2e/secret", "/images/..%2fsecret", "/images/link"]
 )

@@ -274,11 +274,13 @@ async def test_an_empty_workspace_goes_after_a_while_unless_it_is_to_stay(
     going.leave()
     assert parts.workspaces.get("short-lab") is not None
     again = await logged_in(parts, "alice", "short-lab")  # in time: it stays
+    await alice.manager("subscribe", "workspace_unloaded")
     again.leave()
     async with asyncio.timeout(5):
         while parts.workspaces.get("short-lab") is not None:
             await asyncio.sleep(0.01)
     assert [w["id"] for w in await alice.manager("list_workspaces")] == ["my-lab", "ws-user-alice"]
+    assert (await alice.event("workspace_unloaded"))["data"]["id"] == "short-lab"
 
 
 async def test_over_http_a_caller_is_made_once_and_anew_when_memberships_change(

@@ -90,8 +90,8 @@ def take_upstream_credentials(scope: Any) -> None:
     """Take the headers ``X-Upstream-<service>-Authorization`` out of a request, before anything
     else sees them: what they carry is for the upstream of that name alone, and for this request."""
     headers: list[tuple[bytes, bytes]] = scope["headers"]
-    if not any(name.startswith(UPSTREAM_PREFIX) for name, _ in headers):
-        return
+    if UPSTREAM_PREFIX not in b"\n".join([name for name, _ in headers]):
+        return  # one search is faster than one for each header
     taken: dict[str, str] = {}
     for name, value in headers:
         found = _UPSTREAM_HEADER.fullmatch(name)

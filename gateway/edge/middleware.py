@@ -7,6 +7,7 @@ counts against its address. It answers for whatever fails unexpectedly. It knows
 
 from __future__ import annotations
 
+import itertools
 import logging
 import secrets
 from collections.abc import Sequence
@@ -39,6 +40,10 @@ logger = logging.getLogger(__name__)
 PROBES: Final = ("/health", "/health/liveness", "/health/readiness")
 """Paths that no limit applies to: an orchestrator that gets no answer kills the process."""
 
+
+_PROCESS: Final = secrets.token_hex(10)
+_numbers: Final = itertools.count(1)
+"""Ids have to be unique, not secret: random for the process, then counted."""
 
 NO_ROUTE: Final = "(none)"
 """What a path that matches nothing is counted as."""
@@ -186,7 +191,7 @@ def _request_id(scope: Scope, headers: dict[bytes, bytes]) -> str:
     request_id = sane_request_id(headers.get(REQUEST_ID))
     if request_id is None or len(raw) != len(headers):
         if request_id is None or [name for name, _ in raw].count(REQUEST_ID) > 1:
-            request_id = secrets.token_hex(16)
+            request_id = f"{_PROCESS}{next(_numbers):012x}"
         others = [pair for pair in raw if pair[0] != REQUEST_ID]
         scope["headers"] = [*others, (REQUEST_ID, request_id.encode())]
     return request_id

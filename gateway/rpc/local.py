@@ -7,11 +7,14 @@ async functions that take the caller first; a hosted one is whatever keeps ``InP
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Protocol, get_type_hints
+from weakref import WeakKeyDictionary
 
 from pydantic import BaseModel, ValidationError, create_model
 
@@ -239,9 +242,10 @@ class _Bound:
         self.function = function
         self.doc = inspect.cleandoc(function.__doc__ or "")
         self.is_foreign = isinstance(function, ForeignFunction)
-        self.model = BaseModel if self.is_foreign else _arguments_model(function)
+        arguments = _arguments(function)
+        self.model = arguments.model
         self.names = list(self.model.model_fields)
-        self.parameters = _parameters(function)
+        self.parameters = copy.deepcopy(arguments.schema)
 
     async def call(self, caller: Caller, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         if self.is_foreign:
@@ -264,6 +268,30 @@ class _Bound:
         return await self.function(caller, **{name: getattr(checked, name) for name in self.names})
 
 
+@dataclass(frozen=True, slots=True)
+class _Arguments:
+    """What a function takes, as a model that checks it and as JSON Schema."""
+
+    model: type[BaseModel]
+    schema: dict[str, Any]
+
+
+_known: WeakKeyDictionary[LocalFunction, _Arguments] = WeakKeyDictionary()
+"""Models are slow to make, and those of the gateway's own functions are needed at every start."""
+
+
+def _arguments(function: LocalFunction) -> _Arguments:
+    found = _known.get(function)
+    if found is None:
+        if isinstance(function, ForeignFunction):
+            found = _Arguments(BaseModel, function.parameters)
+        else:
+            model = _arguments_model(function)
+            found = _Arguments(model, _json_schema(model))
+        _known[function] = found
+    return found
+
+
 def _arguments_model(function: LocalFunction) -> type[BaseModel]:
     hints = get_type_hints(function, include_extras=True)
     fields: dict[str, Any] = {}
@@ -280,12 +308,6 @@ def _first_problem(error: ValidationError) -> str:
     if problem["type"] == "missing":
         return f"Missing required argument: '{name}'"
     return f"Argument '{name}': {problem['msg']}"
-
-
-def _parameters(function: LocalFunction) -> dict[str, Any]:
-    if isinstance(function, ForeignFunction):
-        return function.parameters
-    return _json_schema(_arguments_model(function))
 
 
 def _json_schema(model: type[BaseModel]) -> dict[str, Any]:
@@ -308,7 +330,7 @@ def describe_functions(functions: Mapping[str, LocalFunction]) -> dict[str, Any]
         declared = {
             "name": leaf,
             "description": inspect.cleandoc(function.__doc__ or ""),
-            "parameters": _listable(_parameters(function)),
+            "parameters": _listable(_arguments(function).schema),
         }
         node[leaf] = {"type": "function", "function": declared}
     return tree

@@ -193,7 +193,9 @@ class McpEndpoint:
                 answer = self._stateful.answer(offer, request, scope, receive, send, accepts, cors)
                 reply = await answer
                 if reply is not None:
-                    await respond(send, accepts, reply, cors)
+                    # A client of a session has a stream for whatever it names first.
+                    preferred = accepts._replace(json=not accepts.events_first and accepts.json)
+                    await respond(send, preferred, reply, cors)
                 return
             method = methods.find(request)
             note_operation(scope, request.method)

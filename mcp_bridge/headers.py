@@ -34,6 +34,8 @@ class Accepts(NamedTuple):
 
     json: bool
     events: bool
+    events_first: bool = False
+    """The client names events before JSON."""
 
 
 def accepts(header: bytes | None) -> Accepts:
@@ -60,6 +62,7 @@ def _accepts(header: bytes | None) -> Accepts:
     return Accepts(
         json=takes("application/json", "application/*", "*/*"),
         events=takes("text/event-stream", "text/*", "*/*"),
+        events_first=next(iter(weights)) == "text/event-stream",
     )
 
 

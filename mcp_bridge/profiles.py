@@ -60,9 +60,10 @@ class Profile(Enum):
 
 
 def usual_profile(revision: Revision | None) -> Profile:
-    """What a client gets that has not said what it wants: those of the handshake era were written
-    when schemas were simple."""
-    return Profile.FULL if revision is None or revision.is_modern else Profile.PORTABLE
+    """What a client gets that has not said what it wants: older ones were written when schemas were
+    simple."""
+    is_full = revision is None or revision.has_full_schemas
+    return Profile.FULL if is_full else Profile.PORTABLE
 
 
 def portable(schema: Schema) -> Schema:

@@ -38,6 +38,8 @@ class Revision:
     has_structured_content: bool = True
     """Also ``title``, ``outputSchema``, ``resource_link`` and ``_meta`` on tools and blocks."""
     has_icons: bool = False
+    has_full_schemas: bool = False
+    """JSON Schema 2020-12 is what schemas are in, with all of its keywords."""
 
     def __str__(self) -> str:
         return self.name
@@ -47,8 +49,8 @@ _ALL = (
     Revision("2024-11-05", has_audio_and_annotations=False, has_structured_content=False),
     Revision("2025-03-26", has_structured_content=False),
     Revision("2025-06-18"),
-    Revision("2025-11-25", has_icons=True),
-    Revision("2026-07-28", is_modern=True, has_icons=True),
+    Revision("2025-11-25", has_icons=True, has_full_schemas=True),
+    Revision("2026-07-28", is_modern=True, has_icons=True, has_full_schemas=True),
 )
 LEGACY: Final[Mapping[str, Revision]] = {r.name: r for r in _ALL if not r.is_modern}
 MODERN: Final[Mapping[str, Revision]] = {r.name: r for r in _ALL if r.is_modern}

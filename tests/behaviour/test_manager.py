@@ -19,6 +19,8 @@ FUNCTIONS = {
     "cleanup", "check_status", "set_env", "get_env", "subscribe", "unsubscribe",
     # and what Hypha does not have:
     "update_workspace", "share_workspace", "unshare_workspace", "list_members",
+    "generate_api_key", "list_api_keys", "revoke_api_key", "list_function_access",
+    "restrict_function", "unrestrict_function", "get_audit_log",
 }  # fmt: skip
 TYPE = {
     "id": "camera",

@@ -44,10 +44,6 @@ async def run(directory: Path, suite: str, *, has_sessions: bool, version: str =
             # The suite checks the host, and wants to see localhost.
             url = f"{gateway.url.replace('127.0.0.1', 'localhost')}/{workspace}/mcp/{name}/mcp"
             arguments = ["server", "--url", url, "--suite", "all", "-o", directory / "results"]
-            if version != STATELESS:
-                # Older clients get schemas in a simpler form unless they ask, and the suite wants
-                # to find every keyword again.
-                arguments[2] = f"{url}?schema=full"
             if version:
                 arguments += ["--spec-version", version]
             script = SUITES / suite / "dist" / "index.js"

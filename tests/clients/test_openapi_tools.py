@@ -84,7 +84,7 @@ async def test_mcp_and_openapi_describe_the_same_arguments(
     http: httpx.AsyncClient, sample: str, document: Path
 ) -> None:
     request = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
-    url = sample.replace("/services/sample", "/mcp/sample/mcp")
+    url = sample.replace("/services/sample", "/mcp/sample/mcp?schema=full")
     accept = {"Accept": "application/json, text/event-stream"}
     listed = (await http.post(url, json=request, headers=accept)).json()["result"]["tools"]
     schemas = json.loads(document.read_text())["components"]["schemas"]

@@ -510,12 +510,15 @@ class TestAClientThatReadsTooSlowly:
 # Coming back and leaving
 
 
+OPEN = {"visibility": "public"}
+
+
 async def test_a_second_stream_of_a_client_takes_over_and_the_first_one_ends(
     parts: Parts, client: Client
 ) -> None:
     me, peer = await client("me").open(), await Peer.join(parts)
     await me.manager("subscribe", "news")
-    await me.manager("register_service", {"id": f"{me.address}:svc", "config": {}})
+    await me.manager("register_service", {"id": f"{me.address}:svc", "config": OPEN})
     again = await client("me").open(reconnection_token=me.info["reconnection_token"])
     assert again.address == me.address
     assert await me.line.rest() == b""

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from gateway import __version__
+from gateway.commands.admin import rotate_admin
 from gateway.commands.checking import check
 from gateway.commands.mcp import connect, stdio
 from gateway.commands.options import SettingsCommand, with_settings
@@ -74,6 +75,7 @@ app.command("openapi")(openapi)
 app.command("token")(token)
 app.command("audit")(audit)
 app.command("rotate-key", cls=SettingsCommand)(with_settings(_rotate))
+app.command("rotate-admin", cls=SettingsCommand)(with_settings(rotate_admin))
 app.command("connect")(connect)
 app.command("stdio")(stdio)
 

@@ -39,7 +39,7 @@ async def serve_sample(gateway: Process) -> None:
         line = raw.decode().rstrip()
         if READY in line:
             break
-        print(line)
+        print(line, flush=True)
     else:
         return
     url = line.rpartition(READY)[2]

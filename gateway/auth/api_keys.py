@@ -14,18 +14,22 @@ import re
 import secrets
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from gateway.auth.revocations import Revocations
 from gateway.storage.api_keys import ApiKeyRepository, StoredKey
 from schema.errors import InvalidRequest, LimitExceeded, NotFound, TokenRevoked, Unauthenticated
-from schema.identity import Caller, Permission, Scope, User
+from schema.identity import ANY_WORKSPACE, ROOT_USER, Caller, Permission, Scope, User
 
 PREFIX: Final = "pp_"
 """By which people and scanners for leaked secrets know a key."""
 
 MAX_KEYS: Final = 1000
 """Keys that a workspace can have."""
+
+ADMIN_PREFIX: Final = "admin-"
+"""Of the ids of keys for the whole server; those that people make are told apart by theirs."""
 
 MAX_FUNCTIONS: Final = 1000
 MAX_LIFE_SECONDS: Final = 10 * 365 * 86400.0
@@ -101,7 +105,7 @@ class ApiKeys:
             raise InvalidRequest("expires_in must be a number of seconds above 0")
         if len(self.listed(workspace)) >= MAX_KEYS:
             raise LimitExceeded(f"A workspace can have at most {MAX_KEYS} API keys")
-        key = PREFIX + secrets.token_urlsafe(32)
+        key = _new_key()
         now = self._clock()
         stored = StoredKey(
             id=f"key-{secrets.token_hex(8)}",
@@ -116,10 +120,31 @@ class ApiKeys:
             created_at=now,
             expires_at=now + expires_in if expires_in is not None else None,
         )
-        if self._repository is not None:
-            await self._repository.add(stored)
-        self._put(stored)
+        await self._keep(stored)
         return key, self._entry(stored)
+
+    async def rotate_admin(self) -> str:
+        """A key with every right in every workspace, like the root token; it is told this once.
+        Earlier ones are refused from now on, with all that was made with them."""
+        for earlier in [*self._keys.values()]:
+            if earlier.id.startswith(ADMIN_PREFIX):
+                await self.revoke(earlier.workspace, earlier.id)
+        key = _new_key()
+        await self._keep(
+            StoredKey(
+                id=f"{ADMIN_PREFIX}{secrets.token_hex(8)}",
+                digest=_digest(key),
+                name="Administrator of the server",
+                owner=ROOT_USER.id,
+                email=None,
+                workspace=ANY_WORKSPACE,
+                permission=Permission.ADMIN.value,
+                functions=None,
+                made_with=[],
+                created_at=self._clock(),
+            )
+        )
+        return key
 
     def listed(self, workspace: str) -> list[dict[str, Any]]:
         """The keys of a workspace, without what would let anybody use them."""
@@ -144,8 +169,18 @@ class ApiKeys:
         for entry in self.listed(workspace):
             await self.revoke(workspace, entry["id"])
 
+    async def _keep(self, key: StoredKey) -> None:
+        if self._repository is not None:
+            await self._repository.add(key)
+        self._put(key)
+
     def _put(self, key: StoredKey) -> None:
         self._keys[key.digest] = key
+        if key.id.startswith(ADMIN_PREFIX):
+            self._users[key.digest] = replace(
+                ROOT_USER, issued_at=key.created_at, lineage=(key.id,)
+            )
+            return
         self._users[key.digest] = User(
             id=key.id,
             scope=Scope(
@@ -196,6 +231,10 @@ class ApiKeys:
         unwritten, self._unwritten = self._unwritten, {}
         if unwritten and self._repository is not None:
             await self._repository.note_uses(unwritten)
+
+
+def _new_key() -> str:
+    return PREFIX + secrets.token_urlsafe(32)
 
 
 def _digest(key: str) -> str:

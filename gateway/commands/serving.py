@@ -12,6 +12,7 @@ import uvicorn
 from gateway import __version__
 from gateway.app import Parts, create_app
 from gateway.auth.oidc.config import OidcMistake
+from gateway.commands.admin import first_admin_key, shown_once
 from gateway.settings import Settings
 from gateway.startup import Startup, StartupFailed
 from gateway.storage.database import DATABASE_FILE
@@ -37,9 +38,12 @@ class _Server(uvicorn.Server):
         try:
             # Again below, where it costs nothing; here a failure is a sentence.
             await self._parts.load()
+            key = await first_admin_key(self._parts)
         except StorageFailed as error:
             self._fail(error)
             return
+        if key is not None:
+            print(shown_once(key), flush=True)  # noqa: T201 - for the terminal, and in no log
         await super().startup(sockets)
         if self.started:
             await self._run_startup_functions()

@@ -38,6 +38,8 @@ class Database:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._url = _url(settings)
+        self.is_new = False
+        """Nothing was kept in it before this process."""
         self._engine: AsyncEngine | None = None
         self._lock: FileLock | None = None
         self._alone: AsyncConnection | None = None
@@ -58,7 +60,7 @@ class Database:
             try:
                 await self._be_alone(engine)
                 async with engine.begin() as connection:
-                    await bring_up_to_date(connection)
+                    is_new = await bring_up_to_date(connection)
             except (SQLAlchemyError, OSError) as error:
                 await self._release(engine)
                 raise StorageFailed(f"The database cannot be used: {_reason(error)}") from None
@@ -66,6 +68,7 @@ class Database:
                 await self._release(engine)
                 raise
             self._engine = engine
+            self.is_new = self.is_new or is_new
             return engine
 
     async def ping(self) -> None:

@@ -26,16 +26,16 @@ def head() -> str:
     return max(match[1] for file in files if (match := _REVISION.fullmatch(file.name)))
 
 
-async def bring_up_to_date(connection: AsyncConnection) -> None:
-    """Raises StorageFailed if the database was written by a newer version."""
-    await connection.run_sync(_bring_up_to_date)
+async def bring_up_to_date(connection: AsyncConnection) -> bool:
+    """Whether it was empty. Raises StorageFailed if it was written by a newer version."""
+    return await connection.run_sync(_bring_up_to_date)
 
 
-def _bring_up_to_date(connection: Connection) -> None:
+def _bring_up_to_date(connection: Connection) -> bool:
     revision = _revision_of(connection)
     newest = head()
     if revision == newest:
-        return
+        return False
     if revision is None:
         # The parts, which it collects, import the database.
         from gateway.storage.tables import metadata  # noqa: PLC0415
@@ -54,6 +54,7 @@ def _bring_up_to_date(connection: Connection) -> None:
         )
     else:
         upgrade(connection, newest)
+    return revision is None
 
 
 def upgrade(connection: Connection, revision: str) -> None:

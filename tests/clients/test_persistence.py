@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 import subprocess
@@ -97,3 +98,30 @@ def test_servers_that_are_told_nothing_keep_apart_and_find_their_data_again(tmp_
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
+
+
+def test_the_first_start_prints_an_administrator_key_once_and_rotate_admin_replaces_it(
+    tmp_path: Path,
+) -> None:
+    directory = tmp_path / "data"
+
+    def keys(text: str) -> list[str]:
+        return re.findall(r"^Administrator key: (pp_\S+) ", text, re.MULTILINE)
+
+    with started(tmp_path, {}, arguments(directory)) as gateway:
+        (key,) = keys(gateway.written())
+        assert gateway.written().count(key) == 1
+        ask(gateway, "/ws-user-root/services/admin-utils/list_workspaces", key)
+        rotate = [sys.executable, "-m", "gateway", "rotate-admin", "--data-dir", str(directory)]
+        refused = subprocess.run(rotate, cwd=ROOT, capture_output=True, text=True)
+        assert refused.returncode == 1 and "Another server uses" in refused.stderr
+        assert gateway.end() == 0
+    (new,) = keys(subprocess.run(rotate, cwd=ROOT, capture_output=True, text=True).stdout)
+    with started(tmp_path, {}, arguments(directory)) as gateway:
+        assert keys(gateway.written()) == []
+        ask(gateway, "/ws-user-root/services/admin-utils/list_workspaces", new)
+        old = httpx.get(
+            f"{gateway.url}/public/services", headers={"Authorization": f"Bearer {key}"}
+        )
+        assert old.status_code == 401
+        assert gateway.end() == 0

@@ -12,6 +12,7 @@ import typer
 from gateway import __version__
 from gateway.commands.admin import rotate_admin
 from gateway.commands.checking import check
+from gateway.commands.keys import app as keys
 from gateway.commands.mcp import connect, stdio
 from gateway.commands.options import SettingsCommand, with_settings
 from gateway.commands.services import audit, call, describe, list_services, openapi, token
@@ -74,6 +75,7 @@ app.command("call")(call)
 app.command("openapi")(openapi)
 app.command("token")(token)
 app.command("audit")(audit)
+app.add_typer(keys, name="keys")
 app.command("rotate-key", cls=SettingsCommand)(with_settings(_rotate))
 app.command("rotate-admin", cls=SettingsCommand)(with_settings(rotate_admin))
 app.command("connect")(connect)

@@ -28,6 +28,8 @@ class Action(Enum):
     REGISTER_SERVICE_TYPE = ("register_service_type", Permission.READ_WRITE)
     READ_ENVIRONMENT = ("read_environment", Permission.READ_WRITE)
     WRITE_ENVIRONMENT = ("write_environment", Permission.READ_WRITE)
+    CREATE_WORKSPACE = ("create_workspace", Permission.READ)
+    """From the workspace where they are; not for anonymous users, who could not come back to it."""
     BOOKMARK = ("bookmark", Permission.READ_WRITE)
     GENERATE_TOKEN = ("generate_token", Permission.ADMIN)
     REVOKE_TOKEN = ("revoke_token", Permission.ADMIN)
@@ -84,7 +86,7 @@ class Verdict:
 
 _YES = Verdict(True)
 
-_OF_LIMITED = frozenset({Action.CONNECT, Action.ECHO})
+_OF_LIMITED = frozenset({Action.CONNECT, Action.ECHO, Action.PING_CLIENT})
 """What a credential for certain functions is good for besides calling them."""
 
 
@@ -103,19 +105,37 @@ def decide(
         if isinstance(resource, ServiceInfo):
             return _decide_service(caller, action, resource)
         return Verdict(False, "Permission denied")
-    if action is Action.MANAGE_SERVERS and caller.user.is_anonymous:
-        return Verdict(False, "Permission denied: log in to manage servers")
-    if action is Action.MAKE_KEY and (caller.user.parent is not None or caller.user.is_anonymous):
-        return Verdict(False, "Permission denied: log in to make API keys")
     scope = caller.user.scope
-    if scope.functions is not None and action not in _OF_LIMITED:
-        return Verdict(False, "Permission denied: this key is for certain functions only")
+    reason = _who_never_may(caller.user, action)
+    if reason is not None:
+        return Verdict(False, reason)
     if isinstance(resource, str) and not scope.is_specialised:
         held = caller.permission_on(resource)
         if held is not None and held.covers(action.needs):
             return _YES
-        return Verdict(False, f"Permission denied for workspace {resource}")
+        return Verdict(False, _too_little(action, held, resource))
     return Verdict(False, "Permission denied")
+
+
+def _who_never_may(user: User, action: Action) -> str | None:
+    """Why a user may not do something in any workspace, whatever the permission."""
+    if user.is_anonymous and action is Action.MANAGE_SERVERS:
+        return "Permission denied: log in to manage servers"
+    if user.is_anonymous and action is Action.CREATE_WORKSPACE:
+        return "Only registered user can create workspace."
+    if action is Action.MAKE_KEY and (user.parent is not None or user.is_anonymous):
+        return "Permission denied: log in to make API keys"
+    if user.scope.functions is not None and action not in _OF_LIMITED:
+        return "Permission denied: this key is for certain functions only"
+    return None
+
+
+def _too_little(action: Action, held: Permission | None, workspace: str) -> str:
+    if action is Action.GENERATE_TOKEN:  # in the words that clients know
+        if held is not None:
+            return "Only admin can generate token."
+        return f"You do not have any permission for workspace: {workspace}"
+    return f"Permission denied for workspace {workspace}"
 
 
 def _decide_service(caller: Caller, action: ServiceAction, service: ServiceInfo) -> Verdict:

@@ -32,13 +32,13 @@ def list_services(
     as_json: Json = False,
 ) -> None:
     """List the services of a workspace."""
-    with _connected(server, token) as client:
+    with connected(server, token) as client:
         found = client.get(workspace, "services")
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
     rows = [(s["id"], s["name"], s["type"], s["config"]["visibility"]) for s in found]
-    _print_table(("id", "name", "type", "visibility"), rows)
+    print_table(("id", "name", "type", "visibility"), rows)
 
 
 def describe(
@@ -46,16 +46,16 @@ def describe(
 ) -> None:
     """Show what a service is and which functions it has."""
     workspace, name = _parts(service)
-    with _connected(server, token) as client:
+    with connected(server, token) as client:
         info = client.get(workspace, "services", name)
     if as_json:
-        _print_json(info)
+        print_json(info)
         return
     typer.echo(f"{info['id']}  ({info['type']}, {info['config']['visibility']})")
     for text in (info["name"], info.get("description")):
         if text:
             typer.echo(text)
-    _print_table(("function", "description"), list(_functions(info.get("service_schema"))))
+    print_table(("function", "description"), list(_functions(info.get("service_schema"))))
 
 
 def call(
@@ -76,7 +76,7 @@ def call(
     workspace, name = _parts(service)
     given = dict(_argument(text) for text in arguments or [])
     path = (workspace, "services", name, function)
-    with _connected(server, token) as client:
+    with connected(server, token) as client:
         for value in client.request("POST", path, json_body=given, wait_seconds=timeout):
             is_text = isinstance(value, str) and not as_json
             typer.echo(value if is_text else json.dumps(value, ensure_ascii=False))
@@ -93,8 +93,8 @@ def openapi(
     """Print the OpenAPI document of a workspace or a service. It is JSON in any case."""
     workspace, _, name = service.partition("/")
     path = (workspace, "services", name) if name else (workspace,)
-    with _connected(server, token) as client:
-        _print_json(client.get(*path, "openapi.json"))
+    with connected(server, token) as client:
+        print_json(client.get(*path, "openapi.json"))
 
 
 def token(
@@ -115,7 +115,7 @@ def token(
     if client_id is not None:
         config["client_id"] = client_id
     path = (workspace, "services", "ws", "generate_token")
-    with _connected(server, token) as client:
+    with connected(server, token) as client:
         made = next(iter(client.request("POST", path, json_body={"config": config})))
     typer.echo(json.dumps({"token": made}) if as_json else made)
 
@@ -128,7 +128,7 @@ def audit(
     """Print the audit log of a workspace as JSON lines, the newest entries first."""
     path = (workspace, "services", "ws", "get_audit_log")
     before: int | None = None
-    with _connected(server, token) as client:
+    with connected(server, token) as client:
         while True:
             body = {"workspace": workspace, "before": before, "limit": 1000}
             entries = next(iter(client.request("POST", path, json_body=body)))
@@ -140,7 +140,7 @@ def audit(
 
 
 @contextmanager
-def _connected(server: str, token: str | None) -> Iterator[Client]:
+def connected(server: str, token: str | None) -> Iterator[Client]:
     """A client; what goes wrong with it is one line and an exit code."""
     # `polyport serve` should not wait for an HTTP client to load.
     from gateway.commands.client import Client, Failed  # noqa: PLC0415
@@ -187,11 +187,15 @@ def _functions(node: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
             yield from _functions(child, f"{path}.")
 
 
-def _print_json(value: Any) -> None:
+def print_json(value: Any) -> None:
+    """JSON as the commands print it."""
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def _print_table(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+def print_table(
+    titles: tuple[str, ...], rows: Sequence[tuple[str, ...]], *, whole: str | None = None
+) -> None:
+    """``whole`` is the column whose cells stay on one line, to be copied."""
     # rich is slow to load, and nothing else needs it.
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
@@ -199,7 +203,7 @@ def _print_table(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> No
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     for title in titles:
-        table.add_column(title, overflow="fold")
+        table.add_column(title, overflow="fold", no_wrap=title == whole)
     for row in rows:
         table.add_row(*(Text(str(cell)) for cell in row))
     Console().print(table)

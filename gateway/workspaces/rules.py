@@ -3,42 +3,73 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from gateway.auth.access import Action, decide
 from gateway.auth.audit import AuditLog
 from gateway.rpc.local import LocalFunction
+from schema.errors import InvalidRequest
 from schema.identity import Caller
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """``action`` on the caller's workspace, or on the one that ``argument`` names. No action: the
-    function decides per service, or gives only what anybody may know."""
+    """``action`` on the caller's workspace, on the one that ``argument`` names, or on the one that
+    ``find`` reads from the arguments."""
 
-    action: Action | None
+    action: Action
     argument: str | None = None
+    find: Callable[[Caller, Mapping[str, Any]], str] | None = None
+
+    def workspace(self, caller: Caller, named: Mapping[str, Any]) -> str:
+        """Which workspace a call is about. Raises InvalidRequest."""
+        if self.find is not None:
+            return self.find(caller, named)
+        return (self.argument and named.get(self.argument)) or caller.workspace
 
 
-RULES: Final[dict[str, Rule]] = {
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """What a function gives is decided piece by piece while it runs; ``because`` says why that
+    cannot be told from its arguments."""
+
+    because: str
+
+
+def _of_client(caller: Caller, named: Mapping[str, Any]) -> str:
+    workspace, slash, _ = str(named.get("client_id")).partition("/")
+    return workspace if slash else caller.workspace
+
+
+def _of_token(caller: Caller, named: Mapping[str, Any]) -> str:
+    workspace = (named.get("config") or {}).get("workspace") or caller.workspace
+    if not isinstance(workspace, str):
+        raise InvalidRequest("The option 'workspace' must be text")
+    return workspace
+
+
+RULES: Final[dict[str, Rule | Inside]] = {
     "echo": Rule(Action.ECHO),
     "log": Rule(Action.LOG_EVENT),
     "log_event": Rule(Action.LOG_EVENT),
     "get_events": Rule(Action.READ_EVENTS),
     "get_event_stats": Rule(Action.READ_EVENTS),
-    "register_service": Rule(None),  # every client may register its own built-in
+    "register_service": Inside(
+        "whoever is connected registers its built-in, others need REGISTER_SERVICE"
+    ),
     "unregister_service": Rule(Action.UNREGISTER_SERVICE),
-    "list_services": Rule(None),  # filtered entry by entry
-    "search_services": Rule(None),
-    "get_service": Rule(None),  # by the service's visibility
-    "get_service_info": Rule(None),
+    "list_services": Inside("each entry by SEE_LISTED"),
+    "search_services": Inside("there is no search, whoever asks"),
+    "get_service": Inside("USE of the service that is found"),
+    "get_service_info": Inside("USE of the service that is found"),
     "list_clients": Rule(Action.LIST_CLIENTS, "workspace"),
     "register_service_type": Rule(Action.REGISTER_SERVICE_TYPE),
-    "get_service_type": Rule(None),  # public types are for everybody
+    "get_service_type": Inside("public types are for everybody, others need READ_SERVICE_TYPE"),
     "list_service_types": Rule(Action.READ_SERVICE_TYPE, "workspace"),
-    "list_workspaces": Rule(None),  # only those the caller may read
-    "create_workspace": Rule(None),  # any registered user
+    "list_workspaces": Inside("each entry by READ_WORKSPACE"),
+    "create_workspace": Rule(Action.CREATE_WORKSPACE),
     "update_workspace": Rule(Action.UPDATE_WORKSPACE, "workspace"),
     "share_workspace": Rule(Action.SHARE_WORKSPACE, "workspace"),
     "unshare_workspace": Rule(Action.SHARE_WORKSPACE, "workspace"),
@@ -48,11 +79,11 @@ RULES: Final[dict[str, Rule]] = {
     "get_summary": Rule(Action.READ_WORKSPACE),
     "check_status": Rule(Action.READ_WORKSPACE),
     "cleanup": Rule(Action.CLEAN_UP, "workspace"),
-    "bookmark": Rule(None),  # the caller's own list
-    "unbookmark": Rule(None),
+    "bookmark": Inside("kept for the caller itself, who must be able to see what it points to"),
+    "unbookmark": Inside("the caller's own list"),
     "set_env": Rule(Action.WRITE_ENVIRONMENT),
     "get_env": Rule(Action.READ_ENVIRONMENT),
-    "generate_token": Rule(None),  # the target workspace is inside a map
+    "generate_token": Rule(Action.GENERATE_TOKEN, find=_of_token),
     "revoke_token": Rule(Action.REVOKE_TOKEN),
     "parse_token": Rule(Action.PARSE_TOKEN),
     "generate_api_key": Rule(Action.MAKE_KEY, "workspace"),
@@ -62,9 +93,9 @@ RULES: Final[dict[str, Rule]] = {
     "restrict_function": Rule(Action.RESTRICT_FUNCTION, "workspace"),
     "unrestrict_function": Rule(Action.RESTRICT_FUNCTION, "workspace"),
     "list_function_access": Rule(Action.RESTRICT_FUNCTION, "workspace"),
-    "ping": Rule(None),  # by the workspace of the client
-    "subscribe": Rule(None),  # own workspace only
-    "unsubscribe": Rule(None),
+    "ping": Rule(Action.PING_CLIENT, find=_of_client),
+    "subscribe": Inside("events of the connection's own workspace, which CONNECT opened"),
+    "unsubscribe": Inside("the connection's own list"),
 }
 
 
@@ -96,20 +127,18 @@ AUDITED: Final = frozenset(
 def guarded(name: str, function: LocalFunction, audit: AuditLog | None = None) -> LocalFunction:
     """The function, behind its rule. Raises KeyError for one without: deny by default."""
     rule = RULES[name]
-    action, argument = rule.action, rule.argument
     checked = function
-    if action is not None:
-        needed = action
+    if isinstance(rule, Rule):
 
         @functools.wraps(function)
         async def permitted(caller: Caller, **named: Any) -> Any:
-            workspace = (argument and named.get(argument)) or caller.workspace
-            decide(caller, needed, workspace).require()
+            decide(caller, rule.action, rule.workspace(caller, named)).require()
             return await function(caller, **named)
 
         checked = permitted
     if audit is None or name not in AUDITED:
         return checked
+    argument = rule.argument if isinstance(rule, Rule) else None
     return audited(checked, audit, "manager", name, argument)
 
 

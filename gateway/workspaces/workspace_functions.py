@@ -42,8 +42,6 @@ class WorkspaceFunctions:
     ) -> dict[str, Any]:
         """Create a workspace that the caller owns. Its id needs a hyphen. With overwrite, an
         existing one that the caller may administer gets the new description."""
-        if caller.user.is_anonymous:
-            raise PermissionDenied("Only registered user can create workspace.")
         name = config.get("id") or config.get("name")
         existing = self._workspaces.get(name) if isinstance(name, str) else None
         if existing is not None and overwrite:

@@ -158,3 +158,26 @@ def test_a_startup_function_that_fails_stops_the_start(
     assert done.stderr.startswith(f"The startup function {file}:{function} failed: ")
     assert reason in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_api_keys_are_made_listed_and_revoked(polyport: Polyport) -> None:
+    by_root = {"POLYPORT_TOKEN": ROOT_TOKEN}
+    limits = ("--expires-in", "600", "--function", "closed-service/test")
+    done = polyport("keys", "create", "nightly", "--permission", "read", *limits, **by_root)
+    assert done.returncode == 0, done.stderr
+    key = done.stdout.strip()
+    called = polyport("call", "public/closed-service", "test", "x=1", POLYPORT_TOKEN=key)
+    assert called.returncode == 0, called.stderr
+    listed = polyport("keys", "list", COLUMNS="200", **by_root).stdout
+    assert "nightly" in listed and "closed-service/test" in listed and key not in listed
+    (entry,) = json.loads(polyport("keys", "list", "--json", **by_root).stdout)
+    assert (entry["permission"], entry["functions"]) == ("r", ["closed-service/test"])
+    assert entry["expires_at"] == pytest.approx(entry["created_at"] + 600)
+    revoked = polyport("keys", "revoke", entry["id"], "--json", **by_root)
+    assert json.loads(revoked.stdout) == {"revoked": entry["id"]}
+    assert json.loads(polyport("keys", "list", "--json", **by_root).stdout) == []
+    called = polyport("call", "public/closed-service", "test", "x=1", POLYPORT_TOKEN=key)
+    assert (called.returncode, "(HTTP 401)" in called.stderr) == (1, True)
+    assert polyport("keys", "list").returncode == 1
+    refused = polyport("keys", "revoke", "key-none", **by_root)
+    assert (refused.returncode, "(HTTP 404)" in refused.stderr) == (1, True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.app import Parts, build
 from gateway.settings import Settings
-from gateway.workspaces.rules import AUDITED, RULES
+from gateway.workspaces.rules import AUDITED, RULES, Inside, Rule
 from schema.identity import User
 from tests.gateway.peer import Peer, RemoteFailure
 
@@ -97,7 +98,9 @@ def test_no_sequence_of_calls_changes_or_reveals_anything(
     asyncio.run(attack(calls))
 
 
-OF_WORKSPACES = sorted(name for name, rule in RULES.items() if rule.argument == "workspace")
+OF_WORKSPACES = sorted(
+    name for name, rule in RULES.items() if isinstance(rule, Rule) and rule.argument == "workspace"
+)
 REQUIRED: dict[str, dict[str, Any]] = {
     "update_workspace": {"config": {}},
     "restrict_function": {"service_id": "s", "function": "f"},
@@ -120,10 +123,15 @@ async def test_every_function_that_takes_a_workspace_refuses_a_stranger(function
     await parts.kept.audit.close()
 
 
-OWN = sorted(name for name, rule in RULES.items() if rule.action is not None and not rule.argument)
+OWN = sorted(
+    name
+    for name, rule in RULES.items()
+    if isinstance(rule, Rule) and not (rule.argument or rule.find)
+)
 ARGUMENTS_OF_OWN: dict[str, dict[str, Any]] = {
     "echo": {"data": 1},
     "log": {"msg": 1},
+    "create_workspace": {"config": {"id": "a-b"}},
     "log_event": {"event_type": "e"},
     "unregister_service": {"service_id": "s"},
     "register_service_type": {"type_info": {"id": "t"}},
@@ -136,8 +144,9 @@ ARGUMENTS_OF_OWN: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("function", OWN)
 async def test_every_function_behind_a_permission_refuses_who_has_less(function: str) -> None:
     parts = build(Settings(ephemeral=True, port=9527))[0]
-    action = RULES[function].action
-    assert action is not None
+    rule = RULES[function]
+    assert isinstance(rule, Rule)
+    action = rule.action
     ann = await Peer.join(parts, token=parts.tokens.issue(User("ann"), expires_in_seconds=60))
     if action.needs.value == "r":
         made = await ann.manager("generate_token", {"extra_scopes": ["a:b"]})
@@ -150,6 +159,41 @@ async def test_every_function_behind_a_permission_refuses_who_has_less(function:
         with pytest.raises(RemoteFailure, match="Permission denied"):
             await called(program, function, ARGUMENTS_OF_OWN.get(function, {}))
     await parts.kept.audit.close()
+
+
+ELSEWHERE: dict[str, Callable[[str], dict[str, Any]]] = {
+    "ping": lambda workspace: {"client_id": f"{workspace}/provider"},
+    "generate_token": lambda workspace: {"config": {"workspace": workspace}},
+}
+
+
+@pytest.mark.parametrize(
+    "function", sorted(n for n, rule in RULES.items() if isinstance(rule, Rule) and rule.find)
+)
+async def test_every_function_whose_arguments_lead_elsewhere_refuses_a_stranger(
+    function: str,
+) -> None:
+    parts = build(Settings(ephemeral=True, port=9527))[0]
+    ann = await Peer.join(parts, token=parts.tokens.issue(User("ann"), expires_in_seconds=60))
+    eve = await Peer.join(parts, token=parts.tokens.issue(User("eve"), expires_in_seconds=60))
+    with pytest.raises(RemoteFailure, match=r"[Pp]ermission"):
+        await called(eve, function, ELSEWHERE[function](ann.workspace))
+    await parts.kept.audit.close()
+
+
+async def test_nobody_without_a_name_creates_a_workspace() -> None:
+    parts = build(Settings(ephemeral=True, port=9527))[0]
+    stranger = await Peer.join(parts)
+    with pytest.raises(RemoteFailure, match="Only registered user"):
+        await called(stranger, "create_workspace", {"config": {"id": "a-b"}})
+    await parts.kept.audit.close()
+
+
+def test_every_function_has_a_rule_or_says_why_it_decides_inside() -> None:
+    parts = build(Settings(ephemeral=True, port=9527))[0]
+    manager = parts.gateway._directory.manager  # type: ignore[attr-defined]
+    assert set(manager.functions) == set(RULES)
+    assert all(rule.because for rule in RULES.values() if isinstance(rule, Inside))
 
 
 def test_what_is_logged_exists() -> None:

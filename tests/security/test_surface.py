@@ -1,0 +1,143 @@
+"""Everything that can be asked has a row in ``surface``, and refuses who may not ask it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from starlette.routing import BaseRoute, WebSocketRoute
+
+from gateway.app import Parts, create_app
+from gateway.auth.access import Action
+from gateway.settings import Settings
+from mcp_bridge.methods import METHODS
+from schema.identity import ROOT_USER, User
+from tests.gateway.peer import Peer
+from tests.security.conftest import MCP
+from tests.security.surface import CLOSED, MCP_METHODS, ROUTES, Anybody, Guarded
+
+URL = "http://127.0.0.1:9527"
+GUARDED = sorted(name for name, row in ROUTES.items() if isinstance(row, Guarded))
+REFUSED = {401, 403, 404}
+
+
+@dataclass
+class World:
+    """The protected service of ann, and those who ask for it from another machine."""
+
+    app: FastAPI
+    http: httpx.AsyncClient
+    tokens: dict[str, str]
+
+    async def ask(self, row: Guarded, who: str | None) -> httpx.Response:
+        headers = {"authorization": f"Bearer {self.tokens[who]}"} if who else {}
+        if row.method == "MCP":
+            return await self.mcp(row.url, "tools/list", headers)
+        body: dict[str, Any] = {"json": {}} if row.method == "POST" else {}
+        return await self.http.request(row.method, row.url, headers=headers, **body)
+
+    async def mcp(self, url: str, method: str, headers: dict[str, str]) -> httpx.Response:
+        message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {}}
+        return await self.http.post(url, json=message, headers=headers | MCP)
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    app = create_app(Settings(ephemeral=True, port=9527))
+    parts: Parts = app.state.parts
+    users = {"ann": User("ann"), "eve": User("eve"), "root": ROOT_USER}
+    tokens = {n: parts.tokens.issue(u, expires_in_seconds=60) for n, u in users.items()}
+    ann = await Peer.join(parts, "provider", token=tokens["ann"])
+    closed = {"visibility": "protected"}
+    await ann.register("closed", {"f": lambda: CLOSED}, config=closed, description=CLOSED)
+    transport = httpx.ASGITransport(app, client=("203.0.113.9", 1))
+    async with httpx.AsyncClient(transport=transport, base_url=URL) as http:
+        yield World(app, http, tokens)
+    await parts.kept.audit.close()
+
+
+def name_of(route: BaseRoute) -> str:
+    path: str = route.path  # type: ignore[attr-defined]
+    return f"websocket {path}" if isinstance(route, WebSocketRoute) else path
+
+
+def test_every_route_has_a_row_that_says_what_guards_it() -> None:
+    login: dict[str, Any] = {"oauth_server": True, "enable_local_auth": True, "base_url": URL}
+    login |= {"oidc_issuer": "https://id.example", "oidc_client_id": "polyport"}
+    routes: set[str] = set()
+    for more in ({}, login):
+        app = create_app(Settings(ephemeral=True, port=9527, **more))
+        routes |= {name_of(route) for route in app.router.routes}
+    assert routes == set(ROUTES)
+    assert all(row.because for row in ROUTES.values() if isinstance(row, Anybody))
+
+
+def test_every_method_of_mcp_has_a_row() -> None:
+    assert set(METHODS) == set(MCP_METHODS)
+
+
+@pytest.mark.parametrize("name", [n for n in GUARDED if not n.startswith("websocket")])
+async def test_a_route_gives_strangers_nothing(world: World, name: str) -> None:
+    row = ROUTES[name]
+    assert isinstance(row, Guarded)
+    for who in ("eve", None):
+        answer = await world.ask(row, who)
+        assert (answer.status_code in REFUSED) is not row.is_list, answer.text
+        assert CLOSED not in answer.text
+        assert row.shows is None or row.shows not in answer.text
+    if row.shows is not None:
+        entitled = "root" if row.action is Action.ADMINISTER else "ann"
+        assert row.shows in (await world.ask(row, entitled)).text
+
+
+@pytest.mark.parametrize("name", [n for n in GUARDED if n.startswith("websocket")])
+async def test_a_websocket_gives_strangers_nothing(world: World, name: str) -> None:
+    row = ROUTES[name]
+    assert isinstance(row, Guarded)
+    sent = await spoken(world, row.url, world.tokens["eve"])
+    assert "connection_info" not in sent and CLOSED not in sent
+    assert "ermission denied" in sent or "403" in sent, sent
+    if row.action is Action.CONNECT:
+        assert "connection_info" in await spoken(world, row.url, world.tokens["ann"])
+
+
+async def spoken(world: World, path: str, token: str) -> str:
+    """All that the server says on a websocket to who introduces itself and goes."""
+    hello = {"client_id": "c", "workspace": "ws-user-ann", "token": token}
+    coming: list[dict[str, Any]] = [
+        {"type": "websocket.connect"},
+        {"type": "websocket.receive", "text": json.dumps(hello)},
+    ]
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return coming.pop(0) if coming else {"type": "websocket.disconnect", "code": 1000}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "websocket", "path": path, "raw_path": path.encode(), "query_string": b"",
+        "root_path": "", "scheme": "ws", "http_version": "1.1", "subprotocols": [],
+        "headers": [(b"host", b"127.0.0.1:9527"), (b"authorization", f"Bearer {token}".encode())],
+        "client": ("203.0.113.9", 1), "server": ("127.0.0.1", 9527),
+        "extensions": {"websocket.http.response": {}},
+    }  # fmt: skip
+    await world.app(scope, receive, send)
+    return repr(sent)
+
+
+@pytest.mark.parametrize("method", sorted(MCP_METHODS))
+@pytest.mark.parametrize("url", ["/ws-user-ann/mcp/closed/mcp", "/ws-user-ann/mcp"])
+async def test_a_method_of_mcp_gives_strangers_nothing(world: World, method: str, url: str) -> None:
+    stranger = {"authorization": f"Bearer {world.tokens['eve']}"}
+    for headers in (stranger, {}):
+        answer = await world.mcp(url, method, headers)
+        assert answer.status_code in REFUSED
+        assert answer.json()["error"]["message"].startswith(("No service '", "No workspace '"))
+        assert CLOSED not in answer.text

@@ -118,3 +118,34 @@ MCP_METHODS: Final[dict[str, ServiceAction]] = {
 }
 """Methods of MCP, each with what it takes on the service (of a whole workspace: on each of its
 services) that it is sent to."""
+
+SERVICES: Final[dict[str, dict[str, Action | ServiceAction | Anybody]]] = {
+    "public/hypha-login": dict.fromkeys(
+        (
+            "start", "check", "report", "get_token", "index", "profile", "logout", "signup",
+            "verify_email", "resend_code", "login", "update_profile", "forgot_password",
+            "reset_password",
+        ),
+        _LOGIN,
+    ),
+    "public/mcp-servers": {
+        "list": Action.LIST_SERVERS,
+        "add": Action.MANAGE_SERVERS,
+        "remove": Action.MANAGE_SERVERS,
+        "status": Action.MANAGE_SERVERS,
+        "restart": Action.MANAGE_SERVERS,
+        "approve": Action.MANAGE_SERVERS,
+        "set_credential": USE,
+        "delete_credential": USE,
+    },
+    "ws-user-root/admin-utils": dict.fromkeys(
+        (
+            "list_servers", "kickout_client", "list_workspaces", "unload_workspace", "get_metrics",
+            "get_resource_usage", "block_user", "unblock_user", "block_ip", "unblock_ip",
+            "list_blocked", "get_audit_log",
+        ),
+        Action.ADMINISTER,
+    ),
+}  # fmt: skip
+"""Functions of the services that the gateway offers besides the manager (whose own table is
+``gateway.workspaces.rules``)."""

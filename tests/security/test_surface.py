@@ -19,7 +19,7 @@ from mcp_bridge.methods import METHODS
 from schema.identity import ROOT_USER, User
 from tests.gateway.peer import Peer
 from tests.security.conftest import MCP
-from tests.security.surface import CLOSED, MCP_METHODS, ROUTES, Anybody, Guarded
+from tests.security.surface import CLOSED, MCP_METHODS, ROUTES, SERVICES, Anybody, Guarded
 
 URL = "http://127.0.0.1:9527"
 GUARDED = sorted(name for name, row in ROUTES.items() if isinstance(row, Guarded))
@@ -141,3 +141,49 @@ async def test_a_method_of_mcp_gives_strangers_nothing(world: World, method: str
         assert answer.status_code in REFUSED
         assert answer.json()["error"]["message"].startswith(("No service '", "No workspace '"))
         assert CLOSED not in answer.text
+
+
+def test_every_function_that_the_gateway_offers_has_a_row() -> None:
+    app = create_app(Settings(ephemeral=True, port=9527, enable_local_auth=True))
+    parts: Parts = app.state.parts
+    offered = {
+        f"{service.id.workspace}/{service.id.service_id}": set(service.functions)
+        for workspace in ("public", "ws-user-root")
+        for service in parts.registry.in_workspace(workspace)
+    }
+    assert offered == {name: set(rows) for name, rows in SERVICES.items()}
+
+
+OF_SERVICES = [
+    (service, function)
+    for service, rows in SERVICES.items()
+    for function, row in rows.items()
+    if not isinstance(row, Anybody)
+]
+IN_ANN = {"name": "n", "workspace": "ws-user-ann"}
+FUNCTION_ARGUMENTS: dict[str, dict[str, Any]] = {
+    "add": {**IN_ANN, "config": {"url": "https://x.example/mcp"}},
+    "list": {"workspace": "ws-user-ann"},
+    "set_credential": {**IN_ANN, "credential": "c"},
+    **dict.fromkeys(("remove", "status", "restart", "approve", "delete_credential"), IN_ANN),
+    "kickout_client": {"workspace": "ws-user-ann", "client_id": "provider"},
+    "unload_workspace": {"workspace": "ws-user-ann"},
+    "block_user": {"user_id": "ann"},
+    "unblock_user": {"user_id": "ann"},
+    "block_ip": {"ip": "203.0.113.7"},
+    "unblock_ip": {"ip": "203.0.113.7"},
+}
+
+
+@pytest.mark.parametrize(("service", "function"), OF_SERVICES)
+async def test_a_function_of_the_gateway_gives_strangers_nothing(
+    world: World, service: str, function: str
+) -> None:
+    workspace, _, name = service.partition("/")
+    url = f"/{workspace}/services/{name}/{function}"
+    for who in ("eve", None):
+        headers = {"authorization": f"Bearer {world.tokens[who]}"} if who else {}
+        body = FUNCTION_ARGUMENTS.get(function, {})
+        answer = await world.http.post(url, json=body, headers=headers)
+        assert answer.status_code in {403, 404}, answer.text
+        assert answer.json()["code"] in {"permission_denied", "not_found"}, answer.text

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from gateway.commands.description import function_lines
 
 if TYPE_CHECKING:
     from gateway.commands.client import Client
@@ -26,25 +29,31 @@ INTERRUPTED = 130
 
 
 def list_services(
-    workspace: Annotated[str, typer.Argument(help="Workspace to look into.")] = "public",
+    workspace: Annotated[
+        str | None, typer.Argument(help="Workspace to look into; without one: public.")
+    ] = None,
     server: Server = LOCAL,
     token: Token = None,
     as_json: Json = False,
 ) -> None:
-    """List the services of a workspace."""
+    """List the services of a workspace that you may see."""
     with connected(server, token) as client:
-        found = client.get(workspace, "services")
+        found = client.get(workspace or "public", "services")
     if as_json:
         print_json(found)
         return
     rows = [(s["id"], s["name"], s["type"], s["config"]["visibility"]) for s in found]
     print_table(("id", "name", "type", "visibility"), rows)
+    if workspace is None:
+        who = "your token may see" if token else "everybody may see"
+        typer.echo(f"This is what {who} in the workspace public.", err=True)
+        typer.echo("Another workspace: polyport services WORKSPACE", err=True)
 
 
 def describe(
     service: Service, server: Server = LOCAL, token: Token = None, as_json: Json = False
 ) -> None:
-    """Show what a service is and which functions it has."""
+    """Show what a service is, and what its functions take and return."""
     workspace, name = _parts(service)
     with connected(server, token) as client:
         info = client.get(workspace, "services", name)
@@ -55,7 +64,8 @@ def describe(
     for text in (info["name"], info.get("description")):
         if text:
             typer.echo(text)
-    print_table(("function", "description"), list(_functions(info.get("service_schema"))))
+    for line in function_lines(info.get("service_schema")):
+        typer.echo(line)
 
 
 def call(
@@ -77,9 +87,12 @@ def call(
     given = dict(_argument(text) for text in arguments or [])
     path = (workspace, "services", name, function)
     with connected(server, token) as client:
-        for value in client.request("POST", path, json_body=given, wait_seconds=timeout):
-            is_text = isinstance(value, str) and not as_json
-            typer.echo(value if is_text else json.dumps(value, ensure_ascii=False))
+        values = client.request("POST", path, json_body=given, wait_seconds=timeout)
+        if sys.stdout.isatty() and not as_json:
+            _show_coming(values)
+            return
+        for value in values:
+            typer.echo(_text(value, as_json))
 
 
 def openapi(
@@ -124,8 +137,9 @@ def audit(
     workspace: Annotated[str, typer.Argument(help="Workspace whose audit log is printed.")],
     server: Server = LOCAL,
     token: Token = None,
+    as_json: Json = False,
 ) -> None:
-    """Print the audit log of a workspace as JSON lines, the newest entries first."""
+    """Print the audit log of a workspace as JSON lines (in any case), the newest entries first."""
     path = (workspace, "services", "ws", "get_audit_log")
     before: int | None = None
     with connected(server, token) as client:
@@ -173,18 +187,25 @@ def _argument(text: str) -> tuple[str, Any]:
         return name, value
 
 
-def _functions(node: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
-    if not isinstance(node, dict):
-        return
-    for key, child in node.items():
-        path = f"{prefix}{key}"
-        if isinstance(child, dict) and child.get("type") == "function":
-            declared = child.get("function") or {}
-            names = ", ".join((declared.get("parameters") or {}).get("properties") or {})
-            text = str(declared.get("description") or "").partition("\n")[0]
-            yield f"{path}({names})", text
-        else:
-            yield from _functions(child, f"{path}.")
+def _text(value: Any, as_json: bool) -> str:
+    is_text = isinstance(value, str) and not as_json
+    return str(value) if is_text else json.dumps(value, ensure_ascii=False)
+
+
+def _show_coming(values: Iterator[Any]) -> None:
+    """Print values on a terminal as they come, above a line that says how many there are."""
+    from rich.console import Console  # noqa: PLC0415
+
+    console = Console(highlight=False)
+    with console.status("Waiting for an answer") as status:
+        for number, value in enumerate(values, start=1):
+            console.out(_visible(_text(value, as_json=False)), highlight=False)
+            status.update(f"{number} received")
+
+
+def _visible(text: str) -> str:
+    """A text from afar without the control characters that a terminal would obey."""
+    return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text)
 
 
 def print_json(value: Any) -> None:

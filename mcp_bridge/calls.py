@@ -139,6 +139,7 @@ async def _run(
                 exchange,
                 options_of(request),
                 partial(offer.call, tool, arguments),
+                place=offer.place,
             )
             if isinstance(value, Asked):
                 return value

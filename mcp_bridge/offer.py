@@ -63,6 +63,11 @@ class Offer:
 
         return self.gateway.watch(sid.workspace, on_change)
 
+    @property
+    def place(self) -> str:
+        """Which endpoint it is, whichever replica answers there."""
+        return f"{self.service.id.workspace}/{self.service.id.service_id}"
+
     async def call(self, tool: Tool, arguments: Mapping[str, Any], options: CallOptions) -> Any:
         """Call the function of a tool; value, ValueStream and errors are those of the gateway."""
         function: str = tool.function

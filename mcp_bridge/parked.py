@@ -71,16 +71,21 @@ class ParkedCalls:
         exchange: Exchange,
         options: CallOptions,
         start: Start,
+        *,
+        place: str,
     ) -> Any:
-        """The value of a call that may ask, or ``Asked``. A first request starts it, a later one
-        brings answers and goes on waiting. Raises RpcError, and what the call raises."""
-        identifier, conversation = self._taken(caller, request)
+        """The value of a call that may ask, or ``Asked``; ``place`` is the endpoint.
+
+        A first request starts it, a later one brings answers and goes on waiting.
+        Raises RpcError, and what the call raises.
+        """
+        identifier, conversation = self._taken(caller, request, place)
         if conversation is None:
             conversation = self._begun(caller, request, options, start)
         if await conversation.go_on(exchange):
             return conversation.result()
         try:
-            state = self._park(identifier, conversation, caller, request)
+            state = self._park(identifier, conversation, caller, request, place)
         except LimitExceeded:
             conversation.cancel()
             raise
@@ -110,13 +115,15 @@ class ParkedCalls:
         conversation.begin(lambda: start(told))
         return conversation
 
-    def _taken(self, caller: Caller, request: Request) -> tuple[str | None, Conversation | None]:
+    def _taken(
+        self, caller: Caller, request: Request, place: str
+    ) -> tuple[str | None, Conversation | None]:
         """The call that a request goes on with; None for a request that starts one."""
         state = request.params.get("requestState")
         if state is None or not request.revision.is_modern:
             return None, None
         claims = self._opened(state)
-        expected = [_principal(caller), _digest(request)]
+        expected = [_principal(caller), _digest(request, place)]
         parked = self._parked.get(str(claims.get("id")))
         if claims.get("for") != expected:
             raise RpcError(INVALID_PARAMS, "params.requestState belongs to another request")
@@ -132,6 +139,7 @@ class ParkedCalls:
         conversation: Conversation,
         caller: Caller,
         request: Request,
+        place: str,
     ) -> str:
         user = caller.user.effective_id
         if len(self._parked) >= MAX_PARKED or self._per_user[user] >= MAX_PARKED_PER_USER:
@@ -144,7 +152,7 @@ class ParkedCalls:
             {
                 "id": identifier,
                 "round": conversation.round,
-                "for": [_principal(caller), _digest(request)],
+                "for": [_principal(caller), _digest(request, place)],
                 "until": time.time() + LIFE_SECONDS,
             }
         )
@@ -197,8 +205,8 @@ def _principal(caller: Caller) -> str:
     return f"{caller.user.id} {caller.workspace}"
 
 
-def _digest(request: Request) -> str:
+def _digest(request: Request, place: str) -> str:
     """What the request is about, so that answers to one are not answers to another."""
     named = request.params.get(NAMED_BY.get(request.method, ""))
-    about = [request.method, named, request.params.get("arguments")]
+    about = [place, request.method, named, request.params.get("arguments")]
     return hashlib.sha256(orjson.dumps(about, option=orjson.OPT_SORT_KEYS)).hexdigest()

@@ -102,7 +102,7 @@ async def _value(
     """The value, or Asked. Raises RpcError."""
     options = options_of(request)
     if source.interacts:
-        talk = offer.parked.talk(offer.caller, request, exchange, options, start)
+        talk = offer.parked.talk(offer.caller, request, exchange, options, start, place=offer.place)
         return await _answered(talk)
     return await _answered(start(options))
 

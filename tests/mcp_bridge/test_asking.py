@@ -137,6 +137,21 @@ async def test_the_state_is_good_once_and_for_its_own_request_and_caller_only(la
     assert "used or has expired" in used.error["message"]
 
 
+async def test_the_state_of_one_service_is_none_of_another(lab: Lab) -> None:
+    lab.gateway.add_service("ws-lab/worker:twin", {"greet": lab.greet()}, visibility="public")
+    state = (await lab.call()).result["requestState"]
+    params = {
+        "name": "greet",
+        "arguments": {},
+        "requestState": state,
+        "inputResponses": {"name": accepted(name="Ada")},
+        "_meta": CAN_ASK,
+    }
+    path = "/ws-lab/mcp/twin/mcp"
+    refused = await lab.door.request(MODERN, "tools/call", params, path=path)
+    assert "belongs to another request" in refused.error["message"]
+
+
 async def test_a_capability_that_is_not_declared_is_named(lab: Lab) -> None:
     response = await lab.call(meta=None)
     assert (response.status, response.error["code"]) == (400, -32021)

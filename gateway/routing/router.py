@@ -153,11 +153,15 @@ class Router:
         data = {"id": session.client_id, "workspace": session.workspace}
         frame = pack({"type": "client_disconnected", "to": BROADCAST, "data": data})
         for member in list(self._workspaces.get(session.workspace, {}).values()):
-            if "client_disconnected" in member.subscriptions and member.address not in but_not:
+            if member.address in but_not:
+                continue
+            member.forget_calls_to(session.address)
+            if "client_disconnected" in member.subscriptions:
                 member.outbox.put(frame)
         for address in (session.foreign_callers or set()) - but_not:
             caller = self._sessions.get(address)
             if caller is not None:
+                caller.forget_calls_to(session.address)
                 caller.outbox.put(frame)
 
     def reject_held_calls(self, session: ClientSession) -> None:
@@ -270,12 +274,10 @@ class Router:
 
     @property
     def has_open_calls(self) -> bool:
-        """Whether a connected client waits for the answer of another."""
-        return any(
-            target in self._sessions
-            for session in self.sessions()
-            for target in session.open_calls.values()
-        )
+        """Whether a connected client waits for the answer of another that is connected too."""
+        connected = self.sessions()
+        addresses = {session.address for session in connected}
+        return any(not addresses.isdisjoint(s.open_calls.values()) for s in connected)
 
     def _relay(
         self, target: ClientSession, outgoing: dict[str, Any], identity: Identity, body: bytes

@@ -94,6 +94,12 @@ class ClientSession:
         self.load = self.load_at(now) + 1
         self.loaded_at = now
 
+    def forget_calls_to(self, address: str) -> None:
+        """A client that it has called has left: nothing is waited for from there any more."""
+        if address in self.open_calls.values():
+            kept = {call: to for call, to in self.open_calls.items() if to != address}
+            self.open_calls = kept
+
     def load_at(self, now: float) -> float:
         """Calls of the last minute, the older the less they count."""
         return self.load * math.exp((self.loaded_at - now) / LOAD_SECONDS)

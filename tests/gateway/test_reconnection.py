@@ -242,6 +242,31 @@ async def test_a_stopping_server_does_not_wait_for_a_provider_to_return() -> Non
             await waiting
 
 
+@pytest.mark.parametrize("returns", [False, True], ids=["stays away", "returns"])
+async def test_a_stopping_server_does_not_wait_for_calls_that_were_lost_with_their_provider(
+    returns: bool,
+) -> None:
+    settings = Settings(
+        ephemeral=True, reconnect_grace_seconds=0, reconnect_gap_seconds=60, drain_seconds=60
+    )
+    parts = build(settings)[0]
+    provider, caller = await Peer.join(parts), await Peer.join(parts)
+    await provider.register("svc", {"f": lambda: 1})
+    provider.mute = True  # the call reaches the socket and is lost in it
+    token = parts.hub.reconnection_token(provider.session)
+    calling = asyncio.create_task(caller.call(provider.address, "services.svc.f"))
+    while not parts.router.has_open_calls:
+        await asyncio.sleep(0)
+    leaving = gone(parts, provider)
+    provider.break_off()
+    await leaving
+    if returns:
+        await resume(provider, token)
+    async with asyncio.timeout(5):
+        await parts.hub.drain()
+    calling.cancel()
+
+
 async def test_waiting_for_a_provider_ends_even_if_the_timer_fires_a_moment_early(
     parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:

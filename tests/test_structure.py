@@ -169,6 +169,7 @@ def test_locks_agree_with_each_other() -> None:
         "requirements-dev.txt",
         "requirements-mcp1.txt",
         "requirements-openapi.txt",
+        "requirements-postgres.txt",
     ],
 )
 def test_every_pin_has_hashes(lock: str) -> None:

@@ -20,6 +20,7 @@ from gateway.rpc.endpoint import Endpoint
 from gateway.rpc.local import LocalServices, Packed
 from gateway.tracing import Tracing
 from gateway.wire.codec import unpack
+from gateway.wire.methods import service_method
 from gateway.workspaces.workspaces import Workspaces
 from schema.errors import (
     FunctionNotFound,
@@ -184,7 +185,7 @@ class GatewayCore:
         return await self._endpoint.call(
             self._endpoint.identity_of(caller),
             service.id.provider,
-            f"services.{service.id.service_id}.{function}",
+            service_method(service.id.service_id, function),
             args,
             kwargs,
             silence_seconds=options.silence_timeout_seconds,

@@ -318,14 +318,7 @@ class Hub:
         if session.away_since is not None:
             return False
         try:
-            await self._endpoint.call(
-                self._endpoint.manager_identity(session.workspace),
-                session.address,
-                "services.built-in.ping",
-                ("ping",),
-                silence_seconds=INCUMBENT_SECONDS,
-                heartbeats=False,
-            )
+            await self._endpoint.ping(session.address, INCUMBENT_SECONDS)
         except GatewayError:
             return False
         return True

@@ -35,6 +35,10 @@ class ServiceId:
         """Address of the client that offers it."""
         return f"{self.workspace}/{self.client_id}"
 
+    def url(self, base_url: str) -> str:
+        """Where it is at the HTTP door of the server at ``base_url``."""
+        return f"{base_url}/{self.workspace}/services/{self.client_id}:{self.service_id}"
+
 
 @dataclass(frozen=True, slots=True)
 class ServiceQuery:

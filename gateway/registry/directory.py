@@ -17,11 +17,12 @@ from gateway.rpc.endpoint import Endpoint
 from gateway.rpc.local import LocalServices, Packed
 from gateway.rpc.values import make_targets_absolute
 from gateway.wire.codec import pack, unpack
+from gateway.wire.methods import called, service_method
 from schema.access import ACCESS, FunctionLimits
 from schema.errors import GatewayError, InvalidRequest, ServiceNotFound
 from schema.identity import Caller
 from schema.ids import ANY, ServiceQuery
-from schema.services import ServiceInfo
+from schema.services import BUILT_IN, ServiceInfo
 from schema.values import METHOD, rtype
 
 SELECT_PREFIX: Final = "select:"
@@ -186,7 +187,7 @@ class Directory:
         value = await self._endpoint.call(
             self._endpoint.manager_identity(sid.workspace),
             sid.provider,
-            "services.built-in.get_service",
+            service_method(BUILT_IN, "get_service"),
             (sid.service_id,),
             silence_seconds=timeout_seconds or self._fetch_seconds,
             heartbeats=False,
@@ -197,9 +198,7 @@ class Directory:
         config = value.get("config")
         config = dict(config) if isinstance(config, dict) else {}
         config["workspace"] = sid.workspace
-        config["url"] = (
-            f"{self._base_url}/{sid.workspace}/services/{sid.client_id}:{sid.service_id}"
-        )
+        config["url"] = sid.url(self._base_url)
         config.pop(ACCESS, None)
         value["config"] = config
         value["id"] = str(sid)
@@ -246,7 +245,7 @@ class Directory:
                     answer = await self._endpoint.call(
                         identity,
                         service.id.provider,
-                        f"services.{service.id.service_id}.{function}",
+                        service_method(service.id.service_id, function),
                     )
             except (GatewayError, TimeoutError):
                 return None
@@ -267,7 +266,7 @@ def _without_aliases(value: dict[str, Any], limits: FunctionLimits) -> dict[str,
     return {
         key: node
         for key, node in value.items()
-        if rtype(node) != METHOD or limits.allows(node["_rmethod"].split(".", 2)[2])
+        if rtype(node) != METHOD or limits.allows(called(node["_rmethod"])[1])
     }
 
 

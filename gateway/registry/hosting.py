@@ -47,7 +47,6 @@ class Hosting:
         """A registry entry. ``texts`` are ``name``, ``type``, ``description``, ``docs``. Raises
         InvalidRequest for rules about who may call that are none."""
         access = declared_rules(config or {}, service_schema)
-        url = f"{self._base_url}/{sid.workspace}/services/{sid.client_id}:{sid.service_id}"
         return ServiceInfo(
             id=sid,
             name=texts.pop("name", None) or sid.service_id,
@@ -58,7 +57,7 @@ class Hosting:
                 **(config or {}),
                 "visibility": visibility.value,
                 "workspace": sid.workspace,
-                "url": url,
+                "url": sid.url(self._base_url),
             },
             **texts,
         )

@@ -64,9 +64,7 @@ class OwnServices:
         visibility = Visibility.PUBLIC if is_public else Visibility.PROTECTED
         config = self._config | {"visibility": visibility.value, "workspace": workspace}
         if is_offered:
-            config["url"] = (
-                f"{self._base_url}/{sid.workspace}/services/{sid.client_id}:{service_id}"
-            )
+            config["url"] = sid.url(self._base_url)
         info = ServiceInfo(
             id=sid,
             name=name,

@@ -18,6 +18,7 @@ from gateway.registry.registry import REMOVED, Registry
 from gateway.routing.router import Router
 from gateway.routing.session import ClientSession
 from gateway.wire.codec import unpack_body
+from gateway.wire.methods import called
 from schema.errors import FunctionNotFound, ServiceNotFound
 from schema.ids import ServiceId
 from schema.services import BUILT_IN, ServiceInfo
@@ -45,7 +46,7 @@ class RelayGuard:
 
     def check(self, sender: ClientSession, target: ClientSession, method: str, body: bytes) -> None:
         """Raises PermissionDenied, FunctionNotFound, ServiceNotFound."""
-        _, service_id, path = (*method.split(".", 2), "")[:3]
+        service_id, path = called(method)
         if service_id.startswith(LENT):
             return
         if service_id != BUILT_IN:

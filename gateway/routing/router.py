@@ -17,6 +17,7 @@ from gateway.routing.long_messages import PREFIX as LONG_MESSAGE_PREFIX
 from gateway.routing.long_messages import LongMessages
 from gateway.routing.session import ClientSession
 from gateway.wire.codec import IDENTITY_KEYS, Identity, Splitter, join, pack
+from gateway.wire.methods import SERVICES
 from schema.errors import GatewayError, InvalidMessage, PayloadTooLarge, PermissionDenied
 
 METHOD: Final = "method"
@@ -47,7 +48,6 @@ the HTTP transport control messages are binary, too: a relayed one would give it
 manager, or a token to come back with that is none."""
 
 MAX_OPEN_CALLS: Final = 10_000
-_SERVICES: Final = "services."
 _SETTLED: Final = (".resolve", ".reject")
 
 
@@ -216,7 +216,7 @@ class Router:
     ) -> None:
         method: str = outgoing["method"] if outgoing["type"] == METHOD else ""
         target = self._sessions.get(to)
-        if method.startswith(_SERVICES):
+        if method.startswith(SERVICES):
             whole: tuple[str, bytes] | None = None
             if method.startswith(LONG_MESSAGE_PREFIX):
                 body, whole = self._long_messages.pass_on(sender.address, to, method, body)
@@ -255,7 +255,7 @@ class Router:
             return None
         try:
             self.guard.check(sender, target, *call)
-            if whole is not None and whole[0].startswith(_SERVICES):
+            if whole is not None and whole[0].startswith(SERVICES):
                 self.guard.check(sender, target, *whole)
         except GatewayError as error:
             return error

@@ -8,6 +8,7 @@ every way it can end: reply, error, silence, or a provider that leaves.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 from collections.abc import Coroutine, Mapping, Sequence
@@ -30,6 +31,7 @@ from gateway.rpc.promises import (
 from gateway.rpc.streams import LocalStreams, RemoteStream
 from gateway.rpc.values import encode_error
 from gateway.wire.codec import RESERVED_KEYS, Identity, Splitter, join, pack, unpack_body
+from gateway.wire.methods import SERVICES, called, service_method
 from schema.errors import (
     GatewayError,
     InternalError,
@@ -37,11 +39,10 @@ from schema.errors import (
     ProviderGone,
 )
 from schema.identity import ROOT_USER, Caller
+from schema.services import BUILT_IN
 from schema.values import GENERATOR, rtype
 
 logger = logging.getLogger(__name__)
-
-SERVICES_PREFIX: Final = "services."
 
 MAX_HEARTBEAT_SECONDS: Final = 5.0
 """Longest interval at which a provider is asked to show that it works on a call."""
@@ -179,19 +180,20 @@ class Endpoint:
         self._spawn(self._ask_whether_there(call))
 
     async def _ask_whether_there(self, call: PendingCall) -> None:
-        workspace = call.target.partition("/")[0]
-        try:
-            await self.call(
-                self.manager_identity(workspace),
-                call.target,
-                "services.built-in.ping",
-                ("ping",),
-                silence_seconds=call.silence_seconds,
-                heartbeats=False,
-            )
-        except GatewayError:
-            return
-        call.hear()
+        with contextlib.suppress(GatewayError):
+            await self.ping(call.target, call.silence_seconds)
+            call.hear()
+
+    async def ping(self, address: str, seconds: float) -> None:
+        """Return when a client has answered. Raises ProviderGone, CallTimeout, ServiceError."""
+        await self.call(
+            self.manager_identity(address.partition("/")[0]),
+            address,
+            service_method(BUILT_IN, "ping"),
+            ("ping",),
+            silence_seconds=seconds,
+            heartbeats=False,
+        )
 
     def peer_gone(self, address: str, *, calls_before: float | None = None) -> None:
         """Fail what waits for a client: all of it, or the calls made before a monotonic time (the
@@ -213,7 +215,7 @@ class Endpoint:
         if header["type"] != METHOD:
             return
         method: str = header["method"]
-        if method.startswith(SERVICES_PREFIX):
+        if method.startswith(SERVICES):
             self._spawn(self._serve(sender, header, body, addressed_as))
             return
         session, _, action = method.rpartition(".")
@@ -261,14 +263,14 @@ class Endpoint:
     ) -> Any:
         args, kwargs = read_arguments(content)
         method: str = header["method"]
-        if not method.startswith(SERVICES_PREFIX):
+        if not method.startswith(SERVICES):
             session, _, name = method.rpartition(".")
             call = self._pending.get(session)
             if call is not None and call.callbacks is not None and call.target == sender.address:
                 call.hear()
                 return await call.callbacks.run(name, args, kwargs)
             return await self._streams.step(sender.address, method)
-        service, _, path = method[len(SERVICES_PREFIX) :].partition(".")
+        service, path = called(method)
         local = self._services.open_to(sender.caller, to.partition("/")[0], service, path)
         value = await local.invoke(sender.caller, path, args, kwargs)
         if hasattr(value, "__anext__"):

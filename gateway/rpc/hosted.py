@@ -14,6 +14,7 @@ from typing import Any, Final
 from gateway.rpc.local import Packed
 from gateway.rpc.values import encode_method
 from gateway.wire.codec import pack
+from gateway.wire.methods import service_method
 from schema.errors import FunctionHeld, FunctionNotFound, GatewayError, InvalidArguments
 from schema.functions import FunctionInfo, is_function
 from schema.identity import Caller
@@ -129,7 +130,7 @@ class HostedService:
         sid = self._info.id
         return encode_method(
             sid.provider,
-            f"services.{sid.service_id}.{path}",
+            service_method(sid.service_id, path),
             base_url=self._base_url,
             name=path,
             doc=declared.get("description", ""),

@@ -22,6 +22,7 @@ from gateway.auth.access import ServiceAction, decide
 from gateway.auth.function_access import FunctionAccess
 from gateway.rpc.values import encode_method
 from gateway.wire.codec import pack
+from gateway.wire.methods import service_method
 from schema.errors import (
     Conflict,
     FunctionNotFound,
@@ -140,7 +141,7 @@ class LocalService:
                 node = node.setdefault(parent, {})
             node[leaf] = encode_method(
                 target,
-                f"services.{name}.{path}",
+                service_method(name, path),
                 base_url=base_url,
                 name=leaf,
                 doc=bound.doc,

@@ -60,8 +60,7 @@ class ClientFunctions:
     async def ping(self, caller: Caller, client_id: str, timeout: float = 5) -> str:
         """Ask a client whether it is alive: "pong", or a text that says why not."""
         address = client_id if "/" in client_id else f"{caller.workspace}/{client_id}"
-        workspace = address.partition("/")[0]
-        problem = await self._probe(address, workspace, min(max(timeout, 0.1), 60))
+        problem = await self._probe(address, min(max(timeout, 0.1), 60))
         return f"Failed to ping client {address}: {problem}" if problem else "pong"
 
     async def cleanup(
@@ -74,26 +73,17 @@ class ClientFunctions:
         removed: list[str] = []
         for start in range(0, len(sessions), _CLEANUP_BATCH):
             batch = sessions[start : start + _CLEANUP_BATCH]
-            problems = await asyncio.gather(
-                *(self._probe(s.address, target, seconds) for s in batch)
-            )
+            problems = await asyncio.gather(*(self._probe(s.address, seconds) for s in batch))
             for session, problem in zip(batch, problems, strict=True):
                 if problem:
                     session.close(CLOSE_GOING_AWAY, "The client does not answer")
                     removed.append(session.address)
         return {"removed_clients": removed} if removed else {}
 
-    async def _probe(self, address: str, workspace: str, seconds: float) -> str | None:
+    async def _probe(self, address: str, seconds: float) -> str | None:
         """None if the client answers, else what is wrong."""
         try:
-            await self._endpoint.call(
-                self._endpoint.manager_identity(workspace),
-                address,
-                "services.built-in.ping",
-                ("ping",),
-                silence_seconds=seconds,
-                heartbeats=False,
-            )
+            await self._endpoint.ping(address, seconds)
         except GatewayError as error:
             return error.message
         return None

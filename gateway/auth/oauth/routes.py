@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from gateway.auth.browsers import NO_STORE, BrowserCookie, small_body
 from gateway.auth.oauth.clients import OAuthClient
 from gateway.auth.oauth.consent import consent_page, page_headers, refusal_page
 from gateway.auth.oauth.errors import (
@@ -29,7 +29,6 @@ from gateway.auth.oauth.server import AuthorizationServer, RedirectedError
 Endpoint = Callable[[Request], Awaitable[Response]]
 MAX_BODY: Final = 32 * 1024
 _MAX_FIELDS: Final = 50
-_NO_STORE: Final = {"cache-control": "no-store", "referrer-policy": "no-referrer"}
 _CORS: Final = {
     "access-control-allow-origin": "*",
     "access-control-allow-methods": "GET, POST, OPTIONS",
@@ -65,9 +64,9 @@ class AuthorizationRoutes:
     def __init__(self, server: AuthorizationServer, base_url: str) -> None:
         self._server = server
         parts = urlsplit(base_url)
-        self._is_secure = parts.scheme == "https"
         self._origin = f"{parts.scheme}://{parts.netloc}"
         self._path = parts.path
+        self._cookie = BrowserCookie("polyport_oauth_", base_url, life_seconds=REQUEST_SECONDS)
 
     def routes(self) -> list[Route]:
         metadata = _with_preflight(self.metadata)
@@ -107,30 +106,22 @@ class AuthorizationRoutes:
             query = _single(request.query_params.multi_items())
             request_id, opened = await self._server.begin(query)
         except RedirectedError as refusal:
-            return RedirectResponse(refusal.location, 302, _NO_STORE)
+            return RedirectResponse(refusal.location, 302, NO_STORE)
         except OAuthError as error:
             return _refused(error)
         location = self._server.login_url(request_id, opened)
-        response = RedirectResponse(location, 302, _NO_STORE)
-        response.set_cookie(
-            _cookie(request_id),
-            opened.browser,
-            max_age=int(REQUEST_SECONDS),
-            path=f"{self._path}/oauth",
-            secure=self._is_secure,
-            httponly=True,
-            samesite="lax",
-        )
+        response = RedirectResponse(location, 302, NO_STORE)
+        self._cookie.give(response, request_id, opened.browser)
         return response
 
     async def show_consent(self, request: Request) -> Response:
         """The page with the two buttons, once the user has logged in."""
         request_id = request.query_params.get("request", "")
         try:
-            opened = self._server.find(request_id, request.cookies.get(_cookie(request_id)))
+            opened = self._server.find(request_id, self._cookie.of(request, request_id))
             if not await self._server.has_user(opened):
                 location = self._server.login_url(request_id, opened)
-                return RedirectResponse(location, 302, _NO_STORE)
+                return RedirectResponse(location, 302, NO_STORE)
         except OAuthError as error:
             return _refused(error)
         page = consent_page(request_id, opened, self._server.permission_text(opened))
@@ -142,7 +133,7 @@ class AuthorizationRoutes:
             self._check_origin(request)
             form = await _form(request)
             request_id = form.get("request", "")
-            opened = self._server.find(request_id, request.cookies.get(_cookie(request_id)))
+            opened = self._server.find(request_id, self._cookie.of(request, request_id))
             if form.get("decision") not in ("allow", "deny"):
                 raise InvalidRequestError("Allow or refuse it.")
             location = self._server.decide(
@@ -150,20 +141,20 @@ class AuthorizationRoutes:
             )
         except OAuthError as error:
             return _refused(error)
-        response = RedirectResponse(location, 303, _NO_STORE)
-        response.delete_cookie(_cookie(request_id), path=f"{self._path}/oauth")
+        response = RedirectResponse(location, 303, NO_STORE)
+        self._cookie.drop(response, request_id)
         return response
 
     async def token(self, request: Request) -> Response:
         """RFC 6749 section 3.2."""
         client, form = await self._client(request)
-        return JSONResponse(await self._server.token(client, form), headers=_NO_STORE | _CORS)
+        return JSONResponse(await self._server.token(client, form), headers=NO_STORE | _CORS)
 
     async def revoke(self, request: Request) -> Response:
         """RFC 7009 section 2: 200 whatever the token was."""
         client, form = await self._client(request)
         await self._server.revoke(client, form.get("token", ""))
-        return Response(status_code=200, headers=_NO_STORE | _CORS)
+        return Response(status_code=200, headers=NO_STORE | _CORS)
 
     async def register(self, request: Request) -> Response:
         """RFC 7591 section 3."""
@@ -172,7 +163,7 @@ class AuthorizationRoutes:
         except (ValueError, RecursionError):
             raise InvalidClientMetadata("The body is not JSON") from None
         answer = self._server.clients.register(metadata)
-        return JSONResponse(answer, 201, _NO_STORE | _CORS)
+        return JSONResponse(answer, 201, NO_STORE | _CORS)
 
     async def _client(self, request: Request) -> tuple[OAuthClient, dict[str, str]]:
         """The client of a request, authenticated, and what it sends."""
@@ -204,7 +195,7 @@ def _answered(endpoint: Endpoint) -> Endpoint:
         try:
             return await endpoint(request)
         except OAuthError as error:
-            headers = _NO_STORE | _CORS
+            headers = NO_STORE | _CORS
             if isinstance(error, InvalidClient):
                 headers = headers | {"www-authenticate": 'Basic realm="polyport"'}
             body = {"error": error.error, "error_description": error.description}
@@ -226,10 +217,6 @@ def _refused(error: OAuthError) -> Response:
     return HTMLResponse(refusal_page(error.description), 400, page_headers())
 
 
-def _cookie(request_id: str) -> str:
-    return f"polyport_oauth_{hashlib.sha256(request_id.encode()).hexdigest()[:16]}"
-
-
 def _single(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
     """Parameters, each of which may come once (RFC 6749 section 3.1)."""
     found = dict(pairs)
@@ -239,15 +226,7 @@ def _single(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
 
 
 async def _body(request: Request) -> bytes:
-    body = b""
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MAX_BODY:
-                raise InvalidRequestError("The request is too large")
-    except ClientDisconnect:
-        raise InvalidRequestError("The request is incomplete") from None
-    return body
+    return await small_body(request, MAX_BODY, InvalidRequestError)
 
 
 async def _form(request: Request) -> dict[str, str]:

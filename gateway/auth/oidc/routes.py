@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import Any, Final
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from gateway.auth.browsers import NO_STORE, BrowserCookie, small_body
 from gateway.auth.login.page import LOGIN_PATH
 from gateway.auth.oauth.consent import page_headers, refusal_page
 from gateway.auth.oidc.login import LOGIN_SECONDS, Asked, OidcLogins
@@ -18,7 +18,6 @@ from gateway.auth.tokens import check_life
 from schema.errors import GatewayError, InvalidRequest, NotFound, Unauthenticated, Unavailable
 
 _MAX_BODY: Final = 8192
-_NO_STORE: Final = {"cache-control": "no-store", "referrer-policy": "no-referrer"}
 _STATUS: Final = {NotFound: 404, Unauthenticated: 401, Unavailable: 503}
 
 
@@ -28,9 +27,7 @@ class OidcRoutes:
     def __init__(self, logins: OidcLogins, base_url: str) -> None:
         self._logins = logins
         self._base_url = base_url
-        parts = urlsplit(base_url)
-        self._is_secure = parts.scheme == "https"
-        self._path = f"{parts.path}/oauth"
+        self._cookie = BrowserCookie("polyport_login_", base_url, life_seconds=LOGIN_SECONDS)
 
     def routes(self) -> list[Route]:
         return [
@@ -46,20 +43,12 @@ class OidcRoutes:
                 raise InvalidRequest("The body must be JSON")
             if request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
                 raise InvalidRequest("Logins begin on the login page")
-            provider, asked = _read(await _body(request))
+            provider, asked = _read(await small_body(request, _MAX_BODY, InvalidRequest))
             location, state, journey = await self._logins.begin(provider, asked)
         except GatewayError as error:
-            return JSONResponse({"detail": error.message}, _status(error), _NO_STORE)
-        response = JSONResponse({"location": location}, headers=_NO_STORE)
-        response.set_cookie(
-            _cookie(state),
-            journey.browser,
-            max_age=int(LOGIN_SECONDS),
-            path=self._path,
-            secure=self._is_secure,
-            httponly=True,
-            samesite="lax",
-        )
+            return JSONResponse({"detail": error.message}, _status(error), NO_STORE)
+        response = JSONResponse({"location": location}, headers=NO_STORE)
+        self._cookie.give(response, state, journey.browser)
         return response
 
     async def callback(self, request: Request) -> Response:
@@ -69,7 +58,7 @@ class OidcRoutes:
         try:
             if len(query) != len(request.query_params.multi_items()):
                 raise InvalidRequest("A parameter is given twice")
-            browser = request.cookies.get(_cookie(state))
+            browser = self._cookie.of(request, state)
             asked = await self._logins.finish(request.path_params["provider"], query, browser)
         except GatewayError as error:
             return HTMLResponse(refusal_page(error.message), _status(error), page_headers())
@@ -78,8 +67,8 @@ class OidcRoutes:
         else:
             done = urlencode({"key": asked.key, "done": "true"})
             target = f"{self._base_url}{LOGIN_PATH}?{done}"
-        response = RedirectResponse(target, 303, _NO_STORE)
-        response.delete_cookie(_cookie(state), path=self._path)
+        response = RedirectResponse(target, 303, NO_STORE)
+        self._cookie.drop(response, state)
         return response
 
 
@@ -106,24 +95,8 @@ def _text(given: dict[str, Any], name: str) -> str | None:
     return value or None
 
 
-async def _body(request: Request) -> bytes:
-    body = b""
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > _MAX_BODY:
-                raise InvalidRequest("The body is too large")
-    except ClientDisconnect:
-        raise InvalidRequest("The request is incomplete") from None
-    return body
-
-
 def _status(error: GatewayError) -> int:
     for kind, status in _STATUS.items():
         if isinstance(error, kind):
             return status
     return 400
-
-
-def _cookie(state: str) -> str:
-    return f"polyport_login_{hashlib.sha256(state.encode()).hexdigest()[:16]}"

@@ -59,8 +59,8 @@ def login_page(providers: Sequence[LoginProvider]) -> LoginPage:
     policy = "; ".join(
         (
             "default-src 'none'",
-            f"script-src {_hashes('script', template)}",
-            f"style-src {_hashes('style', template)}",
+            f"script-src {source_hashes('script', template)}",
+            f"style-src {source_hashes('style', template)}",
             "connect-src 'self'",
             "base-uri 'none'",
             "form-action 'none'",
@@ -77,7 +77,7 @@ def login_page(providers: Sequence[LoginProvider]) -> LoginPage:
     return LoginPage(html, headers)
 
 
-def _hashes(element: str, html: str) -> str:
+def source_hashes(element: str, html: str) -> str:
     """The sources of inline elements without attributes, as Content Security Policy Level 3
     section 2.3.1 writes them."""
     digests = (

@@ -5,15 +5,14 @@ Neither has a script, and neither can be shown inside another page.
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import re
+from collections.abc import Mapping
 from functools import cache
 from html import escape
 from importlib.resources import files
 from typing import Final
 from urllib.parse import urlsplit
 
+from gateway.auth.login.page import source_hashes
 from gateway.auth.oauth.requests import AuthorizationRequest
 from schema.identity import User
 
@@ -71,14 +70,12 @@ def refusal_page(reason: str) -> str:
     return _filled("Not possible", _REFUSAL.format(reason=escape(reason)))
 
 
-def page_headers() -> dict[str, str]:
+@cache
+def page_headers() -> Mapping[str, str]:
     """The headers that hold the pages to what they need."""
-    styles = re.findall(r"<style>(.*?)</style>", _template(), re.DOTALL)
-    digest = base64.b64encode(hashlib.sha256(styles[0].encode()).digest()).decode()
+    styles = source_hashes("style", _template())
     # No form-action: browsers apply it to where the answer redirects, and that is the client's.
-    policy = (
-        f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; frame-ancestors 'none'"
-    )
+    policy = f"default-src 'none'; style-src {styles}; base-uri 'none'; frame-ancestors 'none'"
     return {
         "content-type": "text/html; charset=utf-8",
         "content-security-policy": policy,

@@ -28,8 +28,10 @@ MAX_CLIENT_ID: Final = 6000
 MAX_NAME: Final = 100
 DEFAULT_CACHE_SECONDS: Final = 300.0
 MAX_CACHE_SECONDS: Final = 86400.0
+AUTH_METHODS: Final = ("none", "client_secret_post", "client_secret_basic")
+"""How a client can prove at the token endpoint that it is the one it names."""
+
 _CACHED: Final = 500
-_METHODS: Final = ("none", "client_secret_post", "client_secret_basic")
 _PREFIX: Final = "dcr."
 
 
@@ -79,8 +81,8 @@ class OAuthClients:
             raise InvalidClientMetadata("Client metadata is a JSON object")
         uris = check_redirect_uris(metadata.get("redirect_uris"))
         method = metadata.get("token_endpoint_auth_method") or "client_secret_basic"
-        if method not in _METHODS:
-            raise InvalidClientMetadata(f"token_endpoint_auth_method is one of {_METHODS}")
+        if method not in AUTH_METHODS:
+            raise InvalidClientMetadata(f"token_endpoint_auth_method is one of {AUTH_METHODS}")
         _check_types(metadata)
         name = _name(metadata.get("client_name")) or "A program without a name"
         issued_at = int(time.time())

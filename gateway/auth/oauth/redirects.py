@@ -75,7 +75,7 @@ def _without_port(uri: str) -> str | None:
     return parts._replace(netloc=str(host)).geturl()
 
 
-def with_query(uri: str, **answer: str | None) -> str:
-    """The redirect URI with the answer of the server in its query (RFC 6749 section 4.1.2)."""
+def with_query(uri: str, /, **answer: str | None) -> str:
+    """An address with more in its query, as it is told to browsers (RFC 6749 section 4.1)."""
     given = urlencode({name: value for name, value in answer.items() if value is not None})
     return f"{uri}{'&' if '?' in uri else '?'}{given}"

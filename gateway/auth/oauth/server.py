@@ -6,8 +6,6 @@ OAuth 2.1 as MCP asks for it: authorization code with PKCE (S256), one resource 
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 import secrets
 from collections.abc import Mapping
@@ -18,7 +16,7 @@ from gateway.auth.authentication import Authentication
 from gateway.auth.expiring import Expiring
 from gateway.auth.login.page import LOGIN_PATH
 from gateway.auth.login.pending import PendingLogins
-from gateway.auth.oauth.clients import OAuthClient, OAuthClients
+from gateway.auth.oauth.clients import AUTH_METHODS, OAuthClient, OAuthClients
 from gateway.auth.oauth.errors import (
     AccessDenied,
     InvalidGrant,
@@ -38,6 +36,7 @@ from gateway.auth.oauth.requests import (
     AuthorizationRequest,
 )
 from gateway.auth.oauth.resources import SCOPES, Resource, Resources
+from gateway.auth.pkce import challenge_of
 from schema.errors import GatewayError
 from schema.identity import personal_workspace
 
@@ -80,7 +79,6 @@ class AuthorizationServer:
 
     def metadata(self) -> dict[str, Any]:
         """RFC 8414 section 2."""
-        methods = ["none", "client_secret_post", "client_secret_basic"]
         return {
             "issuer": self.issuer,
             "authorization_endpoint": f"{self.issuer}/oauth/authorize",
@@ -90,8 +88,8 @@ class AuthorizationServer:
             "response_types_supported": ["code"],
             "response_modes_supported": ["query"],
             "grant_types_supported": ["authorization_code", "refresh_token"],
-            "token_endpoint_auth_methods_supported": methods,
-            "revocation_endpoint_auth_methods_supported": methods,
+            "token_endpoint_auth_methods_supported": list(AUTH_METHODS),
+            "revocation_endpoint_auth_methods_supported": list(AUTH_METHODS),
             "code_challenge_methods_supported": ["S256"],
             "scopes_supported": list(SCOPES),
             "authorization_response_iss_parameter_supported": True,
@@ -233,7 +231,7 @@ class AuthorizationServer:
             raise InvalidGrant("The redirect_uri is not that of the request")
         verifier = form.get("code_verifier", "")
         if not _VERIFIER.fullmatch(verifier) or not secrets.compare_digest(
-            _s256(verifier), allowed.challenge
+            challenge_of(verifier), allowed.challenge
         ):
             raise InvalidGrant("The code_verifier is not that of the request")
         resource = form.get("resource")
@@ -269,9 +267,3 @@ def _challenge(query: Mapping[str, str]) -> str:
     if query.get("code_challenge_method") != "S256":
         raise InvalidRequestError("code_challenge_method must be S256")
     return challenge
-
-
-def _s256(verifier: str) -> str:
-    """RFC 7636 section 4.2."""
-    hashed = hashlib.sha256(verifier.encode()).digest()
-    return base64.urlsafe_b64encode(hashed).decode().rstrip("=")

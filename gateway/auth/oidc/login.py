@@ -7,20 +7,21 @@ the user pressed the button: an answer that is brought in from elsewhere logs no
 from __future__ import annotations
 
 import base64
-import hashlib
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from gateway.auth.expiring import Expiring
 from gateway.auth.login.pending import PendingLogins
+from gateway.auth.oauth.redirects import with_query
 from gateway.auth.oidc.accounts import profile_of, user_of
 from gateway.auth.oidc.config import OidcConfig
 from gateway.auth.oidc.discovery import Discovery, Metadata, Web, web
 from gateway.auth.oidc.verification import Verifier
+from gateway.auth.pkce import challenge_of
 from schema.errors import InvalidRequest, NotFound, Unauthenticated, Unavailable
 from schema.identity import User
 
@@ -138,7 +139,6 @@ class OidcLogins:
         metadata = await provider.discovery.metadata()
         journey = Journey(provider_id, asked)
         state = self._journeys.put(journey)
-        challenge = hashlib.sha256(journey.verifier.encode()).digest()
         query = {
             **provider.config.authorization_parameters,
             "response_type": "code",
@@ -147,12 +147,10 @@ class OidcLogins:
             "scope": " ".join(provider.config.scopes),
             "state": state,
             "nonce": journey.nonce,
-            "code_challenge": base64.urlsafe_b64encode(challenge).decode().rstrip("="),
+            "code_challenge": challenge_of(journey.verifier),
             "code_challenge_method": "S256",
         }
-        endpoint = metadata.authorization_endpoint
-        mark = "&" if "?" in endpoint else "?"
-        return f"{endpoint}{mark}{urlencode(query)}", state, journey
+        return with_query(metadata.authorization_endpoint, **query), state, journey
 
     async def finish(
         self, provider_id: str, query: Mapping[str, str], browser: str | None

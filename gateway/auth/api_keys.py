@@ -8,7 +8,6 @@ most one permission, and can be limited to certain functions.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import re
 import secrets
@@ -17,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
+from gateway.auth.digests import digest
 from gateway.auth.revocations import Revocations
 from gateway.storage.api_keys import ApiKeyRepository, StoredKey
 from schema.errors import InvalidRequest, LimitExceeded, NotFound, TokenRevoked, Unauthenticated
@@ -72,7 +72,7 @@ class ApiKeys:
 
     def user(self, key: str) -> User:
         """Whom a key stands for. Raises Unauthenticated; nothing else."""
-        user = self._users.get(_digest(key))
+        user = self._users.get(digest(key))
         if user is None:
             raise Unauthenticated("The API key is not valid")
         now = self._clock()
@@ -109,7 +109,7 @@ class ApiKeys:
         now = self._clock()
         stored = StoredKey(
             id=f"key-{secrets.token_hex(8)}",
-            digest=_digest(key),
+            digest=digest(key),
             name=name,
             owner=caller.user.effective_id,
             email=caller.user.email,
@@ -133,7 +133,7 @@ class ApiKeys:
         await self._keep(
             StoredKey(
                 id=f"{ADMIN_PREFIX}{secrets.token_hex(8)}",
-                digest=_digest(key),
+                digest=digest(key),
                 name="Administrator of the server",
                 owner=ROOT_USER.id,
                 email=None,
@@ -153,8 +153,8 @@ class ApiKeys:
     async def revoke(self, workspace: str, key_id: str) -> None:
         """Refuse a key from now on, with all that was made with it. Raises NotFound."""
         found = [
-            digest
-            for digest, key in self._keys.items()
+            key.digest
+            for key in self._keys.values()
             if key.id == key_id and key.workspace == workspace
         ]
         if not found:
@@ -235,7 +235,3 @@ class ApiKeys:
 
 def _new_key() -> str:
     return PREFIX + secrets.token_urlsafe(32)
-
-
-def _digest(key: str) -> str:
-    return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()

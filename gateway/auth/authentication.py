@@ -7,7 +7,6 @@ tokens, the providers.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +14,7 @@ from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from gateway.auth.api_keys import PREFIX, ApiKeys
+from gateway.auth.digests import digest
 from gateway.auth.hooks import AuthHooks
 from gateway.auth.tokens import MAX_LIFE_SECONDS, TokenIssuer
 from schema.errors import InvalidRequest, TokenRevoked, Unauthenticated
@@ -74,7 +74,7 @@ class Authentication:
         except TokenRevoked:
             raise
         except Unauthenticated:
-            known = self._admitted.get(_digest(token.removeprefix("Bearer ").strip()))
+            known = self._admitted.get(digest(token.removeprefix("Bearer ").strip()))
             if known is None:
                 return await self.user(token)
             if self._tokens.revocations.covers(known):
@@ -135,16 +135,12 @@ class Authentication:
     def _remembered(self, token: str, user: User) -> User:
         if user.expires_at is not None and user.expires_at <= self._clock():
             raise Unauthenticated("The token has expired. Please fetch a new one")
-        digest = _digest(token)
-        user = replace(user, lineage=(f"foreign-{digest}",), not_after=user.expires_at)
+        key = digest(token)
+        user = replace(user, lineage=(f"foreign-{key}",), not_after=user.expires_at)
         if self._tokens.revocations.covers(user):
             raise TokenRevoked("Token has been revoked")
-        self._admitted[digest] = user
-        self._admitted.move_to_end(digest)
+        self._admitted[key] = user
+        self._admitted.move_to_end(key)
         if len(self._admitted) > _REMEMBERED:
             self._admitted.popitem(last=False)
         return user
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()

@@ -3,13 +3,14 @@ a browser is known again."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+
+from gateway.auth.digests import digest
 
 NO_STORE: Final = {"cache-control": "no-store", "referrer-policy": "no-referrer"}
 
@@ -60,4 +61,4 @@ class BrowserCookie:
         response.delete_cookie(self._name(key), path=self._path)
 
     def _name(self, key: str) -> str:
-        return f"{self._prefix}{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+        return f"{self._prefix}{digest(key)[:16]}"

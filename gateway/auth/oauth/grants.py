@@ -6,13 +6,13 @@ may be a thief, or the victim of one: then all that follows from the same consen
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
+from gateway.auth.digests import digest
 from gateway.auth.login.exchange import AsMember
 from gateway.auth.oauth.errors import InvalidGrant
 from gateway.auth.oauth.requests import Allowed
@@ -168,11 +168,6 @@ class Grants:
 def granted_scope(asked: tuple[str, ...]) -> str:
     """The scopes of a request that mean something here, or the default."""
     return " ".join(s for s in SCOPES if s in asked) or DEFAULT_SCOPE
-
-
-def digest(text: str) -> str:
-    """What is kept of a secret, or of a long name."""
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _split(token: str) -> tuple[str, str]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from gateway.auth.digests import digest
 from gateway.auth.oidc.config import OidcConfig
 from schema.errors import Unauthenticated
 from schema.identity import ANONYMOUS_PREFIX, ANY_WORKSPACE, ROOT_USER, Permission, Scope, User
@@ -25,7 +25,7 @@ def user_of(config: OidcConfig, claims: Mapping[str, Any]) -> User:
         raise Unauthenticated(f"{config.label} does not say who this is")
     # The id becomes the name of a workspace and part of addresses: what has no place there is
     # replaced by something that nobody else gets.
-    name = subject if _PLAIN.fullmatch(subject) else hashlib.sha256(subject.encode()).hexdigest()
+    name = subject if _PLAIN.fullmatch(subject) else digest(subject)
     user_id = f"{config.prefix}{name}"
     if user_id == ROOT_USER.id or user_id.startswith(ANONYMOUS_PREFIX):
         raise Unauthenticated(f"{config.label} cannot have such a user")

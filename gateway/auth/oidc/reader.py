@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +9,7 @@ from typing import Any, Final
 
 import jwt
 
+from gateway.auth.digests import digest
 from gateway.auth.oidc.accounts import user_of
 from gateway.auth.oidc.config import OidcConfig
 from gateway.auth.oidc.verification import Verifier
@@ -39,7 +39,7 @@ class OidcReader:
         found = self._providers.get(_issuer(token))
         if found is None:
             return None
-        key = hashlib.sha256(f"{' '.join(resources)} {token}".encode()).hexdigest()
+        key = digest(f"{' '.join(resources)} {token}")
         known = self._known.get(key)
         if known is not None and known[0] > self._clock():
             return known[1]

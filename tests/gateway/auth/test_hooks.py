@@ -13,7 +13,9 @@ import pytest
 from starlette.applications import Starlette
 
 from gateway.app import Parts, build
+from gateway.auth.authentication import Authentication
 from gateway.auth.hooks import AuthHooks, user_of
+from gateway.auth.tokens import TokenIssuer
 from gateway.extensions import ExtensionContext, load_routes
 from gateway.settings import Settings
 from schema.errors import InvalidRequest, Unauthenticated, Unavailable
@@ -302,3 +304,12 @@ def test_hooks_that_are_set_have_names() -> None:
     assert AuthHooks().names == []
     hooks = AuthHooks(get_token=dict, login={"start": dict})
     assert hooks.names == ["get_token", "login.start"]
+
+
+async def test_a_token_that_no_text_can_be_is_not_valid() -> None:
+    tokens = TokenIssuer("key of the test, long enough for it")
+    for hooks in (AuthHooks(), AuthHooks(parse_token=by_key)):
+        authentication = Authentication(tokens, hooks)
+        for ask in (authentication.user, authentication.bearer):
+            with pytest.raises(Unauthenticated):
+                await ask("half a surrogate pair: \ud800")

@@ -14,7 +14,7 @@ from gateway.auth.login.exchange import TokenExchange
 from gateway.auth.login.page import LOGIN_PATH, LoginPage
 from gateway.auth.login.pending import LoggedIn, PendingLogins
 from gateway.auth.login.providers import LoginProvider
-from gateway.auth.login.service import SERVICE_PATH
+from gateway.auth.login.service import service_urls
 from gateway.auth.tokens import check_life
 from schema.errors import InvalidRequest, Unauthenticated
 from schema.identity import Caller
@@ -71,13 +71,10 @@ class LoginFunctions:
         )
         query = {"key": login.key, "workspace": login.workspace, "expires_in": expires_in}
         given = urlencode({name: value for name, value in query.items() if value is not None})
-        service_url = f"{self._base_url}{SERVICE_PATH}"
         return {
             "login_url": f"{self._base_url}{LOGIN_PATH}?{given}",
             "key": login.key,
-            "report_url": f"{service_url}/report",
-            "check_url": f"{service_url}/check",
-            "generate_url": f"{service_url}/generate",
+            **service_urls(self._base_url),
         }
 
     async def check(

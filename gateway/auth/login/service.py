@@ -12,12 +12,18 @@ from gateway.auth.login.page import LOGIN_PATH
 from schema.errors import InvalidRequest
 
 LOGIN_SERVICE: Final = "hypha-login"
-SERVICE_PATH: Final = f"/public/services/{LOGIN_SERVICE}"
+_SERVICE_PATH: Final = f"/public/services/{LOGIN_SERVICE}"
 _NOT_FUNCTIONS: Final = frozenset({"id", "name", "type", "description", "config", "docs"})
 
 Function = Callable[..., Awaitable[Any]]
 Wrapped = Callable[[Callable[..., Any], Function], Function]
 """Makes a function of the gateway's of a handler and what calls it."""
+
+
+def service_urls(base_url: str) -> dict[str, str]:
+    """Where functions of the service are, as ``start`` tells programs."""
+    names = ("report", "check", "generate")
+    return {f"{name}_url": f"{base_url}{_SERVICE_PATH}/{name}" for name in names}
 
 
 class LoginService:
@@ -119,12 +125,9 @@ class LoginService:
         started = await answered("start", handler, *args, **kwargs)
         if not isinstance(started, Mapping) or not started.get("key"):
             return started
-        service_url = f"{self._base_url}{SERVICE_PATH}"
         urls = {
             "login_url": f"{self._base_url}{LOGIN_PATH}?key={started['key']}",
-            "report_url": f"{service_url}/report",
-            "check_url": f"{service_url}/check",
-            "generate_url": f"{service_url}/generate",
+            **service_urls(self._base_url),
         }
         complete = {**urls, **started}
         for name in urls:

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import asdict, dataclass
 
-from sqlalchemy import Boolean, Column, Double, Integer, String, Table, delete, func, insert, select
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ColumnElement,
+    Double,
+    Integer,
+    String,
+    Table,
+    delete,
+    func,
+    insert,
+    select,
+)
 from sqlalchemy import update as update_rows
 
 from gateway.storage.database import Database
@@ -67,9 +78,6 @@ class Code:
     expires_at: float
 
 
-_CODE_KEY: Final = ("email", "purpose")
-
-
 class AccountRepository:
     """Keeps accounts and codes."""
 
@@ -86,9 +94,8 @@ class AccountRepository:
         """False if its address has an account already."""
         if await self.by_email(account.email) is not None:
             return False
-        values = {name: getattr(account, name) for name in Account.__slots__}
         async with self._database.transaction() as connection:
-            await connection.execute(insert(accounts).values(values))
+            await connection.execute(insert(accounts).values(**asdict(account)))
         return True
 
     async def change(self, account_id: str, **values: object) -> None:
@@ -107,8 +114,8 @@ class AccountRepository:
     async def keep_code(self, code: Code, now: float, most: int) -> bool:
         """Keep a code in place of an earlier one, and drop what has expired. False if there are as
         many as there may be."""
-        values = {name: getattr(code, name) for name in Code.__slots__}
-        key = {name: values.pop(name) for name in _CODE_KEY}
+        values = asdict(code)
+        key = {name: values.pop(name) for name in ("email", "purpose")}
         async with self._database.transaction() as connection:
             await connection.execute(delete(account_codes).where(account_codes.c.expires_at <= now))
             count = select(func.count()).select_from(account_codes)
@@ -143,8 +150,8 @@ class AccountRepository:
         async with self._database.transaction() as connection:
             return (await connection.execute(statement)).rowcount == 1
 
-    async def _one(self, condition: object) -> Account | None:
-        statement = select(accounts).where(condition)  # type: ignore[arg-type]
+    async def _one(self, condition: ColumnElement[bool]) -> Account | None:
+        statement = select(accounts).where(condition)
         async with self._database.transaction() as connection:
             row = (await connection.execute(statement)).mappings().first()
         return None if row is None else Account(**row)

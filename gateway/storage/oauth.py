@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from sqlalchemy import JSON, Column, Double, String, Table, delete, func, insert, select, update
+from sqlalchemy import JSON, Column, Double, String, Table, delete, insert, select, update
 
 from gateway.storage.database import Database
 from gateway.storage.metadata import metadata
@@ -58,8 +58,7 @@ class OAuthGrantRows:
             beyond = list((await connection.execute(oldest)).scalars())
             if beyond:
                 await connection.execute(delete(oauth_grants).where(table.id.in_(beyond)))
-            values = {name: getattr(grant, name) for name in StoredGrant.__slots__}
-            await connection.execute(insert(oauth_grants).values(values))
+            await connection.execute(insert(oauth_grants).values(**asdict(grant)))
         return beyond
 
     async def get(self, grant_id: str) -> StoredGrant | None:
@@ -83,8 +82,3 @@ class OAuthGrantRows:
     async def drop(self, grant_id: str) -> None:
         async with self._database.transaction() as connection:
             await connection.execute(delete(oauth_grants).where(oauth_grants.c.id == grant_id))
-
-    async def count(self) -> int:
-        async with self._database.transaction() as connection:
-            statement = select(func.count()).select_from(oauth_grants)
-            return int((await connection.execute(statement)).scalar_one())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.storage import (
+from gateway.storage import (  # noqa: F401 - each adds its tables to the metadata
     accounts,
     api_keys,
     audit,
@@ -16,17 +16,4 @@ from gateway.storage import (
 )
 from gateway.storage.metadata import metadata
 
-PARTS = (
-    accounts,
-    api_keys,
-    audit,
-    blocks,
-    events,
-    function_access,
-    oauth,
-    revocations,
-    upstreams,
-    workspaces,
-)
-
-__all__ = ["PARTS", "metadata"]
+__all__ = ["metadata"]

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import secrets
 from typing import Final
 
 from gateway.settings import Settings
-from gateway.storage.key_file import KEY_BYTES, kept_keys
+from gateway.storage.key_file import KEY_BYTES, draft_of, kept_keys
 from schema.errors import InvalidRequest
 
 logger = logging.getLogger(__name__)
@@ -49,11 +48,7 @@ def rotate(settings: Settings) -> None:
         raise InvalidRequest("The signing key is not kept in a file: give another jwt_secret")
     path = settings.data_directory / KEY_FILE
     keys = [secrets.token_hex(KEY_BYTES), *kept_keys(path)][:KEPT]
-    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write("\n".join(keys))
-    draft.replace(path)
+    draft_of(path, "\n".join(keys)).replace(path)
 
 
 def manager_id(key: str) -> str:

@@ -24,10 +24,7 @@ def kept_keys(path: Path) -> list[str]:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Made whole beside it and linked into place, so that two servers that start at the same
         # time end up with the same key.
-        draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_hex(KEY_BYTES))
+        draft = draft_of(path, secrets.token_hex(KEY_BYTES))
         with contextlib.suppress(FileExistsError):
             os.link(draft, path)
         draft.unlink()
@@ -35,6 +32,18 @@ def kept_keys(path: Path) -> list[str]:
     if not keys or any(len(key) < 2 * KEY_BYTES for key in keys):
         raise OSError("the key file is damaged")
     return keys
+
+
+def draft_of(path: Path, text: str) -> Path:
+    """A file beside ``path``, with a text that only its owner can read, to be put in its place.
+
+    Raises OSError.
+    """
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    return draft
 
 
 def sealed_box(settings: Settings) -> SealedBox:

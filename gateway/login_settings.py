@@ -26,12 +26,16 @@ def named(name: str) -> AliasChoices:
     return AliasChoices(f"POLYPORT_{name.upper()}", f"HYPHA_{name.upper()}")
 
 
-class LoginSettings(BaseSettings):
-    """Who may log in, and how."""
+class SettingsPart(BaseSettings):
+    """Where the settings of all parts are read from."""
 
     model_config = SettingsConfigDict(
         frozen=True, env_prefix="POLYPORT_", extra="ignore", populate_by_name=True
     )
+
+
+class LoginSettings(SettingsPart):
+    """Who may log in, and how."""
 
     jwt_previous_secrets: SecretWords = Field(
         (),

@@ -7,17 +7,12 @@ import ipaddress
 from typing import Literal
 
 from pydantic import AliasChoices, Field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from gateway.login_settings import Words, named
+from gateway.login_settings import SettingsPart, Words, named
 
 
-class OperationsSettings(BaseSettings):
+class OperationsSettings(SettingsPart):
     """What comes from whom and how much of it, and what is told about it."""
-
-    model_config = SettingsConfigDict(
-        frozen=True, env_prefix="POLYPORT_", extra="ignore", populate_by_name=True
-    )
 
     trusted_proxies: Words = Field(
         (),

@@ -18,7 +18,7 @@ from mcp_bridge.feed import is_resource
 from mcp_bridge.ladder import Request
 from mcp_bridge.offer import Offer
 from mcp_bridge.reads import complete, get_prompt, read_resource
-from mcp_bridge.resources import shown_uri
+from mcp_bridge.resources import shown_uri, uri_of
 from mcp_bridge.revisions import MODERN, negotiate
 from mcp_bridge.text import cut
 
@@ -102,28 +102,19 @@ def _set_log_level(_offer: Offer, request: Request) -> bytes:
 
 def _subscribe(offer: Offer, request: Request) -> bytes:
     """Without a session it is accepted as well, but there is no way to tell of a change."""
-    uri = _watched(offer, request)
+    uri = uri_of(request.params)
+    if not is_resource(offer, uri):
+        raise RpcError(RESOURCE_NOT_FOUND, f"Resource not found: {shown_uri(uri)}", {"uri": uri})
     if request.session is not None:
         request.session.watch(offer, uri)
     return b"{}"
 
 
 def _unsubscribe(offer: Offer, request: Request) -> bytes:
-    uri = request.params.get("uri")
-    if not isinstance(uri, str):
-        raise RpcError(INVALID_PARAMS, "params.uri must be a string")
+    uri = uri_of(request.params)
     if request.session is not None:
         request.session.unwatch(offer, uri)
     return b"{}"
-
-
-def _watched(offer: Offer, request: Request) -> str:
-    uri = request.params.get("uri")
-    if not isinstance(uri, str):
-        raise RpcError(INVALID_PARAMS, "params.uri must be a string")
-    if not is_resource(offer, uri):
-        raise RpcError(RESOURCE_NOT_FOUND, f"Resource not found: {shown_uri(uri)}", {"uri": uri})
-    return uri
 
 
 def _lists(kind: str) -> Answer:

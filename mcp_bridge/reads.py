@@ -26,9 +26,7 @@ from schema.errors import GatewayError, InternalError
 
 async def read_resource(offer: Offer, request: Request, exchange: Exchange) -> bytes:
     """The result of ``resources/read``. Raises RpcError."""
-    uri = request.params.get("uri")
-    if not isinstance(uri, str):
-        raise RpcError(INVALID_PARAMS, "params.uri must be a string")
+    uri = resources.uri_of(request.params)
     kept = offer.oversize.read(offer.caller, uri)
     if kept is not None:
         return offer.catalogue.cacheable({"contents": kept}, request.revision, is_private=True)

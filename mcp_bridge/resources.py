@@ -17,6 +17,7 @@ from urllib.parse import quote, unquote
 import orjson
 
 from mcp_bridge import content
+from mcp_bridge.errors import INVALID_PARAMS, RpcError
 from mcp_bridge.origins import OWN, Origin
 from mcp_bridge.text import cut, encodable
 from schema.services import ServiceInfo
@@ -190,6 +191,14 @@ def _binary(found: Found, data: bytes) -> dict[str, Any]:
 def _head(found: Found, usual: str | None) -> dict[str, Any]:
     media_type = found.media_type or usual
     return {"uri": found.uri, **({"mimeType": media_type} if media_type else {})}
+
+
+def uri_of(params: Mapping[str, Any]) -> str:
+    """The address that a request is about. Raises RpcError."""
+    uri = params.get("uri")
+    if not isinstance(uri, str):
+        raise RpcError(INVALID_PARAMS, "params.uri must be a string")
+    return uri
 
 
 def shown_uri(uri: str) -> str:

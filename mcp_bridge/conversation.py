@@ -206,10 +206,6 @@ class Conversation:
         if self._work is not None:
             self._work.cancel()
 
-    @property
-    def has_ended(self) -> bool:
-        return self._work is not None and self._work.done()
-
 
 def problem_of(request: Mapping[str, Any], response: object) -> str | None:
     """Why a value is no answer to a request, or None if it is one."""

@@ -29,7 +29,6 @@ def modernise(schema: Schema) -> None:
                 _make_exclusive(node, exclusive, bound)
         if "example" in node:
             node.setdefault("examples", [node.pop("example")])
-            node.pop("example", None)
         for keyword in _OF_DOCUMENTS:
             node.pop(keyword, None)
         _leave_out_answers(node)

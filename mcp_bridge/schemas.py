@@ -51,9 +51,7 @@ class Refused(Exception):
 
 def normalise(parameters: Mapping[str, Any] | None) -> tuple[Schema, int]:
     """The input schema of a tool, and the bytes it took. Raises Refused."""
-    schema, size = _copy(parameters or {})
-    _check_dialect(schema)
-    openapi.modernise(schema)
+    schema, size = normalise_output(parameters or {})
     schema = wrapped(schema, WRAPPED) if is_bare(schema) else {**schema, "type": "object"}
     schema = {"type": "object", **schema}
     if not isinstance(schema.setdefault("properties", {}), dict):
@@ -63,11 +61,20 @@ def normalise(parameters: Mapping[str, Any] | None) -> tuple[Schema, int]:
 
 
 def normalise_output(declared: Mapping[str, Any]) -> tuple[Schema, int]:
-    """The output schema of a tool, of any JSON value, and the bytes it took. Raises Refused."""
-    schema, size = _copy(declared)
+    """The output schema of a tool, of any JSON value, and the bytes it took. Raises Refused.
+
+    An input schema is this and that of an object besides.
+    """
+    try:
+        data = orjson.dumps(declared, default=_as_dict)
+    except TypeError as error:
+        raise Refused(f"not JSON: {error}") from None
+    if len(data) > MAX_BYTES:
+        raise Refused(f"larger than {MAX_BYTES} bytes")
+    schema: Schema = orjson.loads(data)
     _check_dialect(schema)
     openapi.modernise(schema)
-    return schema, size
+    return schema, len(data)
 
 
 def is_bare(schema: Mapping[str, Any]) -> bool:
@@ -81,16 +88,6 @@ def wrapped(schema: Mapping[str, Any], name: str) -> Schema:
     outside = {key: schema[key] for key in _ROOT_ONLY if key in schema}
     inside = {key: value for key, value in schema.items() if key not in _ROOT_ONLY}
     return {**outside, "type": "object", "properties": {name: inside}, "required": [name]}
-
-
-def _copy(parameters: Mapping[str, Any]) -> tuple[Schema, int]:
-    try:
-        data = orjson.dumps(parameters, default=_as_dict)
-    except TypeError as error:
-        raise Refused(f"not JSON: {error}") from None
-    if len(data) > MAX_BYTES:
-        raise Refused(f"larger than {MAX_BYTES} bytes")
-    return orjson.loads(data), len(data)
 
 
 def _as_dict(value: object) -> dict[Any, Any]:

@@ -18,12 +18,9 @@ from typing import Any, Final
 import orjson
 
 from mcp_bridge import arrays
-from mcp_bridge.revisions import Block
+from mcp_bridge.revisions import RESULT_URI, Block
 from mcp_bridge.text import cut, encodable
 from schema import values
-
-RESULT_URI: Final = "polyport://result"
-"""An embedded resource must have a URI; this one cannot be read again."""
 
 NOT_FINITE: Final = "Numbers that are not finite (NaN, infinity) are shown as null."
 

@@ -20,12 +20,11 @@ from mcp_bridge.feed import Change, Feed, Wanted
 from mcp_bridge.guard import RawHeaders
 from mcp_bridge.ladder import Request
 from mcp_bridge.offer import Offer
-from mcp_bridge.revisions import finish_result
+from mcp_bridge.revisions import SUBSCRIPTION_KEY, finish_result
 from schema.errors import LimitExceeded
 from schema.identity import Caller
 
 _READ: Final[Mapping[str, Any]] = {}
-SUBSCRIPTION_KEY: Final = "io.modelcontextprotocol/subscriptionId"
 
 
 class Stream:

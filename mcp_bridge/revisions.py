@@ -20,9 +20,13 @@ CLIENT_CAPABILITIES_KEY: Final = "io.modelcontextprotocol/clientCapabilities"
 LOG_LEVEL_KEY: Final = "io.modelcontextprotocol/logLevel"
 CLIENT_INFO_KEY: Final = "io.modelcontextprotocol/clientInfo"
 SERVER_INFO_KEY: Final = "io.modelcontextprotocol/serverInfo"
+SUBSCRIPTION_KEY: Final = "io.modelcontextprotocol/subscriptionId"
 
 RESULT: Final = "result"
 """The member that holds a result which is no object, for revisions that want one."""
+
+RESULT_URI: Final = "polyport://result"
+"""An embedded resource must have a URI; this one cannot be read again."""
 
 Block = dict[str, Any]
 
@@ -97,7 +101,7 @@ def _older_block(block: Block, revision: Revision) -> Block:
         return {"type": "text", "text": f"{block.get('name') or 'resource'}: {block['uri']}"}
     if kind == "audio" and not revision.has_audio_and_annotations:
         resource = {
-            "uri": "polyport://result",
+            "uri": RESULT_URI,
             "mimeType": block["mimeType"],
             "blob": block["data"],
         }

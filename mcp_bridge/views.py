@@ -17,6 +17,7 @@ import orjson
 
 from mcp_bridge.catalogue import About, Catalogue, Contents
 from mcp_bridge.meta_tools import CALL, META_TOOLS, SEARCH, SearchMode
+from mcp_bridge.offered import MAX_INSTRUCTIONS
 from mcp_bridge.options import MODES, Mode
 from mcp_bridge.origins import Origin
 from mcp_bridge.profiles import Profile
@@ -136,7 +137,9 @@ def _is_large(tools: Mapping[str, Tool], most_listed: int) -> bool:
 
 def _about_search(about: About, count: int) -> About:
     hint = f"{count} tools: find them with {SEARCH}, then call them with {CALL}."
-    return replace(about, instructions=cut(f"{hint}\n\n{about.instructions}".strip(), 2_000))
+    return replace(
+        about, instructions=cut(f"{hint}\n\n{about.instructions}".strip(), MAX_INSTRUCTIONS)
+    )
 
 
 def _last(given: Mapping[str, list[str]], key: str) -> str:

@@ -25,7 +25,7 @@ from mcp_bridge.errors import (
     UNSUPPORTED_VERSION,
 )
 from mcp_bridge.param_headers import ParamHeader
-from mcp_bridge.revisions import negotiate
+from mcp_bridge.revisions import SUBSCRIPTION_KEY, negotiate
 from mcp_bridge.schemas import Refused
 from mcp_bridge.stdio import wire
 from mcp_bridge.stdio.connection import RETRY_SECONDS, Answer, Connection, Locate, Unreachable
@@ -248,7 +248,7 @@ class Relay:
             self._send(received)
             return
         wanted = (message.get("params") or {}).get("notifications")
-        meta = {"io.modelcontextprotocol/subscriptionId": message["id"]}
+        meta = {SUBSCRIPTION_KEY: message["id"]}
         for key, method in _CHANGES.items():
             if isinstance(wanted, dict) and wanted.get(key):
                 self._send({"jsonrpc": "2.0", "method": method, "params": {"_meta": meta}})

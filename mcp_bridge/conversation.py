@@ -28,9 +28,10 @@ CAPABILITY_OF: Final[Mapping[str, str]] = {
     "sampling/createMessage": "sampling",
     "roots/list": "roots",
 }
-_LEVELS: Final = (
+LOG_LEVELS: Final = (
     "debug", "info", "notice", "warning", "error", "critical", "alert", "emergency",
 )  # fmt: skip
+"""Those of RFC 5424, the least first."""
 _ACTIONS: Final = ("accept", "decline", "cancel")
 
 
@@ -240,7 +241,8 @@ def _problem_of_answer(params: Mapping[str, Any], response: Mapping[str, Any]) -
 
 
 def _is_below(level: str, wanted: str) -> bool:
-    return level in _LEVELS and wanted in _LEVELS and _LEVELS.index(level) < _LEVELS.index(wanted)
+    known = level in LOG_LEVELS and wanted in LOG_LEVELS
+    return known and LOG_LEVELS.index(level) < LOG_LEVELS.index(wanted)
 
 
 def _json(value: Any) -> Any:

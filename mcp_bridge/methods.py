@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from mcp_bridge.calls import call_tool
+from mcp_bridge.conversation import LOG_LEVELS
 from mcp_bridge.errors import INVALID_PARAMS, METHOD_NOT_FOUND, RESOURCE_NOT_FOUND, RpcError
 from mcp_bridge.exchange import Exchange
 from mcp_bridge.feed import is_resource
@@ -24,10 +25,6 @@ from mcp_bridge.text import cut
 
 Answer = Callable[[Offer, Request], bytes]
 Work = Callable[[Offer, Request, Exchange], Awaitable[bytes]]
-
-_LOG_LEVELS: Final = frozenset(
-    {"debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"}
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,8 +90,8 @@ def _ping(_offer: Offer, _request: Request) -> bytes:
 def _set_log_level(_offer: Offer, request: Request) -> bytes:
     """Without a session it is accepted from clients that always send it, and forgotten."""
     level = request.params.get("level")
-    if level not in _LOG_LEVELS:
-        raise RpcError(INVALID_PARAMS, f"params.level must be one of {sorted(_LOG_LEVELS)}")
+    if level not in LOG_LEVELS:
+        raise RpcError(INVALID_PARAMS, f"params.level must be one of {sorted(LOG_LEVELS)}")
     if request.session is not None:
         request.session.log_level = str(level)
     return b"{}"

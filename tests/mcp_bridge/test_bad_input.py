@@ -109,6 +109,18 @@ CASES = [
     *both("an unknown method", 404, 200, -32601, name="tools/destroy"),
     *both("a method that is not served", 404, 200, -32601, name="roots/list"),
     Case("ping is gone", 404, -32601, name="ping"),
+    *(
+        Case(
+            f"{level!r} as a log level",
+            200,
+            -32602,
+            OLD,
+            name="logging/setLevel",
+            params={"level": level},
+            says="emergency",
+        )
+        for level in (None, 3, ["info"], {"info": True})
+    ),
     Case("logging/setLevel is gone", 404, -32601, name="logging/setLevel"),
     Case("initialize is gone", 404, -32601, name="initialize"),
     Case("discover is not there yet", 200, -32601, OLD, name="server/discover"),

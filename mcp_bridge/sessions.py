@@ -264,6 +264,6 @@ def _owner(offer: Offer, scope: Scope, headers: Mapping[bytes, bytes]) -> bytes:
         offer.caller.workspace,
         headers.get(b"authorization", b"").decode("latin-1"),
         path["workspace"],
-        path["service"],
+        path.get("service"),  # the endpoint of a workspace has none
     )
     return hashlib.sha256(orjson.dumps(parts)).digest()

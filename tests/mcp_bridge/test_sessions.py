@@ -127,6 +127,16 @@ async def test_a_session_is_nothing_to_another_credential_or_endpoint(
     assert (await client.request("ping", path=private)).status == 404
 
 
+async def test_the_endpoint_of_a_workspace_has_sessions_of_its_own(door: Door) -> None:
+    workspace = "/ws-lab/mcp"
+    client = await Client.join(door, path=workspace)
+    assert (await client.request("ping", path=workspace)).result == {}
+    assert (await client.request("ping")).status == 404
+    ended = await door.send(method="DELETE", path=workspace, headers=client.headers)
+    assert ended.status == 204
+    assert (await client.request("ping", path=workspace)).status == 404
+
+
 async def test_idle_sessions_end_and_their_number_is_limited(gateway: FakeGateway) -> None:
     door = Door(gateway, mcp_sessions=True, max_mcp_sessions=1, mcp_session_idle_seconds=0.05)
     first = await Client.join(door)

@@ -43,7 +43,9 @@ async def _serve(endpoint: Remote | LocalGateway) -> None:
     pipes = Pipes.standard()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        with contextlib.suppress(NotImplementedError):  # Windows
+        # The loops of Windows take no handlers. There the end of the input ends the relay, as it
+        # does everywhere, and Ctrl+C cancels it (``asyncio.run``); no SIGTERM ever comes.
+        with contextlib.suppress(NotImplementedError):
             loop.add_signal_handler(number, pipes.end)
     # Answers come when they come: the endpoint keeps a silent connection alive with comments.
     timeout = httpx.Timeout(None, connect=CONNECT_SECONDS)

@@ -48,10 +48,14 @@ class Oversize:
     def fit(self, caller: Caller, result: ToolResult, limit: int) -> ToolResult:
         """The result, if its text has at most ``limit`` characters and no block is too large; else
         one that fits, with a link to what it had."""
-        text = sum(len(block["text"]) for block in result.content if block["type"] == "text")
-        structured = len(result.encoded or b"")
-        is_long = max(text, structured) > limit
-        if not is_long and not any(_is_large(block) for block in result.content):
+        text, has_large = 0, False
+        for block in result.content:
+            if block["type"] == "text":
+                text += len(block["text"])
+            elif _is_large(block):
+                has_large = True
+        is_long = max(text, len(result.encoded or b"")) > limit
+        if not is_long and not has_large:
             return result
         room, content = limit, []
         for block in result.content:

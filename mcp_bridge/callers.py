@@ -61,8 +61,9 @@ class Callers:
         """What makes of a refused call the challenge to ask for more rights (RFC 6750 section 3.1),
         for callers who can: their token was issued to a client of OAuth, and for reading alone."""
         user = caller.user
-        held = user.scope.permission_on(caller.workspace)
-        if self._resources is None or user.parent != user.id or held is not Permission.READ:
+        if self._resources is None or user.parent != user.id:
+            return None
+        if user.scope.permission_on(caller.workspace) is not Permission.READ:
             return None
         return lambda error: self._challenged(scope, headers, error, "insufficient_scope")
 

@@ -27,6 +27,7 @@ from mcp_bridge.errors import (
     endpoint_failure,
 )
 from mcp_bridge.exchange import ClientGone, Exchange, Reply, Timing, respond, send_reply
+from mcp_bridge.guard import RawHeaders
 from mcp_bridge.ladder import ClientAnswer, Notification, Rejection, Request, classify
 from mcp_bridge.listening import Listening
 from mcp_bridge.offer import Offer, Opener
@@ -89,7 +90,7 @@ class McpEndpoint:
             return
         message = self._classify(body, scope, sent)
         if isinstance(message, Request):
-            await self._answer(message, scope, receive, send)
+            await self._answer(message, scope, receive, send, cors)
         elif isinstance(message, Notification | ClientAnswer):
             await send_reply(send, await self._take(message, scope, sent), cors)
         else:
@@ -184,8 +185,9 @@ class McpEndpoint:
         repeated = headers.repeated(raw) if len(raw) != len(sent) else None
         return classify(message, sent, repeated, size=len(body))
 
-    async def _answer(self, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
-        cors = guard.cors_headers(request.headers)
+    async def _answer(
+        self, request: Request, scope: Scope, receive: Receive, send: Send, cors: RawHeaders
+    ) -> None:
         accepts = headers.accepts(request.headers.get(b"accept"))
         try:
             offer = await self._opener.open(scope, request.headers)

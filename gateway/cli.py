@@ -47,6 +47,9 @@ def _serve(settings: Settings) -> int:
     try:
         from gateway.commands.serving import run  # noqa: PLC0415
 
+        # Nor need the one collection before the server is ready walk over it: hardly anything of it
+        # is garbage.
+        gc.freeze()
         return run(settings)
     finally:
         gc.enable()

@@ -5,24 +5,24 @@ from __future__ import annotations
 import asyncio
 import importlib
 from types import ModuleType
-from typing import Any
+from typing import Final
 
 from gateway.observability import quiet_mcp_client
 
-
-class _McpClient:
-    """What is used of ``mcp_client``."""
-
-    def __init__(self, link: ModuleType, transports: ModuleType) -> None:
-        self.opened: Any = link.opened
-        self.Diagnosis: Any = transports.Diagnosis
+_PACKAGE: Final = "gateway.upstreams"
 
 
-async def mcp_client() -> _McpClient:
-    """The client for MCP servers. The first import takes a second; requests are answered
-    meanwhile."""
-    package = "gateway.upstreams.mcp_client"
+async def mcp_client() -> ModuleType:
+    """The client for MCP servers, ``mcp_client.link``. The first import takes a second; requests
+    are answered meanwhile."""
     quiet_mcp_client()
-    link = await asyncio.to_thread(importlib.import_module, f"{package}.link")
-    transports = importlib.import_module(f"{package}.transports")
-    return _McpClient(link, transports)
+    return await _loaded("mcp_client.link")
+
+
+async def api_client() -> ModuleType:
+    """The client for HTTP APIs, ``openapi.calling``."""
+    return await _loaded("openapi.calling")
+
+
+async def _loaded(module: str) -> ModuleType:
+    return await asyncio.to_thread(importlib.import_module, f"{_PACKAGE}.{module}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from gateway.rpc.hosted import LocalCall
 from gateway.upstreams import entries
 from gateway.upstreams.credentials import Credentials
 from gateway.upstreams.entries import Upstream
+from gateway.upstreams.loading import api_client
 from gateway.upstreams.openapi.document import MAX_BYTES, BadDocument, Document, base_url
 from gateway.upstreams.openapi.operations import Operation, operations
 from gateway.upstreams.publishing import Publisher
@@ -84,8 +84,7 @@ class OpenApiService:
 
     async def _read(self) -> None:
         if self._api is None:
-            module = "gateway.upstreams.openapi.calling"
-            calling = await asyncio.to_thread(importlib.import_module, module)
+            calling = await api_client()
             self._api = calling.Api(self.upstream, self._target.headers)
         source = self._target.source
         async with asyncio.timeout(self.upstream.start_seconds):

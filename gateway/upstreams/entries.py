@@ -124,8 +124,8 @@ def read_entry(
             target=_target(raw),
             is_disabled=_flag(raw, "disabled") or raw.get("enabled") is False,
             description=_text(raw, "description"),
-            start_seconds=_seconds(raw, ("startTimeout",), DEFAULT_START_SECONDS),
-            call_seconds=_seconds(raw, ("timeout",), DEFAULT_CALL_SECONDS),
+            start_seconds=_seconds(raw, "startTimeout", DEFAULT_START_SECONDS),
+            call_seconds=_seconds(raw, "timeout", DEFAULT_CALL_SECONDS),
             per_user=_per_user(raw),
             may_be_private=may_be_private,
         )
@@ -223,16 +223,14 @@ def _per_user(raw: Mapping[str, Any]) -> bool:
     return auth == "user"
 
 
-def _seconds(raw: Mapping[str, Any], keys: tuple[str, ...], default: float) -> float:
-    for key in keys:
-        value = raw.get(key)
-        if value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
-            raise BadEntry(f"{key!r} must be a number of seconds")
-        seconds = value / 1000 if value >= _MILLISECONDS_FROM else value
-        return min(float(seconds), MAX_SECONDS)
-    return default
+def _seconds(raw: Mapping[str, Any], key: str, default: float) -> float:
+    value = raw.get(key)
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
+        raise BadEntry(f"{key!r} must be a number of seconds")
+    seconds = value / 1000 if value >= _MILLISECONDS_FROM else value
+    return min(float(seconds), MAX_SECONDS)
 
 
 def _flag(raw: Mapping[str, Any], key: str) -> bool:

@@ -18,6 +18,9 @@ REQUEST_ID: Final = b"x-request-id"
 TRACE_HEADERS: Final = (b"traceparent", b"tracestate", b"baggage")
 """W3C Trace Context, sections 3.2 and 3.3; W3C Baggage, section 3.2."""
 
+UNKNOWN: Final = "unknown"
+"""The address of a peer that has none, as one that came by a Unix socket."""
+
 UPSTREAM_PREFIX: Final = b"x-upstream-"
 _UPSTREAM_HEADER: Final = re.compile(rb"x-upstream-([a-z0-9._-]{1,64})-authorization")
 
@@ -28,7 +31,7 @@ _upstream_credentials: ContextVar[Mapping[str, str]] = ContextVar(
 current_request_id: ContextVar[str | None] = ContextVar("current_request_id", default=None)
 """The id of the request that the running task answers, for its log lines."""
 
-current_address: ContextVar[str] = ContextVar("current_address", default="unknown")
+current_address: ContextVar[str] = ContextVar("current_address", default=UNKNOWN)
 """The IP address that the running task answers to, of a request or of a websocket."""
 
 _RECORD: Final = "polyport.request"
@@ -134,12 +137,12 @@ def note_operation(scope: Mapping[str, Any], name: str) -> None:
 
 def client_address(scope: Mapping[str, Any]) -> str:
     """The IP address that a request or websocket comes from; behind a trusted proxy, its client's.
-    ``unknown`` for a peer without one."""
+    ``UNKNOWN`` for a peer without one."""
     record = record_of(scope)
     if record is not None:
         return record.address
     client = scope.get("client")
-    return str(client[0]) if client else "unknown"
+    return str(client[0]) if client else UNKNOWN
 
 
 def sane_request_id(value: bytes | None) -> str | None:

@@ -40,7 +40,6 @@ logger = logging.getLogger(__name__)
 PROBES: Final = ("/health", "/health/liveness", "/health/readiness")
 """Paths that no limit applies to: an orchestrator that gets no answer kills the process."""
 
-
 _PROCESS: Final = secrets.token_hex(10)
 _numbers: Final = itertools.count(1)
 """Ids have to be unique, not secret: random for the process, then counted."""
@@ -110,10 +109,10 @@ class Edge:
             logger.exception("request_failed method=%s", scope["method"])
             await reply.instead(*failure(self._origins, reply.origin))
         finally:
-            self._ended(scope, reply.record, reply)
+            self._ended(scope, reply)
 
-    def _ended(self, scope: Scope, record: RequestRecord, reply: Reply) -> None:
-        counters = self._counters
+    def _ended(self, scope: Scope, reply: Reply) -> None:
+        counters, record = self._counters, reply.record
         counters.active_requests -= 1
         if reply.status:
             seconds = reply.began_at - reply.came_at

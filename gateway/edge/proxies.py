@@ -13,10 +13,9 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+from gateway.requests import UNKNOWN
 
-UNKNOWN: Final = "unknown"
-"""The address of a peer that has none, as one that came by a Unix socket."""
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 FORWARDED: Final = frozenset(
     {b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"}

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from gateway.edge.proxies import UNKNOWN, Proxies
+from gateway.edge.proxies import Proxies
+from gateway.requests import UNKNOWN
 
 
 def asked(*headers: tuple[str, str], peer: str | None = "10.0.0.9", kind: str = "http") -> Any:

@@ -41,7 +41,7 @@ class Tracing:
         """A span around the answer to a request. The request's headers then name it as the parent
         of what follows."""
         headers = scope["headers"]
-        sent = {name.decode(): value.decode("latin-1") for name, value in headers}
+        sent = {n.decode(): value.decode("latin-1") for n, value in headers if n in TRACE_HEADERS}
         parent = self._propagator.extract(trace_context(sent))
         method: str = scope["method"]
         span = self._tracer.start_span(

@@ -27,7 +27,8 @@ def memory_bytes() -> tuple[int, int]:
 def memory_report() -> dict[str, float]:
     """Memory in MiB, and as a part of the machine's in percent."""
     resident, virtual = memory_bytes()
-    percent = 100 * resident / total_memory_bytes() if total_memory_bytes() else 0.0
+    total = total_memory_bytes()
+    percent = 100 * resident / total if total else 0.0
     return {
         "rss_mb": round(resident / _MIB, 1),
         "vms_mb": round(virtual / _MIB, 1),

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.auth.login.page import LOGIN_PATH, LoginPage
 from gateway.auth.login.service import LoginService
-from gateway.edge.answers import cross_origin
+from gateway.edge.answers import body_of, cross_origin
 from gateway.settings import Settings
 from schema.errors import GatewayError, InvalidRequest, NotFound
 
@@ -129,9 +129,7 @@ def nothing_here(origins: Sequence[str]) -> Route:
         else:
             error = InvalidRequest("Method Not Allowed")
             headers["allow"] = "GET, HEAD"
-        body = {"success": False, "code": error.code, "type": type(error).__name__}
-        status = 404 if is_reading else 405
-        return JSONResponse({**body, "detail": error.message}, status, headers)
+        return JSONResponse(body_of(error), 404 if is_reading else 405, headers)
 
     return Route("/{path:path}", _Everything(answer))
 

@@ -46,14 +46,18 @@ def cross_origin(allowed: Sequence[str], origin: bytes | None) -> list[Header]:
     return [(b"access-control-allow-origin", b"*")] if "*" in allowed else [(b"vary", b"Origin")]
 
 
-def _answer(status: int, error: GatewayError, more: list[Header]) -> tuple[Message, Message]:
-    body: dict[str, Any] = {
+def body_of(error: GatewayError) -> dict[str, Any]:
+    """An error as the body of an answer."""
+    return {
         "success": False,
         "code": error.code,
         "type": type(error).__name__,
         "detail": error.message,
     }
-    content = orjson.dumps(body)
+
+
+def _answer(status: int, error: GatewayError, more: list[Header]) -> tuple[Message, Message]:
+    content = orjson.dumps(body_of(error))
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(content)),

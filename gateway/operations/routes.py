@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ipaddress
 import time
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -16,12 +15,13 @@ from starlette.routing import Route
 
 from gateway.api import Credentials, Gateway
 from gateway.auth.access import Action, decide
+from gateway.edge.answers import body_of
 from gateway.edge.proxies import FORWARDED
 from gateway.operations.health import Health
 from gateway.operations.metrics import CONTENT_TYPE, Metrics
 from gateway.requests import admit, client_address
 from gateway.settings import Settings
-from schema.errors import GatewayError
+from schema.errors import GatewayError, PermissionDenied
 from schema.identity import ANY_WORKSPACE
 
 _PAUSE = {"retry-after": "5"}
@@ -85,13 +85,11 @@ class Operations:
         return decide(caller, Action.ADMINISTER, ANY_WORKSPACE).allowed
 
 
-_DENIED: dict[str, Any] = {
-    "success": False,
-    "code": "permission_denied",
-    "type": "PermissionDenied",
-    "detail": "Only administrators and the machine itself may see this "
-    "(setting show_operations_to)",
-}
+_DENIED = body_of(
+    PermissionDenied(
+        "Only administrators and the machine itself may see this (setting show_operations_to)"
+    )
+)
 
 
 def _is_local(request: Request) -> bool:

@@ -29,7 +29,12 @@ class Client:
 
     def get(self, *path: str) -> Any:
         """The JSON at a path. Raises Failed."""
-        return next(iter(self.request("GET", path)))
+        return next(self.request("GET", path))
+
+    def manage(self, workspace: str, function: str, arguments: Mapping[str, Any]) -> Any:
+        """What a function of the workspace manager returns. Raises Failed."""
+        path = (workspace, "services", "ws", function)
+        return next(self.request("POST", path, json_body=arguments))
 
     def request(
         self,
@@ -55,9 +60,7 @@ class Client:
                 else:
                     answer.read()
                     yield _json(answer)
-        except httpx.HTTPError as error:
-            raise Failed(f"{self._server}: {error}") from None
-        except httpx.InvalidURL as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Failed(f"{self._server}: {error}") from None
 
 

@@ -9,8 +9,6 @@ import typer
 
 from gateway.commands.services import LOCAL, Json, Server, Token, connected, print_json, print_table
 
-MANAGER = ("services", "ws")
-
 app = typer.Typer(help="List, make and revoke the API keys of a workspace.", no_args_is_help=True)
 
 Workspace = Annotated[
@@ -100,11 +98,9 @@ def revoke(
 
 def _asked(server: str, token: str | None, function: str, **named: Any) -> Any:
     """What the manager answers in the workspace of the token."""
-    workspace = named.get("workspace") or "public"
     given = {name: value for name, value in named.items() if value is not None}
-    path = (workspace, *MANAGER, function)
     with connected(server, token) as client:
-        return next(iter(client.request("POST", path, json_body=given)))
+        return client.manage(named.get("workspace") or "public", function, given)
 
 
 def _day(seconds: float | None) -> str:

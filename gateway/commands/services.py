@@ -127,9 +127,8 @@ def token(
     }
     if client_id is not None:
         config["client_id"] = client_id
-    path = (workspace, "services", "ws", "generate_token")
     with connected(server, token) as client:
-        made = next(iter(client.request("POST", path, json_body={"config": config})))
+        made = client.manage(workspace, "generate_token", {"config": config})
     typer.echo(json.dumps({"token": made}) if as_json else made)
 
 
@@ -140,12 +139,11 @@ def audit(
     as_json: Json = False,
 ) -> None:
     """Print the audit log of a workspace as JSON lines (in any case), the newest entries first."""
-    path = (workspace, "services", "ws", "get_audit_log")
     before: int | None = None
     with connected(server, token) as client:
         while True:
-            body = {"workspace": workspace, "before": before, "limit": 1000}
-            entries = next(iter(client.request("POST", path, json_body=body)))
+            named = {"workspace": workspace, "before": before, "limit": 1000}
+            entries = client.manage(workspace, "get_audit_log", named)
             for entry in entries:
                 typer.echo(json.dumps(entry))
             if len(entries) < 1000:

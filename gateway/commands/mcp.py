@@ -10,12 +10,12 @@ import json
 import shutil
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
 
-from gateway.commands.services import LOCAL, Json, Server, Token
+from gateway.commands.services import LOCAL, Json, Server, Token, misused
 from gateway.settings import TOKEN_VARIABLE, variable
 
 Target = Annotated[
@@ -53,7 +53,7 @@ def stdio(  # noqa: PLR0913 - each is a word of the command line
     bridge = importlib.import_module("mcp_bridge.stdio")
     if mcp_config is not None:
         if target is not None or url is not None:
-            _fail("Name either an endpoint or --mcp-config")
+            misused("Name either an endpoint or --mcp-config")
         path = f"/public/mcp/{quote(service, safe='')}/mcp" if service else "/public/mcp"
         arguments = ["--mcp-config", str(mcp_config.resolve())]
         raise typer.Exit(bridge.serve(bridge.LocalGateway(arguments, path)))
@@ -92,7 +92,7 @@ def connect(  # noqa: PLR0913 - each is a word of the command line
         typer.echo(json.dumps(names) if as_json else "\n".join(names))
         return
     if client not in known.CLIENTS:
-        _fail(f"{client!r} is not known; there are: {', '.join(known.CLIENTS)}")
+        misused(f"{client!r} is not known; there are: {', '.join(known.CLIENTS)}")
     where = endpoint_url(target, url, server)
     endpoint = known.Endpoint.of(
         name or (target or "polyport").rpartition("/")[2].rpartition(":")[2],
@@ -112,10 +112,10 @@ def connect(  # noqa: PLR0913 - each is a word of the command line
 def endpoint_url(target: str | None, url: str | None, server: str) -> str:
     """The MCP endpoint that is meant. Exits with 2 if none is, or two are."""
     if (target is None) == (url is None):
-        _fail("Name either WORKSPACE/SERVICE, or WORKSPACE, or --url URL")
+        misused("Name either WORKSPACE/SERVICE, or WORKSPACE, or --url URL")
     if url is not None:
         if not url.startswith(("http://", "https://")):
-            _fail(f"{url!r} is not an http or https URL")
+            misused(f"{url!r} is not an http or https URL")
         return url
     workspace, slash, service = (quote(part, safe=":@*.") for part in str(target).partition("/"))
     path = f"{workspace}/mcp/{service}/mcp" if slash else f"{workspace}/mcp"
@@ -158,10 +158,5 @@ def _header(text: str) -> tuple[str, str]:
     if not equals:
         name, equals, value = text.partition(":")
     if not name.strip() or not equals:
-        _fail(f"{text.partition('=')[0]!r} is not of the form NAME=VALUE")
+        misused(f"{text.partition('=')[0]!r} is not of the form NAME=VALUE")
     return name.strip().lower(), value.strip()
-
-
-def _fail(text: str) -> NoReturn:
-    typer.echo(f"Error: {text}", err=True)
-    raise typer.Exit(2)

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -166,19 +166,23 @@ def connected(server: str, token: str | None) -> Iterator[Client]:
         raise typer.Exit(INTERRUPTED) from None
 
 
+def misused(text: str) -> NoReturn:
+    """End with what is wrong with the words of the command line."""
+    typer.echo(f"Error: {text}", err=True)
+    raise typer.Exit(2)
+
+
 def _parts(service: str) -> tuple[str, str]:
     workspace, _, name = service.partition("/")
     if not workspace or not name:
-        typer.echo(f"Error: {service!r} is not of the form WORKSPACE/SERVICE", err=True)
-        raise typer.Exit(2)
+        misused(f"{service!r} is not of the form WORKSPACE/SERVICE")
     return workspace, name
 
 
 def _argument(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not name or not equals:
-        typer.echo(f"Error: {text!r} is not of the form NAME=VALUE", err=True)
-        raise typer.Exit(2)
+        misused(f"{text!r} is not of the form NAME=VALUE")
     try:
         return name, json.loads(value)
     except ValueError:

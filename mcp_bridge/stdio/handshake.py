@@ -11,6 +11,8 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
+from mcp_bridge.revisions import SERVER_INFO_KEY
+from mcp_bridge.stdio.connection import SESSION
 from mcp_bridge.stdio.wire import Message, enveloped, without_envelope
 
 _KEPT = ("capabilities", "instructions")
@@ -36,7 +38,7 @@ class Handshake:
         if self.version is not None:
             headers["mcp-protocol-version"] = self.version
         if self.session_id is not None:
-            headers["mcp-session-id"] = self.session_id
+            headers[SESSION] = self.session_id
         return headers
 
     def opened(self, result: Any, session_id: str | None) -> None:
@@ -70,6 +72,6 @@ class Handshake:
     def introduction(self, discovered: Message, version: str) -> Message:
         """The answer to ``initialize``, from the result of ``server/discover``."""
         meta = discovered.get("_meta") or {}
-        info = meta.get("io.modelcontextprotocol/serverInfo") or {"name": "server", "version": "0"}
+        info = meta.get(SERVER_INFO_KEY) or {"name": "server", "version": "0"}
         result = {"protocolVersion": version, "capabilities": {}, "serverInfo": info}
         return result | {k: discovered[k] for k in _KEPT if k in discovered}

@@ -8,6 +8,7 @@ a moment.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Mapping
 from typing import Any, Final
@@ -26,36 +27,36 @@ from schema.services import ServiceInfo
 FRESH_SECONDS: Final = 2.0
 """How long the answers of a service that lists by functions are good for."""
 
+_NONE: Final = (None, 0.0)
+
 
 class Catalogues:
     """See the module."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._kept: WeakKeyDictionary[ServiceInfo, Catalogue] = WeakKeyDictionary()
-        self._good_until: WeakKeyDictionary[ServiceInfo, float] = WeakKeyDictionary()
+        self._kept: WeakKeyDictionary[ServiceInfo, tuple[Catalogue, float]] = WeakKeyDictionary()
+        """With the time up to which it is good."""
 
     async def of(self, caller: Caller, service: ServiceInfo) -> Catalogue:
         """Raises what reading or calling the service raises, if it has to be asked."""
         catalogue = self.at_hand(service)
         if catalogue is not None:
             return catalogue
-        declared = None
+        declared, until = None, math.inf
         if lists(service):
             declared = await self._ask(caller, service)
-            self._good_until[service] = time.monotonic() + FRESH_SECONDS
+            until = time.monotonic() + FRESH_SECONDS
         elif declares(service):
             declared = from_object(service, await self._gateway.read(caller, service))
-        catalogue = self._kept[service] = catalogue_of(service, declared)
+        catalogue = catalogue_of(service, declared)
+        self._kept[service] = (catalogue, until)
         return catalogue
 
     def at_hand(self, service: ServiceInfo) -> Catalogue | None:
         """The catalogue of a service that need not be asked; None if it has to be made."""
-        catalogue = self._kept.get(service)
-        if catalogue is None:
-            return None
-        until = self._good_until.get(service)
-        return catalogue if until is None or time.monotonic() < until else None
+        catalogue, until = self._kept.get(service, _NONE)
+        return catalogue if time.monotonic() < until else None
 
     async def _ask(self, caller: Caller, service: ServiceInfo) -> Declared:
         """What a service answers that lists by functions."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import quote
@@ -70,15 +70,20 @@ class WorkspaceCatalogues:
 
     async def of(self, caller: Caller, workspace: str) -> Catalogue:
         """What the caller may use there. Raises WorkspaceNotFound."""
-        services = await self._gateway.list_services(caller, workspace)
-        parts = await self._parts(caller, [s for s in services if s.id.service_id != BUILT_IN])
+        listed = await self._gateway.list_services(caller, workspace)
+        services = [service for service in listed if service.id.service_id != BUILT_IN]
+        catalogues = await self._all(caller, services)
         kept = self._kept_of(workspace)
         # By identity: whoever is kept here is alive, so no other can have its identity.
-        key = tuple(id(part.catalogue) for part in parts)
+        key = tuple(id(catalogue) for catalogue in catalogues if catalogue is not None)
         found = kept.catalogues.get(key)
         if found is None:
             while len(kept.catalogues) >= MAX_KEPT:
                 kept.catalogues.pop(next(iter(kept.catalogues)))
+            both = zip(services, catalogues, strict=True)
+            parts = [
+                Part(service, catalogue) for service, catalogue in both if catalogue is not None
+            ]
             found = kept.catalogues[key] = (joined(workspace, parts), parts)
         return found[0]
 
@@ -92,18 +97,17 @@ class WorkspaceCatalogues:
             kept = self._kept[workspace] = _Kept(number)
         return kept
 
-    async def _parts(self, caller: Caller, services: Iterable[ServiceInfo]) -> list[Part]:
-        found = [(service, self._catalogues.at_hand(service)) for service in services]
-        missing = [service for service, catalogue in found if catalogue is None]
-        made = dict(
-            zip(
-                missing,
-                await asyncio.gather(*(self._make(caller, service) for service in missing)),
-                strict=True,
-            )
-        )
-        both = ((service, catalogue or made[service]) for service, catalogue in found)
-        return [Part(service, catalogue) for service, catalogue in both if catalogue is not None]
+    async def _all(
+        self, caller: Caller, services: Sequence[ServiceInfo]
+    ) -> Sequence[Catalogue | None]:
+        """The catalogue of each service; None where it cannot be had."""
+        found = [self._catalogues.at_hand(service) for service in services]
+        missing = [index for index, catalogue in enumerate(found) if catalogue is None]
+        if missing:  # hardly ever
+            making = (self._make(caller, services[index]) for index in missing)
+            for index, made in zip(missing, await asyncio.gather(*making), strict=True):
+                found[index] = made
+        return found
 
     async def _make(self, caller: Caller, service: ServiceInfo) -> Catalogue | None:
         try:

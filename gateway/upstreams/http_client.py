@@ -5,14 +5,12 @@ Imported when there is an upstream: the library takes its time.
 
 from __future__ import annotations
 
-import asyncio
-import socket
 from collections.abc import Mapping
 from typing import Final
 
 import httpx2
 
-from gateway.upstreams.addresses import is_public
+from gateway.addresses import NotPublic, public_address
 
 CONNECT_SECONDS: Final = 10.0
 MAX_REDIRECTS: Final = 3
@@ -31,7 +29,13 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         host = request.url.host
-        address = await _public_address(host, request.url.port or 0, request)
+        try:
+            address = await public_address(host, request.url.port or 0)
+        except OSError:
+            raise httpx2.ConnectError(f"{host} has no address", request=request) from None
+        except NotPublic:
+            refusal = f"{host} is at a private or local address"
+            raise AddressRefused(refusal, request=request) from None
         # The request itself stays as it is: redirects are judged by where it went.
         pinned = httpx2.Request(
             request.method,
@@ -44,18 +48,6 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         await self._inner.aclose()
-
-
-async def _public_address(host: str, port: int, request: httpx2.Request) -> str:
-    loop = asyncio.get_running_loop()
-    try:
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError:
-        raise httpx2.ConnectError(f"{host} has no address", request=request) from None
-    addresses = [str(entry[4][0]) for entry in found]
-    if not addresses or not all(map(is_public, addresses)):
-        raise AddressRefused(f"{host} is at a private or local address", request=request)
-    return addresses[0]
 
 
 def with_headers(sent: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:

@@ -8,12 +8,12 @@ its address in between leads nowhere (DNS rebinding).
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import json
-import socket
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
+
+from gateway.addresses import NotPublic, public_address
 
 MAX_BYTES: Final = 32 * 1024
 SECONDS: Final = 5.0
@@ -40,7 +40,7 @@ async def fetch_document(url: str) -> Document:
     host = parts.hostname or ""
     try:
         async with asyncio.timeout(SECONDS):
-            address = await _public_address(host, parts.port or 443)
+            address = await _address(host, parts.port or 443)
             literal = f"[{address}]" if ":" in address else address
             target = parts._replace(netloc=f"{literal}:{parts.port or 443}").geturl()
             request_headers = {"host": parts.netloc, "accept": "application/json"}
@@ -64,34 +64,13 @@ async def fetch_document(url: str) -> Document:
         raise CannotFetch(f"The address cannot be reached ({type(error).__name__})") from None
 
 
-async def _public_address(host: str, port: int) -> str:
+async def _address(host: str, port: int) -> str:
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
+        return await public_address(host, port)
+    except OSError:
         raise CannotFetch("The host name cannot be resolved") from None
-    addresses = [str(entry[4][0]) for entry in found]
-    # One address that is not public is enough: it would be a matter of chance which one is used.
-    if not addresses or not all(is_public(address) for address in addresses):
-        raise CannotFetch("The address is not on the public internet")
-    return addresses[0]
-
-
-def is_public(address: str) -> bool:
-    """Whether an IP address is one of the public internet, seen through what may wrap it."""
-    try:
-        found = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    if isinstance(found, ipaddress.IPv6Address):
-        inner = found.ipv4_mapped or found.sixtofour
-        if inner is not None:
-            found = inner
-        elif found in _NAT64:
-            found = ipaddress.IPv4Address(found.packed[-4:])
-    return found.is_global and not found.is_multicast
-
-
-_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+    except NotPublic:
+        raise CannotFetch("The address is not on the public internet") from None
 
 
 def _object(body: bytes) -> dict[str, Any]:

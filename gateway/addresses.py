@@ -1,4 +1,4 @@
-"""Which addresses a server that somebody else named may be at. Pure.
+"""Which addresses a server that somebody else named may be at.
 
 A gateway stands where its users do not: what it may be sent to must not be the machine it runs on,
 its neighbours, or the service of a cloud that hands out credentials (CWE-918).
@@ -6,13 +6,34 @@ its neighbours, or the service of a cloud that hands out credentials (CWE-918).
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
+import socket
 from typing import Final
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 _SHARED: Final = ipaddress.IPv4Network("100.64.0.0/10")
+
+
+class NotPublic(Exception):
+    """The name leads to an address that is not one of the internet at large."""
+
+
+async def public_address(host: str, port: int) -> str:
+    """An address of a host. Whoever connects takes it as it is: to resolve the name again could
+    give another one (DNS rebinding). Raises OSError if it has none, and NotPublic."""
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError:  # labels that are empty or too long
+        raise OSError(f"{host[:80]!r} is no host name") from None
+    addresses = [str(entry[4][0]) for entry in found]
+    # One address that is not public is enough: it would be a matter of chance which one is used.
+    if not addresses or not all(map(is_public, addresses)):
+        raise NotPublic
+    return addresses[0]
 
 
 def is_public(text: str) -> bool:
@@ -37,4 +58,4 @@ def _inner(address: Address) -> Address:
             return mapped
     if address in _NAT64:
         return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    return address.teredo[1] if address.teredo else address
+    return address

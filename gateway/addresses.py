@@ -15,6 +15,8 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 _SHARED: Final = ipaddress.IPv4Network("100.64.0.0/10")
+_SITE_LOCAL: Final = ipaddress.IPv6Network("fec0::/10")
+"""What private networks of IPv6 had before RFC 3879, and some still have."""
 
 
 class NotPublic(Exception):
@@ -42,7 +44,7 @@ def is_public(text: str) -> bool:
         address = _inner(ipaddress.ip_address(text.partition("%")[0]))
     except ValueError:
         return False
-    if isinstance(address, ipaddress.IPv4Address) and address in _SHARED:
+    if address in _SHARED or address in _SITE_LOCAL:
         return False
     return address.is_global and not (
         address.is_multicast or address.is_reserved or address.is_unspecified

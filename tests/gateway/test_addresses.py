@@ -24,6 +24,7 @@ from gateway.addresses import is_public
         ("fe80::1%eth0", False),
         ("fc00::1", False),
         ("fd00::1", False),
+        ("fec0::1", False),
         ("::ffff:10.0.0.1", False),
         ("64:ff9b::a00:1", False),
         ("64:ff9b:1::a00:1", False),

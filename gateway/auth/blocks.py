@@ -60,16 +60,11 @@ class Blocks:
 
     def check_address(self, address: str | None) -> None:
         """Raises Blocked if the address of a client is, or a network that it is in."""
-        if not self._networks or address is None:
+        parsed = _parsed(address) if self._networks and address is not None else None
+        if parsed is None:
             return
-        parsed = _parsed(address)
-        for network, block in list(self._networks.items()):
-            if (
-                parsed is not None
-                and parsed.version == network.version
-                and parsed in network
-                and self._in_force(block) is not None
-            ):
+        for network, block in self._networks.items():
+            if parsed in network and self._in_force(block) is not None:
                 raise Blocked(_text(block))
 
     def _in_force(self, block: StoredBlock | None) -> StoredBlock | None:

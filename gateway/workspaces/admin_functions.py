@@ -24,7 +24,15 @@ from schema.identity import ANY_WORKSPACE, Caller
 ADMIN_SERVICE: Final = "admin-utils"
 MAX_LISTED: Final = 1000
 _AUDITED: Final = frozenset(
-    {"kickout_client", "unload_workspace", "block_user", "unblock_user", "block_ip", "unblock_ip"}
+    {
+        "block_ip",
+        "block_user",
+        "get_audit_log",
+        "kickout_client",
+        "unblock_ip",
+        "unblock_user",
+        "unload_workspace",
+    }
 )
 _MAX_REASON: Final = 100
 """The reason of a close frame has 123 bytes at most (RFC 6455, section 5.5)."""
@@ -70,14 +78,13 @@ class AdminFunctions:
             self.block_ip,
             self.unblock_ip,
             self.list_blocked,
+            WholeAuditFunctions(self._audit).get_audit_log,
         )
         every = Action.ADMINISTER, ANY_WORKSPACE
-        functions = {
+        return {
             f.__name__: guarded_by(*every, f, self._audit if f.__name__ in _AUDITED else None)
             for f in found
         }
-        log = WholeAuditFunctions(self._audit).get_audit_log
-        return {**functions, log.__name__: guarded_by(*every, log, self._audit)}
 
     async def list_servers(self, caller: Caller) -> list[dict[str, Any]]:
         """List the server processes: this one."""

@@ -77,15 +77,10 @@ class SharingFunctions:
 
 
 _KEYS = {"user": "user_id", "email": "email", "role": "role"}
-_WORDS = {
-    Permission.READ: "read",
-    Permission.READ_WRITE: "read_write",
-    Permission.ADMIN: "admin",
-}
 
 
 def _entry(subject: Subject, permission: Permission | None) -> dict[str, Any]:
     entry: dict[str, Any] = {_KEYS[subject.kind]: subject.name}
     if permission is not None:
-        entry |= {"permission": _WORDS[permission], "is_owner": False}
+        entry |= {"permission": permission.name.lower(), "is_owner": False}
     return entry

@@ -100,9 +100,8 @@ class Accounts:
         self._per_address.failed(source)
         self._per_account.failed(subject)
         account = await self._repository.by_email(subject)
-        if not await self._passwords.matches(password, account.password if account else None):
-            raise Unauthenticated(_WRONG)
-        if account is None:
+        is_right = await self._passwords.matches(password, account.password if account else None)
+        if account is None or not is_right:
             raise Unauthenticated(_WRONG)
         self._per_address.succeeded(source)
         self._per_account.succeeded(subject)

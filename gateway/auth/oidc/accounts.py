@@ -47,7 +47,7 @@ def user_of(config: OidcConfig, claims: Mapping[str, Any]) -> User:
     )
 
 
-def profile_of(config: OidcConfig, claims: Mapping[str, Any]) -> dict[str, Any]:
+def profile_of(claims: Mapping[str, Any]) -> dict[str, Any]:
     """What the provider says of its user besides, for the profile that a program may ask for."""
     found = {name: claims.get(name) for name in ("name", "nickname", "picture")}
     return {

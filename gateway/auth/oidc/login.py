@@ -175,7 +175,7 @@ class OidcLogins:
         token = await provider.exchange(query["code"], redirect_uri, journey.verifier)
         claims = await provider.verifier.id_token(token, journey.nonce)
         user = user_of(provider.config, claims)
-        await self._complete(user, profile_of(provider.config, claims), journey.asked)
+        await self._complete(user, profile_of(claims), journey.asked)
         return journey.asked
 
     def _provider(self, provider_id: str) -> Provider:

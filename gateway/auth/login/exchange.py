@@ -17,7 +17,8 @@ from schema.errors import PermissionDenied
 from schema.identity import Caller, User
 
 AsMember = Callable[[User, str], User]
-"""The user with what owning the workspace gives them there."""
+"""The user with what owning a workspace, or being a member, gives them there, and without what does
+not count there any more. A token that is pinned to another workspace gets nothing by it."""
 
 
 class TokenExchange:
@@ -47,7 +48,8 @@ class TokenExchange:
         life = min(check_life(expires_in), left)
         if workspace is None:
             return await self._authentication.issue(user, expires_in_seconds=life)
-        member = self._member(user, workspace)
+        member = self._as_member(user, workspace)
+        decide(Caller(member, workspace), Action.READ_WORKSPACE, workspace).require()
         permission = member.scope.permission_on(workspace)
         if permission is None:
             raise PermissionDenied(f"Permission denied for workspace {workspace}")
@@ -63,12 +65,3 @@ class TokenExchange:
         if user.expires_at is None:
             return MAX_LIFE_SECONDS
         return max(1.0, user.expires_at - self._clock())
-
-    def _member(self, user: User, workspace: str) -> User:
-        """Raises PermissionDenied unless the user may read the workspace."""
-        # A token that is pinned to a workspace is no key to others that its user owns.
-        member = user
-        if user.scope.current_workspace in (None, workspace):
-            member = self._as_member(user, workspace)
-        decide(Caller(member, workspace), Action.READ_WORKSPACE, workspace).require()
-        return member

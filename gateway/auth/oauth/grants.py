@@ -46,7 +46,7 @@ class Grants:
     def permission(self, user: User, workspace: str, scopes: tuple[str, ...]) -> Permission | None:
         """What a client that acts for ``user`` may do in a workspace: what it was allowed, and no
         more than the user may."""
-        held = self._held(user, workspace)
+        held = self._as_member(user, workspace).scope.permission_on(workspace)
         if held is None:
             return None
         asked = max((SCOPES[s] for s in scopes if s in SCOPES), key=lambda p: p.rank)
@@ -146,13 +146,6 @@ class Grants:
             "expires_in": int(life),
             "scope": details["scope"],
         }
-
-    def _held(self, user: User, workspace: str) -> Permission | None:
-        member = user
-        # A login that was cut to one workspace is no key to others.
-        if user.scope.current_workspace in (None, workspace):
-            member = self._as_member(user, workspace)
-        return member.scope.permission_on(workspace)
 
     def _life(self, user: User) -> float:
         # A login that is for good, or for long, is asked for again by refreshing; a guest's and a

@@ -247,6 +247,18 @@ async def test_an_owner_gets_in_unless_the_token_is_for_another_workspace(
         await exchanged(program, token_of(parts, pinned), workspace="my-lab")
 
 
+@pytest.mark.parametrize("current", [None, "ws-x"])
+async def test_a_grant_for_an_earlier_workspace_of_the_name_is_not_exchanged(
+    parts: Parts, program: Peer, current: str | None
+) -> None:
+    grants = {"ws-x": Permission.READ, "my-lab": Permission.READ_WRITE}
+    token = token_of(parts, User("alice", scope=Scope(grants, current_workspace=current)))
+    bob = await Peer.join(parts, "bob", token=token_of(parts, member("bob")))
+    await bob.manager("create_workspace", {"id": "my-lab"})
+    with pytest.raises(RemoteFailure, match="Permission denied for workspace my-lab"):
+        await exchanged(program, token, workspace="my-lab")
+
+
 async def test_a_token_of_one_purpose_cannot_be_exchanged(parts: Parts, program: Peer) -> None:
     scope = Scope({"ws-lab": Permission.ADMIN}, extra_scopes=("file:download",))
     with pytest.raises(RemoteFailure, match="Permission denied"):

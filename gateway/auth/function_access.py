@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from gateway.auth.access import FunctionAction, decide
+from gateway.storage.function_access import FunctionAccessRepository, FunctionKey
 from schema.access import FunctionLimits, FunctionRule
 from schema.errors import FunctionNotFound, LimitExceeded, NotFound
 from schema.functions import is_function
@@ -22,36 +23,15 @@ from schema.services import ServiceInfo
 MAX_RULES: Final = 1000
 """Rules that a workspace can have."""
 
-FunctionKey = tuple[str, str, str]
-"""Workspace, service and function."""
-
-
-class RuleStore(Protocol):
-    """Keeps the rules of owners."""
-
-    async def load(self) -> dict[FunctionKey, dict[str, Any]]:
-        """All of them."""
-        ...
-
-    async def put(self, key: FunctionKey, allowed: Mapping[str, Any]) -> None:
-        """Keep one."""
-        ...
-
-    async def remove(self, key: FunctionKey) -> None:
-        """Forget one."""
-        ...
-
-    async def forget_workspace(self, workspace: str) -> None:
-        """Forget those of a workspace."""
-        ...
+_NO_RULES: Final[Mapping[str, FunctionRule]] = {}
 
 
 class FunctionAccess:
-    """Rules, and the views that follow. Without a ``store`` rules of owners do not survive the
+    """Rules, and the views that follow. Without a ``repository`` rules of owners do not survive the
     process."""
 
-    def __init__(self, store: RuleStore | None = None) -> None:
-        self._store = store
+    def __init__(self, repository: FunctionAccessRepository | None = None) -> None:
+        self._repository = repository
         self._rules: dict[tuple[str, str], dict[str, FunctionRule]] = {}
         self._views: WeakKeyDictionary[ServiceInfo, dict[FunctionLimits, ServiceInfo]] = (
             WeakKeyDictionary()
@@ -60,8 +40,8 @@ class FunctionAccess:
 
     async def load(self) -> None:
         """Read what earlier processes have kept."""
-        if self._store is not None:
-            for (workspace, service_id, path), allowed in (await self._store.load()).items():
+        if self._repository is not None:
+            for (workspace, service_id, path), allowed in (await self._repository.load()).items():
                 rules = self._rules.setdefault((workspace, service_id), {})
                 rules[path] = FunctionRule.read(allowed)
 
@@ -73,9 +53,7 @@ class FunctionAccess:
 
     def is_restricted(self, service: ServiceInfo) -> bool:
         """Whether there is a rule for one of its functions."""
-        return bool(service.access) or (
-            bool(self._rules) and (service.id.workspace, service.id.service_id) in self._rules
-        )
+        return bool(service.access or (self._rules and self._owned(service)))
 
     def limits(self, caller: Caller, service: ServiceInfo) -> FunctionLimits | None:
         """What there is of a service for the caller; None: all of it."""
@@ -84,10 +62,7 @@ class FunctionAccess:
             return None
         hidden = frozenset(
             path
-            for rules in (
-                service.access,
-                self._rules.get((service.id.workspace, service.id.service_id), {}),
-            )
+            for rules in (service.access, self._owned(service))
             for path, rule in rules.items()
             if not _is_provider(caller, service)
             and not decide(caller, FunctionAction.CALL, rule).allowed
@@ -122,10 +97,13 @@ class FunctionAccess:
         """The service as everybody in its workspace may know it."""
         if not self.is_restricted(service):
             return service
-        owned = self._rules.get((service.id.workspace, service.id.service_id), {})
-        limits = FunctionLimits(frozenset((*service.access, *owned)))
+        limits = FunctionLimits(frozenset((*service.access, *self._owned(service))))
         pruned = limits.prune(service.service_schema, is_function=is_function)
         return replace(service, service_schema=pruned, limits=limits)
+
+    def _owned(self, service: ServiceInfo) -> Mapping[str, FunctionRule]:
+        """The rules of its workspace's owner, by function."""
+        return self._rules.get((service.id.workspace, service.id.service_id), _NO_RULES)
 
     # What owners say
 
@@ -134,8 +112,8 @@ class FunctionAccess:
         workspace, service_id, path = key
         if len(self.listed(workspace)) >= MAX_RULES:
             raise LimitExceeded(f"A workspace can have at most {MAX_RULES} rules for functions")
-        if self._store is not None:
-            await self._store.put(key, rule.to_wire())
+        if self._repository is not None:
+            await self._repository.put(key, rule.to_wire())
         self._rules.setdefault((workspace, service_id), {})[path] = rule
         self._tell(workspace, service_id)
 
@@ -145,8 +123,8 @@ class FunctionAccess:
         rules = self._rules.get((workspace, service_id), {})
         if path not in rules:
             raise NotFound(f"There is no rule for {service_id}.{path}")
-        if self._store is not None:
-            await self._store.remove(key)
+        if self._repository is not None:
+            await self._repository.remove(key)
         del rules[path]
         if not rules:
             del self._rules[workspace, service_id]
@@ -166,8 +144,8 @@ class FunctionAccess:
         gone = [key for key in self._rules if key[0] == workspace]
         if not gone:
             return
-        if self._store is not None:
-            await self._store.forget_workspace(workspace)
+        if self._repository is not None:
+            await self._repository.forget_workspace(workspace)
         for key in gone:
             del self._rules[key]
 

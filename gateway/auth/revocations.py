@@ -9,41 +9,32 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
+from gateway.storage.revocations import RevocationRepository
 from schema.identity import User
 
 _SWEEP_EVERY: Final = 1000
 
 
-class RevocationStore(Protocol):
-    """Keeps what is revoked; times are Unix seconds."""
-
-    async def load(self, now: float) -> list[tuple[str, float]]:
-        """Each id, and until when it may matter; what no longer does is forgotten."""
-        ...
-
-    async def put(self, token_id: str, until: float) -> None:
-        """Keep one."""
-        ...
-
-
 class Revocations:
-    """What is revoked, by the id of the token or key. Without a ``store`` it lasts as long as the
-    process; ``clock`` gives Unix seconds."""
+    """What is revoked, by the id of the token or key. Without a ``repository`` it lasts as
+    long as the process; ``clock`` gives Unix seconds."""
 
     def __init__(
-        self, store: RevocationStore | None = None, clock: Callable[[], float] = time.time
+        self,
+        repository: RevocationRepository | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        self._store = store
+        self._repository = repository
         self._clock = clock
         self._revoked: dict[str, float] = {}
         self._watchers: list[Callable[[str], None]] = []
 
     async def load(self) -> None:
         """Read what earlier processes have revoked."""
-        if self._store is not None:
-            self._revoked.update(await self._store.load(self._clock()))
+        if self._repository is not None:
+            self._revoked.update(await self._repository.load(self._clock()))
 
     def watch(self, watcher: Callable[[str], None]) -> None:
         """Call ``watcher`` with each id that is revoked from now on."""
@@ -56,8 +47,8 @@ class Revocations:
     async def revoke(self, token_id: str, *, seconds: float) -> None:
         """Refuse it from now on. ``seconds`` is how long something made from it may live."""
         until = self._clock() + seconds
-        if self._store is not None:
-            await self._store.put(token_id, until)
+        if self._repository is not None:
+            await self._repository.put(token_id, until)
         self.add(token_id, until)
 
     def add(self, token_id: str, until: float) -> None:

@@ -18,7 +18,7 @@ revocations = Table(
 
 
 class RevocationRepository:
-    """See ``gateway.auth.revocations.RevocationStore``."""
+    """Keeps what is revoked; times are Unix seconds."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -110,7 +110,8 @@ class FunctionAccess:
     async def restrict(self, key: FunctionKey, rule: FunctionRule) -> None:
         """Let only those call a function whom ``rule`` names. Raises LimitExceeded."""
         workspace, service_id, path = key
-        if len(self.listed(workspace)) >= MAX_RULES:
+        is_new = path not in self._rules.get((workspace, service_id), _NO_RULES)
+        if is_new and len(self.listed(workspace)) >= MAX_RULES:
             raise LimitExceeded(f"A workspace can have at most {MAX_RULES} rules for functions")
         if self._repository is not None:
             await self._repository.put(key, rule.to_wire())

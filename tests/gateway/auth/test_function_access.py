@@ -9,8 +9,9 @@ import pytest
 
 from gateway.api import Credentials
 from gateway.app import Parts
+from gateway.auth import function_access
 from schema.access import FunctionLimits, FunctionRule, declared_rules
-from schema.errors import FunctionNotFound, InvalidRequest
+from schema.errors import FunctionNotFound, InvalidRequest, LimitExceeded
 from schema.identity import Caller, Permission, Scope, User
 from tests.gateway.peer import Peer, RemoteFailure
 
@@ -141,6 +142,19 @@ async def test_an_owner_restricts_what_others_provide_and_everybody_is_told(part
     ]
     await owner.manager("unrestrict_function", "svc", "secret")
     assert await neighbour.call(owner.address, "services.svc.secret") == "secret"
+
+
+async def test_a_workspace_that_has_all_its_rules_can_change_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(function_access, "MAX_RULES", 1)
+    access = function_access.FunctionAccess()
+    await access.restrict(("lab", "svc", "secret"), FunctionRule.read({"users": ["bob"]}))
+    with pytest.raises(LimitExceeded, match="at most 1 rules"):
+        await access.restrict(("lab", "svc", "deep"), FunctionRule.read({"users": ["bob"]}))
+    await access.restrict(("lab", "svc", "secret"), FunctionRule.read({"users": ["kim"]}))
+    (rule,) = access.listed("lab")
+    assert (rule["function"], rule["users"]) == ("secret", ["kim"])
 
 
 async def test_only_who_administers_a_workspace_restricts_there(parts: Parts) -> None:

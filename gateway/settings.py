@@ -24,7 +24,8 @@ from gateway.operations_settings import OperationsSettings
 
 MIB = 1024 * 1024
 ANY_ADDRESS = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not bound to
-
+LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+"""Names of this machine that no other has, as they stand in URLs."""
 
 MIN_ROOT_TOKEN: Final = 32
 """Characters of a root token: too many to guess."""

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from gateway.auth.login.page import source_hashes
 from gateway.auth.oauth.requests import AuthorizationRequest
+from gateway.settings import LOOPBACK_HOSTS
 from schema.identity import User
 
 _FORM: Final = """<h1>{name} wants to act for you</h1>
@@ -109,6 +110,6 @@ def _target(uri: str) -> str:
     parts = urlsplit(uri)
     if parts.scheme not in ("http", "https"):
         return f"the application that opens {parts.scheme}: addresses"
-    if parts.hostname in ("127.0.0.1", "::1", "localhost"):
+    if parts.hostname in LOOPBACK_HOSTS:
         return f"a program on this computer ({parts.netloc})"
     return parts.netloc

@@ -8,11 +8,11 @@ from typing import Final
 from urllib.parse import urlencode, urlsplit
 
 from gateway.auth.oauth.errors import InvalidRedirectUri
+from gateway.settings import LOOPBACK_HOSTS
 
 MAX_REDIRECT_URIS: Final = 10
 MAX_URI_LENGTH: Final = 500
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.\-]*")
-_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _NEVER: Final = frozenset(
     {"about", "blob", "data", "file", "filesystem", "ftp", "javascript", "vbscript", "ws", "wss"}
 )
@@ -44,7 +44,7 @@ def _checked(uri: object) -> str:
     if parts.scheme == "https" and host:
         return uri
     if parts.scheme == "http":
-        if host not in _LOOPBACK:
+        if host not in LOOPBACK_HOSTS:
             raise InvalidRedirectUri("http is for redirects to the same machine only; use https")
         return uri
     if parts.scheme == "https" or not (parts.netloc or parts.path):
@@ -65,7 +65,7 @@ def _without_port(uri: str) -> str | None:
     """A loopback address without its port, or None."""
     try:
         parts = urlsplit(uri)
-        if parts.scheme != "http" or parts.hostname not in _LOOPBACK or parts.port == 0:
+        if parts.scheme != "http" or parts.hostname not in LOOPBACK_HOSTS or parts.port == 0:
             return None
     except ValueError:
         return None

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote, unquote, urlsplit
 
+from gateway.settings import LOOPBACK_HOSTS
 from schema.identity import Permission
 
 METADATA_PATH: Final = "/.well-known/oauth-protected-resource"
 """RFC 9728 section 3."""
 
 _ENDPOINT: Final = re.compile(r"/([^/]+)/mcp(?:/([^/]+)/mcp)?")
-_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "[::1]", "::1"})
 _SAFE: Final = ":@*~"
 
 SCOPES: Final[Mapping[str, Permission]] = {
@@ -129,4 +129,4 @@ class Resources:
 
     def _is_loopback(self, host: str | None) -> bool:
         """Whether it is another name of this machine, as clients on it use them."""
-        return host in _LOOPBACK and (self._parts.hostname or "") in _LOOPBACK
+        return host in LOOPBACK_HOSTS and self._parts.hostname in LOOPBACK_HOSTS

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from gateway.login_settings import LoginSettings
+from gateway.settings import LOOPBACK_HOSTS
 
-_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 
 
@@ -56,7 +56,7 @@ class OidcConfig(BaseModel):
     @classmethod
     def _check_issuer(cls, value: str) -> str:
         parts = urlsplit(value)
-        is_local = parts.scheme == "http" and parts.hostname in _LOOPBACK
+        is_local = parts.scheme == "http" and parts.hostname in LOOPBACK_HOSTS
         if (parts.scheme != "https" and not is_local) or not parts.hostname or parts.query:
             raise ValueError("it is an https address")
         return value

@@ -37,6 +37,8 @@ ANSWER_SECONDS: Final = 600.0
 UNKNOWN: Final = Failure(INVALID_REQUEST, "There is no such session: initialize again", status=404)
 KEEP_ALIVE_SECONDS: Final = 15.0
 _STANDING: Final = "standing"
+_MAX_DIGITS: Final = 18
+"""Of an event's number. Python reads no number of thousands of them."""
 
 
 class Session:
@@ -105,7 +107,9 @@ class Session:
         """The response that an event belongs to, and the event's number in it."""
         name, _, number = last_event_id.partition(".")
         recording = self.standing if name == _STANDING else self._recordings.get(name)
-        return (recording, int(number)) if recording and number.isdecimal() else None
+        if recording is None or not number.isdecimal() or len(number) > _MAX_DIGITS:
+            return None
+        return recording, int(number)
 
     def note(self, method: str, params: Mapping[str, Any]) -> None:
         """Act on a notification of the client."""

@@ -192,6 +192,13 @@ async def test_a_response_that_was_cut_off_is_read_to_its_end(gateway: FakeGatew
     assert (await client.listen(last_event="r9.1").finished()).status == 404
 
 
+async def test_an_event_that_cannot_be_is_not_gone_on_from(door: Door) -> None:
+    client = await Client.join(door)
+    for last in ("", "standing", "standing.x", "r1.1", f"standing.{'9' * 5000}"):
+        response = await client.listen(last).finished()
+        assert (response.status, response.json["id"]) == (404, None)
+
+
 async def test_a_cancelled_request_is_cancelled(gateway: FakeGateway) -> None:
     started, ended = asyncio.Event(), asyncio.Event()
 

@@ -10,7 +10,7 @@ import asyncio
 import base64
 import os
 import sys
-import time
+import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -157,7 +157,7 @@ def introduce(name: str) -> str:
 
 def main() -> None:
     if state() == "hang":
-        time.sleep(3600)
+        threading.Event().wait()  # which nobody sets
     description = "Now it says something else." if state() == "changed" else "The pinned one."
     server.add_tool(lambda: "pinned", name="pinned", description=description)
     if state() == "more":

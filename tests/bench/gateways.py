@@ -28,7 +28,8 @@ from urllib.request import Request, urlopen
 from tests.bench.measure import Calls, wrk
 from tests.bench.report import machine, table
 from tests.bench.sections import with_section
-from tests.bench.servers import Server, free_port, polyport, provider, started
+from tests.bench.servers import Server, polyport, provider, started
+from tests.clients.gateways import free_port
 
 TITLE: Final = "MCP gateways"
 CONNECTIONS: Final = 8

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
+
+from tests.clients.gateways import free_port, polled
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 START_SECONDS = 120.0
@@ -121,10 +122,11 @@ def started(
                 stderr=subprocess.STDOUT,
             )
         try:
-            while not _answers(url, probe):
-                if process.poll() is not None or time.perf_counter() - begin > START_SECONDS:
-                    raise RuntimeError(f"{name} did not start:\n{log.read_text()}")
-                time.sleep(0.02)
+            try:
+                polled(lambda: _answers(process, url, probe), START_SECONDS)
+            except (ChildProcessError, TimeoutError) as error:
+                text = f"{name} did not start ({error}):\n{log.read_text()}"
+                raise RuntimeError(text) from None
             yield Server(name, url, process.pid, time.perf_counter() - begin)
         finally:
             _end(process)
@@ -157,7 +159,9 @@ def _end(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _answers(url: str, probe: str | None) -> bool:
+def _answers(process: subprocess.Popen[bytes], url: str, probe: str | None) -> bool:
+    if process.poll() is not None:
+        raise ChildProcessError("it ended")
     try:
         with urlopen(url + (probe or "/"), timeout=1) as response:
             return bool(response.status == 200)
@@ -165,12 +169,6 @@ def _answers(url: str, probe: str | None) -> bool:
         return probe is None
     except (URLError, OSError):
         return False
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def _read(path: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -72,6 +73,12 @@ def _url(process: subprocess.Popen[bytes], output: Path) -> str:
         return match and match[1]
 
     return polled(found, START_SECONDS)
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
 
 
 def polled(condition: Callable[[], _Found | None], seconds: float) -> _Found:

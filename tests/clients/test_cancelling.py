@@ -30,17 +30,23 @@ class Working:
         return "done"
 
 
-@pytest.mark.parametrize("door", ["http", "mcp"])
-async def test_a_cancellable_function_is_cancelled_when_its_caller_leaves(
-    connect: Connect, http: httpx.AsyncClient, door: str
-) -> None:
-    working = Working()
+async def offered(connect: Connect, working: Working) -> tuple[str, str]:
+    """The workspace and the name of a service with the function ``work``."""
     provider = await connect()
     config = {"visibility": "public", "cancellable": True}
     service = await provider.register_service(
         {"id": "worker", "config": config, "work": working.work}
     )
     workspace, _, name = service.id.partition("/")
+    return workspace, name
+
+
+@pytest.mark.parametrize("door", ["http", "mcp"])
+async def test_a_cancellable_function_is_cancelled_when_its_caller_leaves(
+    connect: Connect, http: httpx.AsyncClient, door: str
+) -> None:
+    working = Working()
+    workspace, name = await offered(connect, working)
     call: dict[str, Any] = {"name": "work", "arguments": {}}
     path, body = {
         "http": (f"/{workspace}/services/{name}/work", {}),
@@ -62,12 +68,7 @@ async def test_a_cancellable_function_that_is_waited_for_ends_by_itself(
     connect: Connect, http: httpx.AsyncClient
 ) -> None:
     working = Working()
-    provider = await connect()
-    config = {"visibility": "public", "cancellable": True}
-    service = await provider.register_service(
-        {"id": "worker", "config": config, "work": working.work}
-    )
-    workspace, _, name = service.id.partition("/")
+    workspace, name = await offered(connect, working)
     url = f"/{workspace}/services/{name}/work"
     answer = await http.post(url, json={"seconds": 1.5})  # three heartbeats
     assert answer.json() == "done"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 import httpx
 from hypha_rpc import connect_to_server
 
-from tests.clients.gateways import ROOT, START_SECONDS, Gateway, started
+from tests.clients.gateways import ROOT, START_SECONDS, Gateway, free_port, started
 
 TOKEN = "r" * 40
 ENVIRONMENT = {"POLYPORT_ROOT_TOKEN": TOKEN}
@@ -93,11 +92,6 @@ def test_servers_that_are_told_nothing_keep_apart_and_find_their_data_again(tmp_
     with started(tmp_path / "two", home, serve(second)):
         assert (usual / f"port-{second}" / "signing.key").read_text() == key
     assert (usual / "signing.key").read_text() != key
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def test_the_first_start_prints_an_administrator_key_once_and_rotate_admin_replaces_it(

@@ -128,7 +128,7 @@ class ApiKeys:
         Earlier ones are refused from now on, with all that was made with them."""
         for earlier in [*self._keys.values()]:
             if earlier.id.startswith(ADMIN_PREFIX):
-                await self.revoke(earlier.workspace, earlier.id)
+                await self._end(earlier)
         key = _new_key()
         await self._keep(
             StoredKey(
@@ -152,22 +152,24 @@ class ApiKeys:
 
     async def revoke(self, workspace: str, key_id: str) -> None:
         """Refuse a key from now on, with all that was made with it. Raises NotFound."""
-        found = [
-            key.digest
-            for key in self._keys.values()
-            if key.id == key_id and key.workspace == workspace
-        ]
-        if not found:
-            raise NotFound(f"There is no API key {key_id!r} in workspace {workspace}")
-        await self._revocations.revoke(key_id, seconds=MAX_LIFE_SECONDS)
-        if self._repository is not None:
-            await self._repository.remove(key_id)
-        del self._keys[found[0]], self._users[found[0]]
+        for key in self._keys.values():
+            if key.id == key_id and key.workspace == workspace:
+                return await self._end(key)
+        raise NotFound(f"There is no API key {key_id!r} in workspace {workspace}")
 
     async def forget_workspace(self, workspace: str) -> None:
         """A workspace is gone, and its keys with it."""
-        for entry in self.listed(workspace):
-            await self.revoke(workspace, entry["id"])
+        for key in [*self._keys.values()]:
+            if key.workspace == workspace:
+                await self._end(key)
+
+    async def _end(self, key: StoredKey) -> None:
+        await self._revocations.revoke(key.id, seconds=MAX_LIFE_SECONDS)
+        if self._repository is not None:
+            await self._repository.remove(key.id)
+        # Somebody else may have ended it meanwhile.
+        self._keys.pop(key.digest, None)
+        self._users.pop(key.digest, None)
 
     async def _keep(self, key: StoredKey) -> None:
         if self._repository is not None:

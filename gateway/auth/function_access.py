@@ -121,14 +121,15 @@ class FunctionAccess:
     async def release(self, key: FunctionKey) -> None:
         """Let whoever may use the service call the function. Raises NotFound."""
         workspace, service_id, path = key
-        rules = self._rules.get((workspace, service_id), {})
-        if path not in rules:
+        if path not in self._rules.get((workspace, service_id), _NO_RULES):
             raise NotFound(f"There is no rule for {service_id}.{path}")
         if self._repository is not None:
             await self._repository.remove(key)
-        del rules[path]
-        if not rules:
-            del self._rules[workspace, service_id]
+        # Somebody else may have released it meanwhile.
+        rules = self._rules.pop((workspace, service_id), {})
+        rules.pop(path, None)
+        if rules:
+            self._rules[workspace, service_id] = rules
         self._tell(workspace, service_id)
 
     def listed(self, workspace: str) -> list[dict[str, Any]]:
@@ -148,7 +149,7 @@ class FunctionAccess:
         if self._repository is not None:
             await self._repository.forget_workspace(workspace)
         for key in gone:
-            del self._rules[key]
+            self._rules.pop(key, None)
 
     def _tell(self, workspace: str, service_id: str) -> None:
         for watcher in self._watchers:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.api import Credentials
 from gateway.app import Parts, build
+from gateway.auth.api_keys import ApiKeys
+from gateway.auth.function_access import FunctionAccess
+from gateway.auth.revocations import Revocations
 from gateway.settings import Settings
+from gateway.storage.api_keys import ApiKeyRepository
+from gateway.storage.database import Database
+from gateway.storage.function_access import FunctionAccessRepository
+from gateway.storage.revocations import RevocationRepository
+from schema.access import FunctionRule
 from schema.errors import PermissionDenied, ServiceNotFound, Unauthenticated
-from schema.identity import User
+from schema.identity import Caller, Permission, User
 from tests.gateway.peer import Peer, RemoteFailure
 
 
@@ -138,3 +148,30 @@ async def test_keys_rules_and_revocations_survive_a_restart(tmp_path: Any) -> No
     assert kept["key"].encode() not in b"".join(
         path.read_bytes() for path in tmp_path.iterdir() if path.is_file()
     )
+
+
+async def test_what_two_take_back_at_the_same_time_is_gone_for_both(tmp_path: Path) -> None:
+    database = Database(Settings(data_dir=tmp_path))
+    try:
+        keys = ApiKeys(Revocations(RevocationRepository(database)), ApiKeyRepository(database))
+        for workspace in ("ws-user-ann", "ann-lab"):
+            _, entry = await keys.make(
+                Caller(User("ann"), workspace),
+                name="ci",
+                workspace=workspace,
+                permission=Permission.READ,
+                functions=None,
+                expires_in=None,
+            )
+            await asyncio.gather(
+                keys.revoke(workspace, entry["id"]), keys.forget_workspace(workspace)
+            )
+            assert keys.listed(workspace) == []
+        functions = FunctionAccess(FunctionAccessRepository(database))
+        key = ("ann-lab", "svc", "secret")
+        for other in (functions.release(key), functions.forget_workspace("ann-lab")):
+            await functions.restrict(key, FunctionRule.read({"users": ["bob"]}))
+            await asyncio.gather(functions.release(key), other)
+            assert functions.listed("ann-lab") == []
+    finally:
+        await database.close()

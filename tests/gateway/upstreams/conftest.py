@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
+from starlette.types import ASGIApp
 
 from gateway.api import CallOptions
 from gateway.app import Parts, build
@@ -78,8 +80,21 @@ def status(parts: Parts, name: str = "demo") -> Service:
     return parts.upstreams.get("public", name)
 
 
+@asynccontextmanager
+async def listening(app: ASGIApp, **config: Any) -> AsyncIterator[int]:
+    """Serve an application in this process; gives the port."""
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, **{"port": 0, **config}))
+    serving = asyncio.create_task(server.serve())
+    await until(lambda: server.started)
+    try:
+        yield server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        server.should_exit = True
+        await serving
+
+
 async def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
-    """Wait until something holds that another process brings about."""
+    """Wait until something holds that something else brings about, without an event."""
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.01)

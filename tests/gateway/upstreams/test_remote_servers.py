@@ -12,7 +12,6 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from mcp.server.mcpserver import Context, MCPServer
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -23,7 +22,7 @@ from gateway.upstreams.supervisor import State
 from schema.errors import CallTimeout, ProviderGone, ServiceError, Unauthenticated
 from schema.identity import Caller, Permission, User
 from schema.identity import Scope as Rights
-from tests.gateway.upstreams.conftest import ROOT, Run, call, find, status, until
+from tests.gateway.upstreams.conftest import ROOT, Run, call, find, listening, status, until
 
 STATIC = "Bearer canary-static-1"
 ANN = "canary-of-ann-2"
@@ -79,21 +78,9 @@ class Older:
 async def serving(era: str, port: int = 0) -> AsyncIterator[int]:
     """The port of a server that has just been started."""
     app: ASGIApp = server().streamable_http_app()
-    config = uvicorn.Config(
-        Older(app) if era == "older" else app,
-        port=port,
-        log_config=None,
-        timeout_graceful_shutdown=0,
-    )
-    running = uvicorn.Server(config)
-    task = asyncio.create_task(running.serve())
-    while not running.started:
-        await asyncio.sleep(0.01)
-    try:
-        yield running.servers[0].sockets[0].getsockname()[1]
-    finally:
-        running.should_exit = True
-        await task
+    app = Older(app) if era == "older" else app
+    async with listening(app, port=port, timeout_graceful_shutdown=0) as bound:
+        yield bound
 
 
 @pytest.fixture(params=["newer", "older"])

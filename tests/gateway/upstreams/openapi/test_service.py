@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 import pytest
-import uvicorn
 from fastapi import Body, FastAPI, File, Form, Header, HTTPException, Query, Request, Response
 from fastapi.responses import PlainTextResponse, RedirectResponse
 from pydantic import BaseModel
 
 from schema.errors import FunctionNotFound, InvalidArguments, ProviderGone, ServiceError
-from tests.gateway.upstreams.conftest import Run, call, find, status, until
+from tests.gateway.upstreams.conftest import Run, call, find, listening, status, until
 
 CANARY = "canary-4711-secret"
 PNG = b"\x89PNG\r\n\x1a\n0000"
@@ -92,14 +90,8 @@ def application() -> FastAPI:
 
 @pytest.fixture
 async def url() -> AsyncIterator[str]:
-    config = uvicorn.Config(application(), port=0, log_config=None, lifespan="off")
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    await serving
+    async with listening(application(), lifespan="off") as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def entry(url: str, **more: Any) -> dict[str, Any]:

@@ -44,12 +44,12 @@ class StoredCredentials:
         """The credential of a user, or None."""
         key = upstream.key, user_id
         if key in self._known:
-            sealed = self._known[key]
             self._known.move_to_end(key)
-        else:
-            stored = self._repository
-            sealed = await stored.credential(*key) if stored is not None else None
-            self._remember(key, sealed)
+        elif self._repository is not None:
+            stored = await self._repository.credential(*key)
+            if key not in self._known:  # else it was stored or forgotten meanwhile
+                self._keep(key, stored)
+        sealed = self._known.get(key)
         if sealed is None:
             return None
         try:
@@ -61,30 +61,28 @@ class StoredCredentials:
     async def put(self, upstream: Upstream, user_id: str, credential: str) -> None:
         """Keep a credential in place of the one before. Raises InvalidRequest."""
         sealed = self._box.seal(_checked(credential).encode(), _place(upstream, user_id))
+        key = upstream.key, user_id
         if self._repository is not None:
-            key = upstream.key, user_id
             await self._repository.put_credential(*key, sealed, now=time.time())
-        self._known[upstream.key, user_id] = sealed
+        self._keep(key, sealed)
 
     async def remove(self, upstream: Upstream, user_id: str) -> bool:
         """Forget it; False if there was none."""
         key = upstream.key, user_id
-        had = self._known.get(key) is not None
-        self._known[key] = None
-        if self._repository is not None:
-            had = await self._repository.remove_credential(*key)
-        return had
+        if self._repository is None:
+            return self._known.pop(key, None) is not None
+        self._keep(key, None)
+        return await self._repository.remove_credential(*key)
 
     def forget(self, upstream: Upstream) -> None:
         """The upstream is gone for good; the repository has been told."""
         for key in [key for key in self._known if key[0] == upstream.key]:
             del self._known[key]
 
-    def _remember(self, key: tuple[str, str], sealed: bytes | None) -> None:
-        if self._repository is None:
-            return
+    def _keep(self, key: tuple[str, str], sealed: bytes | None) -> None:
         self._known[key] = sealed
-        if len(self._known) > MAX_REMEMBERED:
+        self._known.move_to_end(key)
+        if self._repository is not None and len(self._known) > MAX_REMEMBERED:
             self._known.popitem(last=False)
 
 

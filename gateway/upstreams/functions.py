@@ -13,6 +13,7 @@ from gateway.auth.access import Action, ServiceAction, decide
 from gateway.registry.hosting import Hosting
 from gateway.rpc.local import LocalFunction
 from gateway.upstreams.entries import Document, Program, Upstream
+from gateway.upstreams.publishing import service_of
 from gateway.upstreams.supervisor import State
 from gateway.upstreams.upstreams import Service, Upstreams
 from gateway.workspaces.workspaces import Workspaces
@@ -141,9 +142,7 @@ class ServerFunctions:
     def _usable(self, caller: Caller, name: str, workspace: str | None) -> Upstream:
         """An upstream whose service the caller may use; others are as if they were not there."""
         upstream = self._upstreams.get(workspace or caller.workspace, name).upstream
-        sid = self._hosting.id_of(upstream.workspace, upstream.name)
-        info = self._hosting.describe(sid, {}, visibility=upstream.visibility)
-        if not decide(caller, ServiceAction.USE, info).allowed:
+        if not decide(caller, ServiceAction.USE, service_of(upstream, self._hosting)).allowed:
             raise NotFound(f"There is no server {name!r} in the workspace {upstream.workspace}")
         return upstream
 

@@ -10,9 +10,19 @@ from gateway.registry.hosting import Hosting
 from gateway.rpc.hosted import Handler
 from gateway.upstreams.entries import Upstream
 from gateway.upstreams.pins import Pins
+from schema.services import ServiceInfo
 
 EXPECT_SECONDS: Final = 15.0
 """How long whoever asks for an upstream that is starting waits for it."""
+
+
+def service_of(
+    upstream: Upstream, hosting: Hosting, schema: Mapping[str, Any] | None = None, **texts: Any
+) -> ServiceInfo:
+    """The service that an upstream is; without a schema, as it is before anything is known of
+    it."""
+    sid = hosting.id_of(upstream.workspace, upstream.name)
+    return hosting.describe(sid, schema or {}, visibility=upstream.visibility, **texts)
 
 
 class Publisher:
@@ -25,8 +35,7 @@ class Publisher:
 
     def expect(self, upstream: Upstream) -> None:
         """It is starting: who asks for it may wait a little."""
-        sid = self._hosting.id_of(upstream.workspace, upstream.name)
-        info = self._hosting.describe(sid, {}, visibility=upstream.visibility)
+        info = service_of(upstream, self._hosting)
         self._directory.expect([info], min(EXPECT_SECONDS, upstream.start_seconds))
 
     async def see(self, upstream: Upstream, tools: Sequence[Mapping[str, Any]]) -> None:
@@ -53,8 +62,7 @@ class Publisher:
 
         Raises Conflict.
         """
-        sid = self._hosting.id_of(upstream.workspace, upstream.name)
-        info = self._hosting.describe(sid, schema, visibility=upstream.visibility, **texts)
+        info = service_of(upstream, self._hosting, schema, **texts)
         self._hosting.publish(info, handler, held=held, members=members)
 
     def withdraw(self, upstream: Upstream) -> None:

@@ -15,10 +15,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from schema.identity import Caller
 from schema.services import ServiceInfo
+
+LOG_LEVELS: Final = (
+    "debug", "info", "notice", "warning", "error", "critical", "alert", "emergency",
+)  # fmt: skip
+"""Those of RFC 5424, the least first."""
 
 
 @dataclass(frozen=True, slots=True)

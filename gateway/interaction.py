@@ -10,13 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from gateway.api import Interaction
+from gateway.api import LOG_LEVELS, Interaction
 from schema.errors import CannotAsk, InvalidArguments, PermissionDenied
 
 ANSWER: Final = "answer"
-_LEVELS: Final = (
-    "debug", "info", "notice", "warning", "error", "critical", "alert", "emergency",
-)  # fmt: skip
 
 
 class Nobody:
@@ -107,8 +104,8 @@ class _Words:
 
     async def log(self, level: Any, data: Any = None, logger: Any = None) -> None:
         """Tell something, at a level from debug to emergency."""
-        if level not in _LEVELS:
-            raise InvalidArguments(f"The level must be one of {', '.join(_LEVELS)}")
+        if level not in LOG_LEVELS:
+            raise InvalidArguments(f"The level must be one of {', '.join(LOG_LEVELS)}")
         await self.to.log(level, data, None if logger is None else str(logger))
 
     async def _one(self, key: str, method: str, params: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol
 
 import orjson
 
+from gateway.api import LOG_LEVELS
 from mcp_bridge import schemas
 from mcp_bridge.arguments import ArgumentCheck
 from mcp_bridge.content import to_json
@@ -28,10 +29,6 @@ CAPABILITY_OF: Final[Mapping[str, str]] = {
     "sampling/createMessage": "sampling",
     "roots/list": "roots",
 }
-LOG_LEVELS: Final = (
-    "debug", "info", "notice", "warning", "error", "critical", "alert", "emergency",
-)  # fmt: skip
-"""Those of RFC 5424, the least first."""
 _ACTIONS: Final = ("accept", "decline", "cancel")
 
 

@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from gateway.api import LOG_LEVELS
 from mcp_bridge.calls import call_tool
-from mcp_bridge.conversation import LOG_LEVELS
 from mcp_bridge.errors import INVALID_PARAMS, METHOD_NOT_FOUND, RESOURCE_NOT_FOUND, RpcError
 from mcp_bridge.exchange import Exchange
 from mcp_bridge.feed import is_resource

@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.settings import Settings, process_environment
+from gateway.settings import LOOPBACK_HOSTS, Settings, process_environment
 from gateway.upstreams.entries import BadEntry, Upstream, read_entry
 from gateway.upstreams.expansion import Expansion
 from schema.services import Visibility
 
 _GROUPS: Final = ("mcpServers", "servers")
-_LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 
 
 class ConfigMistake(Exception):
@@ -36,7 +35,7 @@ def default_visibility(settings: Settings) -> Visibility:
     reach the server; else those with a token for the workspace."""
     if settings.mcp_visibility != "auto":
         return Visibility(settings.mcp_visibility)
-    return Visibility.PUBLIC if settings.host in _LOOPBACK else Visibility.PROTECTED
+    return Visibility.PUBLIC if settings.host in LOOPBACK_HOSTS else Visibility.PROTECTED
 
 
 def load(path: Path) -> Mapping[str, Any]:

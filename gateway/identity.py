@@ -41,6 +41,7 @@ from gateway.settings import Settings
 from gateway.storage.accounts import AccountRepository
 from gateway.storage.api_keys import ApiKeyRepository
 from gateway.storage.database import Database
+from gateway.storage.login_failures import LoginFailureRepository
 from gateway.storage.revocations import RevocationRepository
 from schema.identity import Caller, User, personal_workspace
 
@@ -155,6 +156,7 @@ def _local_logins(identity: Identity, exchange: TokenExchange) -> LocalLogins | 
         return None
     accounts = Accounts(
         AccountRepository(identity.database),
+        LoginFailureRepository(identity.database),
         Passwords(),
         mailer(settings),
         identity.keys[0],

@@ -8,6 +8,7 @@ most one permission, and can be limited to certain functions.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import re
 import secrets
@@ -57,6 +58,7 @@ class ApiKeys:
         self._used_at: dict[str, float] = {}
         self._unwritten: dict[str, float] = {}
         self._writer: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
 
     async def load(self) -> None:
         """Read what earlier processes have kept."""
@@ -65,10 +67,10 @@ class ApiKeys:
                 self._put(key)
 
     async def close(self) -> None:
-        """Write when keys were used last."""
+        """Write when keys were used last, and wait for what is being written."""
+        self._closing.set()
         if self._writer is not None:
-            self._writer.cancel()
-        await self._write_uses()
+            await self._writer
 
     def user(self, key: str) -> User:
         """Whom a key stands for. Raises Unauthenticated; nothing else."""
@@ -222,12 +224,14 @@ class ApiKeys:
             self._writer = asyncio.get_running_loop().create_task(self._write_later())
 
     async def _write_later(self) -> None:
-        await asyncio.sleep(_REMEMBER_SECONDS)
+        while self._unwritten:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), _REMEMBER_SECONDS)
+            try:
+                await self._write_uses()
+            except Exception as error:  # noqa: BLE001 - whatever the database raises, calls go on
+                logger.warning("key_uses_not_written error=%s", type(error).__name__)
         self._writer = None
-        try:
-            await self._write_uses()
-        except Exception as error:  # noqa: BLE001 - whatever the database raises, calls go on
-            logger.warning("key_uses_not_written error=%s", type(error).__name__)
 
     async def _write_uses(self) -> None:
         unwritten, self._unwritten = self._unwritten, {}

@@ -113,12 +113,14 @@ class AccountRepository:
 
     async def keep_code(self, code: Code, now: float, most: int) -> bool:
         """Keep a code in place of an earlier one, and drop what has expired. False if there are as
-        many as there may be."""
+        many others as there may be."""
         values = asdict(code)
         key = {name: values.pop(name) for name in ("email", "purpose")}
+        table = account_codes.c
         async with self._database.transaction() as connection:
-            await connection.execute(delete(account_codes).where(account_codes.c.expires_at <= now))
-            count = select(func.count()).select_from(account_codes)
+            await connection.execute(delete(account_codes).where(table.expires_at <= now))
+            is_other = (table.email != code.email) | (table.purpose != code.purpose)
+            count = select(func.count()).select_from(account_codes).where(is_other)
             if int((await connection.execute(count)).scalar_one()) >= most:
                 return False
             await upsert(connection, account_codes, key, values)

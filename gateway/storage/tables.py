@@ -9,6 +9,7 @@ from gateway.storage import (  # noqa: F401 - each adds its tables to the metada
     blocks,
     events,
     function_access,
+    login_failures,
     oauth,
     revocations,
     upstreams,

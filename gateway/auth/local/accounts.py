@@ -14,6 +14,7 @@ from gateway.auth.local.mail import Mailer
 from gateway.auth.local.passwords import Passwords
 from gateway.auth.local.throttle import Throttle
 from gateway.storage.accounts import Account, AccountRepository, Code
+from gateway.storage.login_failures import LoginFailureRepository
 from schema.errors import InvalidRequest, LimitExceeded, Unauthenticated, Unavailable
 
 CODE_SECONDS: Final = 600.0
@@ -22,8 +23,8 @@ RESEND_SECONDS: Final = 30.0
 MAX_CODES: Final = 10_000
 SIGN_UP, RESET = "signup", "reset"
 _EMAIL: Final = re.compile(r"[^\s@\"(),:;<>\[\\\]]{1,64}@[a-z0-9](?:[a-z0-9.-]{0,250}[a-z0-9])?")
-_FREE_PER_ACCOUNT: Final = 8
-_FREE_PER_ADDRESS: Final = 40
+_ACCOUNT, _ADDRESS = "account", "address"
+_FREE_FAILURES: Final = {_ACCOUNT: 8, _ADDRESS: 40}
 _WRONG: Final = "The e-mail address or the password is wrong"
 _WRONG_CODE: Final = "The code is wrong or has expired"
 
@@ -35,6 +36,7 @@ class Accounts:
     def __init__(
         self,
         repository: AccountRepository,
+        failures: LoginFailureRepository,
         passwords: Passwords,
         mailer: Mailer,
         key: str,
@@ -48,16 +50,15 @@ class Accounts:
         self._key = hashlib.sha256(b"polyport account codes " + key.encode()).digest()
         self._admins = {address.strip().lower() for address in admins}
         self._clock = clock
-        self._per_account = Throttle(_FREE_PER_ACCOUNT, clock=clock)
-        self._per_address = Throttle(_FREE_PER_ADDRESS, clock=clock)
+        self._throttle = Throttle(_FREE_FAILURES, failures, self._key, clock=clock)
 
     async def sign_up(self, name: str, email: str, password: str, source: str) -> None:
         """Ask for an account; a code goes to the address. Raises InvalidRequest, LimitExceeded,
         Unavailable."""
         email = checked_email(email)
-        self._per_address.check(source)
+        await self._admit(source)
         kept = await self._passwords.hash(password)
-        self._per_address.failed(source)  # each costs mail and memory, whoever asks
+        await self._count(source)  # each costs mail and memory, whoever asks
         if await self._repository.by_email(email) is None:
             await self._send(email, SIGN_UP, name=_name(name) or email, password=kept)
         else:
@@ -82,8 +83,8 @@ class Accounts:
     async def resend(self, email: str, source: str) -> None:
         """Send another code for a sign-up that waits for one; the old one is void."""
         email = checked_email(email)
-        self._per_address.check(source)
-        self._per_address.failed(source)
+        await self._admit(source)
+        await self._count(source)
         waiting = await self._repository.code(email, SIGN_UP)
         if waiting is not None:
             is_known = not waiting.password
@@ -94,24 +95,28 @@ class Accounts:
     async def log_in(self, email: str, password: str, source: str) -> Account:
         """Raises Unauthenticated, and LimitExceeded for whoever has failed too often."""
         subject = email.strip().lower()[:400]
-        self._per_address.check(source)
-        self._per_account.check(subject)
+        throttle, subjects = self._throttle, ((_ADDRESS, source), (_ACCOUNT, subject))
+        await throttle.load()
+        for kind, name in subjects:
+            throttle.check(kind, name)
         # Counted before anything is waited for: many at once are many.
-        self._per_address.failed(source)
-        self._per_account.failed(subject)
+        for kind, name in subjects:
+            throttle.failed(kind, name)
+        await throttle.save()
         account = await self._repository.by_email(subject)
         is_right = await self._passwords.matches(password, account.password if account else None)
         if account is None or not is_right:
             raise Unauthenticated(_WRONG)
-        self._per_address.succeeded(source)
-        self._per_account.succeeded(subject)
+        for kind, name in subjects:
+            throttle.succeeded(kind, name)
+        await throttle.save()
         return account
 
     async def ask_for_reset(self, email: str, source: str) -> None:
         """Send a code with which the password can be set anew, if there is such an account."""
         email = checked_email(email)
-        self._per_address.check(source)
-        self._per_address.failed(source)
+        await self._admit(source)
+        await self._count(source)
         if await self._repository.by_email(email) is not None:
             await self._send(email, RESET)
 
@@ -123,7 +128,8 @@ class Accounts:
         if account is None:
             raise InvalidRequest(_WRONG_CODE)
         await self._set_password(account, kept)
-        self._per_account.succeeded(found.email)
+        self._throttle.succeeded(_ACCOUNT, found.email)
+        await self._throttle.save()
         return account
 
     async def change(
@@ -140,6 +146,16 @@ class Accounts:
         if password is not None:
             await self._set_password(account, await self._passwords.hash(password))
         return account
+
+    async def _admit(self, source: str) -> None:
+        """Raises LimitExceeded for an address that has to wait."""
+        await self._throttle.load()
+        self._throttle.check(_ADDRESS, source)
+
+    async def _count(self, source: str) -> None:
+        """Count what an address has done that is not for free."""
+        self._throttle.failed(_ADDRESS, source)
+        await self._throttle.save()
 
     async def _set_password(self, account: Account, kept: str) -> None:
         generation = account.generation + 1
@@ -185,7 +201,7 @@ class Accounts:
 
     async def _checked_code(self, email: str, purpose: str, code: str, source: str) -> Code:
         email = checked_email(email)
-        self._per_address.check(source)
+        await self._admit(source)
         found = await self._repository.code(email, purpose)
         now = self._clock()
         is_good = (
@@ -196,7 +212,7 @@ class Accounts:
             and await self._repository.use_code(found)
         )
         if not is_good or found is None:
-            self._per_address.failed(source)
+            await self._count(source)
             raise InvalidRequest(_WRONG_CODE)
         return found
 

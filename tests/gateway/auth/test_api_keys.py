@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,41 @@ async def test_keys_rules_and_revocations_survive_a_restart(tmp_path: Any) -> No
     assert kept["key"].encode() not in b"".join(
         path.read_bytes() for path in tmp_path.iterdir() if path.is_file()
     )
+
+
+async def test_closing_waits_for_the_uses_that_are_being_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Database(Settings(data_dir=tmp_path))
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    class Slow(ApiKeyRepository):
+        async def note_uses(self, used_at: Mapping[str, float]) -> None:
+            begun.set()
+            await go_on.wait()
+            await super().note_uses(used_at)
+
+    monkeypatch.setattr("gateway.auth.api_keys._REMEMBER_SECONDS", 0.0)
+    keys = ApiKeys(Revocations(), Slow(database), clock=lambda: 1000.0)
+    key, entry = await keys.make(
+        Caller(User("ann"), "ann-lab"),
+        name="ci",
+        workspace="ann-lab",
+        permission=Permission.READ,
+        functions=None,
+        expires_in=None,
+    )
+    keys.user(key)
+    await begun.wait()
+    keys.user(key)  # and what comes meanwhile
+    closing = asyncio.ensure_future(keys.close())
+    await asyncio.sleep(0)
+    assert not closing.done()
+    go_on.set()
+    await closing
+    (stored,) = await ApiKeyRepository(database).load()
+    assert (stored.id, stored.last_used_at) == (entry["id"], 1000.0)
+    await database.close()
 
 
 async def test_what_two_take_back_at_the_same_time_is_gone_for_both(tmp_path: Path) -> None:

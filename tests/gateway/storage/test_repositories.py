@@ -42,6 +42,12 @@ async def test_a_workspace_with_all_that_hangs_on_it(database: Database) -> None
     ]
 
 
+async def test_of_many_that_write_the_same_row_first_none_fails(database: Database) -> None:
+    repository = WorkspaceRepository(database)
+    await asyncio.gather(*(repository.save(workspace(), now=float(n)) for n in range(20)))
+    assert [w.id for w in await repository.load()] == ["cell-lab"]
+
+
 async def test_what_hangs_on_a_workspace_goes_with_it(database: Database) -> None:
     repository, events = WorkspaceRepository(database), EventRepository(database)
     member = StoredMember("user", "bob", "r")

@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncIterator
 
 import pytest
+from sqlalchemy import select
 
 from gateway.auth.local.accounts import CODE_ATTEMPTS, CODE_SECONDS, RESEND_SECONDS, Accounts
 from gateway.auth.local.passwords import Passwords
@@ -14,6 +15,7 @@ from gateway.auth.local.throttle import FORGET_SECONDS, LONGEST_WAIT_SECONDS
 from gateway.settings import Settings
 from gateway.storage.accounts import AccountRepository
 from gateway.storage.database import Database
+from gateway.storage.login_failures import LoginFailureRepository, login_failures
 from schema.errors import GatewayError, InvalidRequest, LimitExceeded, Unauthenticated, Unavailable
 
 EMAIL, PASSWORD = "ada@example.org", "correct horse"
@@ -32,15 +34,25 @@ class Counting(Passwords):
 class Desk:
     """The accounts, their mail and their clock."""
 
-    def __init__(self, database: Database, **options: object) -> None:
+    def __init__(self, database: Database) -> None:
         self.sent: list[tuple[str, str]] = []
         self.now = 1_000_000.0
         self.is_down = False
         self.passwords = Counting(cheap=True)
+        self.database = database
         self.repository = AccountRepository(database)
-        admins = ["Boss@Example.org"]
+        self.restart()
+
+    def restart(self) -> None:
+        """As a new process has them."""
         self.accounts = Accounts(
-            self.repository, self.passwords, self, "key", admins, clock=lambda: self.now
+            self.repository,
+            LoginFailureRepository(self.database),
+            self.passwords,
+            self,
+            "key",
+            ["Boss@Example.org"],
+            clock=lambda: self.now,
         )
 
     async def send(self, to: str, subject: str, text: str) -> None:
@@ -163,6 +175,56 @@ async def test_a_thousand_wrong_passwords_are_not_a_thousand_tries(desk: Desk) -
         await desk.accounts.log_in(EMAIL, PASSWORD, "elsewhere")
     desk.now += LONGEST_WAIT_SECONDS
     await desk.accounts.log_in(EMAIL, PASSWORD, "elsewhere")
+
+
+async def test_a_restart_gives_nobody_fresh_tries(desk: Desk) -> None:
+    await desk.member()
+    desk.passwords.checked = 0
+    for number in range(100):
+        desk.restart()
+        with pytest.raises((Unauthenticated, LimitExceeded)):
+            await desk.accounts.log_in(EMAIL, f"guess {number}", f"10.0.{number}.1")
+    assert desk.passwords.checked <= 10
+    with pytest.raises(LimitExceeded):
+        await desk.accounts.log_in(EMAIL, PASSWORD, "elsewhere")
+    desk.now += LONGEST_WAIT_SECONDS
+    await desk.accounts.log_in(EMAIL, PASSWORD, "elsewhere")
+    desk.restart()
+    await desk.accounts.log_in(EMAIL, PASSWORD, "elsewhere")  # what went well is forgotten
+    async with desk.database.transaction() as connection:
+        rows = (await connection.execute(select(login_failures))).all()
+    assert rows
+    assert EMAIL not in repr(rows)
+    desk.now += FORGET_SECONDS
+    desk.restart()
+    await desk.accounts.log_in(EMAIL, PASSWORD, "elsewhere")
+    async with desk.database.transaction() as connection:
+        assert (await connection.execute(select(login_failures))).all() == []
+
+
+async def test_what_is_kept_of_failures_has_a_bound(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.auth.local.throttle.MAX_SUBJECTS", 5)
+    for number in range(20):
+        with pytest.raises(Unauthenticated):
+            await desk.accounts.log_in(f"user{number}@example.org", "guess", f"10.0.0.{number}")
+    async with desk.database.transaction() as connection:
+        rows = (await connection.execute(select(login_failures))).all()
+    assert len(rows) == 10  # five of each kind
+
+
+async def test_a_code_is_replaced_however_many_wait_for_theirs(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.auth.local.accounts.MAX_CODES", 2)
+    for email in (EMAIL, "bob@example.org"):
+        await desk.accounts.sign_up("Ada", email, PASSWORD, "a")
+    with pytest.raises(Unavailable, match="Too many are signing up"):
+        await desk.accounts.sign_up("Eve", "eve@example.org", PASSWORD, "a")
+    desk.now += RESEND_SECONDS
+    await desk.accounts.resend(EMAIL, "a")
+    await desk.accounts.verify(EMAIL, desk.code, "a")
 
 
 async def test_guesses_at_the_same_time_are_counted_one_by_one(desk: Desk) -> None:

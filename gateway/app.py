@@ -43,7 +43,7 @@ from gateway.registry.directory import Directory
 from gateway.registry.hosting import Hosting
 from gateway.registry.own import OwnServices
 from gateway.registry.registry import Registry
-from gateway.registry.relay_audit import relayed_calls
+from gateway.registry.relay_audit import RelayAudit
 from gateway.registry.relay_guard import RelayGuard
 from gateway.routing.router import Router
 from gateway.rpc.builtin import BuiltIn
@@ -70,14 +70,14 @@ from gateway.workspaces.content_functions import ContentFunctions
 from gateway.workspaces.function_access_functions import FunctionAccessFunctions
 from gateway.workspaces.kept import Kept, kept_in
 from gateway.workspaces.key_functions import KeyFunctions
-from gateway.workspaces.manager import MANAGER_SERVICE, Part, manager_functions
+from gateway.workspaces.manager import Part, manager_functions
 from gateway.workspaces.records import ROOT_WORKSPACE
 from gateway.workspaces.service_functions import ServiceFunctions
 from gateway.workspaces.sharing_functions import SharingFunctions
 from gateway.workspaces.token_functions import TokenFunctions
 from gateway.workspaces.workspace_functions import WorkspaceFunctions
 from gateway.workspaces.workspaces import Workspaces
-from schema.services import BUILT_IN
+from schema.services import BUILT_IN, MANAGER_SERVICE
 
 FREQUENT: Final = frozenset({"WebSocketDoor", "mcp", "service_slash", "call"})
 """Names of routes that are looked at first, because most requests are theirs. Besides static files
@@ -153,6 +153,7 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         router,
         local,
         silence_seconds=settings.silence_timeout_seconds,
+        audit=kept.audit,
     )
     doorkeeper = Doorkeeper(tokens, authentication, workspaces, kept.blocks, time.time)
     directory = Directory(
@@ -169,7 +170,7 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
     )
     RelayGuard(registry, functions, router)
     if settings.audit_calls:
-        router.on_call = relayed_calls(kept.audit)
+        router.call_log = RelayAudit(kept.audit)
     hub = Hub(
         counters,
         settings,
@@ -260,7 +261,7 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         settings,
         core,
         Health(hub, endpoint, counters, None if settings.ephemeral else database.ping),
-        Metrics(counters, limits, hub, router, endpoint, registry),
+        Metrics(counters, limits, hub, router, endpoint, registry, kept.audit),
     )
     routes: list[Route | WebSocketRoute] = [
         WebSocketRoute("/ws", WebSocketDoor(settings, hub, router)),

@@ -110,18 +110,14 @@ class GatewayCore:
         kwargs: Mapping[str, Any] | None = None,
         options: CallOptions = DEFAULT_OPTIONS,
     ) -> Any:
+        work = self._counted(caller, service, function, args, kwargs, options)
         if self._audit is None or service is self._directory.manager:
-            return await self._counted(caller, service, function, args, kwargs, options)
-        began = self._audit.now()
+            return await work
         door = "mcp" if options.wants_content else "http"
         call = (service.id.workspace, door, str(service.id), function)
-        try:
-            value = await self._counted(caller, service, function, args, kwargs, options)
-        except BaseException as error:
-            self._audit.note(caller, call, [args, kwargs], began, error)
-            raise
-        self._audit.note(caller, call, [args, kwargs], began, None)
-        return value
+        # What the gateway's own functions are given may be passwords.
+        is_own = self._directory.is_local(service) and self._local.is_own(service.id.service_id)
+        return await self._audit.noted(caller, call, [args, kwargs], work, is_secret=is_own)
 
     async def _counted(
         self,

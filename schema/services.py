@@ -17,6 +17,9 @@ from schema.ids import ANY, ServiceId
 BUILT_IN = "built-in"
 """Service that every client registers for itself; it carries ping and chunked messages."""
 
+MANAGER_SERVICE = "default"
+"""Service that every client asks the gateway for: it manages workspaces."""
+
 MAX_DESCRIPTION = 1024
 
 

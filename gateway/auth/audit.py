@@ -12,7 +12,7 @@ import hashlib
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, Final, Literal, NamedTuple
@@ -32,6 +32,9 @@ WRITE_SECONDS: Final = 0.5
 """How long entries wait for others, to be written together."""
 
 MAX_IN_MEMORY: Final = 10_000
+MAX_UNWRITTEN: Final = 100_000
+"""Entries that wait for a database which refuses them. What comes after is lost, and counted."""
+
 MAX_ARGUMENTS: Final = 4096
 _DROP_EVERY_SECONDS: Final = 3600.0
 
@@ -72,7 +75,11 @@ class AuditLog:
         self._arguments = arguments
         self._retention_seconds = retention_seconds
         self._clock = clock
+        self.lost = 0
+        """Entries that found no room because the database had refused so many."""
         self._notes: list[_Note] = []
+        self._unwritten: list[AuditEntry] = []
+        self._at_close: list[Callable[[], None]] = []
         self._writer: asyncio.Task[None] | None = None
         self._recent: deque[tuple[int, AuditEntry]] = deque(maxlen=MAX_IN_MEMORY)
         self._count = 0
@@ -84,15 +91,21 @@ class AuditLog:
         call: tuple[str, str, str, str],
         arguments: Any,
         began: float,
-        error: BaseException | None,
+        error: BaseException | str | None,
         *,
         address: str | None = None,
         is_secret: bool = False,
     ) -> None:
         """A call has ended that began at a time in Unix seconds. ``call`` is workspace, door, id of
-        the service, function; ``is_secret`` if its arguments may be kept as a hash at most."""
+        the service, function; ``error`` what it failed with, or a word for what came of it;
+        ``is_secret`` if its arguments may be kept as a hash at most."""
+        if len(self._notes) + len(self._unwritten) >= MAX_UNWRITTEN:
+            self.lost += 1
+            return
         outcome = "ok"
-        if error is not None:
+        if isinstance(error, str):
+            outcome = error
+        elif error is not None:
             outcome = error.code if isinstance(error, GatewayError) else "internal_error"
         self._notes.append(
             _Note(
@@ -109,6 +122,29 @@ class AuditLog:
         )
         if self._writer is None:
             self._writer = asyncio.get_running_loop().create_task(self._write_soon())
+
+    async def noted(
+        self,
+        caller: Caller,
+        call: tuple[str, str, str, str],
+        arguments: Any,
+        work: Awaitable[Any],
+        *,
+        is_secret: bool = False,
+    ) -> Any:
+        """Await what a call does, and note it as ``note`` does. Raises what it raises."""
+        began = self._clock()
+        try:
+            value = await work
+        except BaseException as error:
+            self.note(caller, call, arguments, began, error, is_secret=is_secret)
+            raise
+        self.note(caller, call, arguments, began, None, is_secret=is_secret)
+        return value
+
+    def at_close(self, tell: Callable[[], None]) -> None:
+        """Call ``tell`` before the last entries are written: it may note some."""
+        self._at_close.append(tell)
 
     def now(self) -> float:
         """The time that ``note`` wants to know as the beginning."""
@@ -132,9 +168,10 @@ class AuditLog:
     async def flush(self) -> None:
         """Write what waits. If that fails, it is kept for the next time."""
         notes, self._notes = self._notes, []
-        if not notes:
+        # Those that were refused before go first. They no longer hold the arguments themselves.
+        entries, self._unwritten = [*self._unwritten, *map(self._entry, notes)], []
+        if not entries:
             return
-        entries = [self._entry(note) for note in notes]
         if self._repository is None:
             for entry in entries:
                 self._count += 1
@@ -143,13 +180,19 @@ class AuditLog:
         try:
             await self._repository.append(entries)
         except Exception as error:
-            self._notes = notes + self._notes
-            logger.warning("audit_not_written error=%s", type(error).__name__)
+            self._unwritten = entries + self._unwritten
+            name = type(error).__name__
+            waiting = len(self._unwritten)
+            logger.warning(
+                "audit_not_written error=%s waiting=%d lost=%d", name, waiting, self.lost
+            )
             raise
         await self._drop_old(self._repository)
 
     async def close(self) -> None:
         """Write what is left."""
+        for tell in self._at_close:
+            tell()
         writer, self._writer = self._writer, None
         if writer is not None:
             writer.cancel()
@@ -157,7 +200,7 @@ class AuditLog:
         await self.flush()
 
     async def _write_soon(self) -> None:
-        while self._notes:
+        while self._notes or self._unwritten:
             await asyncio.sleep(WRITE_SECONDS)
             # A failure is told in the log, and what was not written waits for the next time. A
             # cancelled transaction might have been written: it would be written again.
@@ -175,12 +218,12 @@ class AuditLog:
         user = note.caller.user
         return AuditEntry(
             time=note.began,
-            workspace=note.workspace[:255],
-            user_id=user.effective_id[:255],
+            workspace=_text(note.workspace, 255),
+            user_id=_text(user.effective_id, 255),
             credential=user.credential_id,
             door=note.door,
-            target=note.target[:512],
-            function=note.function[:255],
+            target=_text(note.target, 512),
+            function=_text(note.function, 255),
             address=note.address,
             request_id=note.request_id,
             outcome=note.outcome,
@@ -199,3 +242,8 @@ class AuditLog:
         except GatewayError:
             packed = repr(note.arguments).encode("utf-8", "replace")
         return hashlib.sha256(packed).hexdigest()
+
+
+def _text(value: str, limit: int) -> str:
+    """What a client chose, as any database takes it: one entry must not keep the others out."""
+    return value[:limit].encode("utf-8", "replace").decode().replace("\0", "\ufffd")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from gateway.auth.audit import AuditLog
 from gateway.counters import BUCKET_SECONDS, Counters, Timings
 from gateway.edge.limits import RateLimits
 from gateway.hub import Hub
@@ -30,7 +31,9 @@ class Metrics:
         router: Router,
         endpoint: Endpoint,
         registry: Registry,
+        audit: AuditLog,
     ) -> None:
+        self._audit = audit
         self._counters = counters
         self._limits = limits
         self._hub = hub
@@ -113,6 +116,11 @@ class Metrics:
             "websocket_rate_limited_disconnects",
             "Clients disconnected because they sent too much.",
             counters.flooding_clients,
+        )
+        yield (
+            "polyport_audit_entries_lost",
+            "Entries of the audit log that the database did not take.",
+            self._audit.lost,
         )
 
     def _levels(self) -> Iterator[tuple[str, str, float]]:

@@ -60,12 +60,21 @@ class _Call(NamedTuple):
     data: bytes
 
 
+class Whole(NamedTuple):
+    """A long message, reassembled."""
+
+    method: str
+    body: bytes
+    session: str | None
+    """That of the call, if an answer is wanted."""
+
+
 class Passed(NamedTuple):
     """What goes on to the receiver."""
 
     body: bytes
-    whole: tuple[str, bytes] | None = None
-    """Method and body of the whole message, if the call completes one."""
+    whole: Whole | None = None
+    """The message that the call completes."""
 
 
 class LongMessages:
@@ -95,7 +104,7 @@ class LongMessages:
             self._begin(sender, place, is_reply=call.is_reply)
             # What an earlier sender has left under the key must not become a part of this one.
             return Passed(_repacked(content, [call.key, call.is_reply, True]))
-        whole: tuple[str, bytes] | None = None
+        whole: Whole | None = None
         upload = self._uploads.get(place)
         if upload is None or upload.sender != sender:
             raise InvalidMessage(f"Message with key {call.key} does not exists.")
@@ -165,8 +174,8 @@ class LongMessages:
             self.forget(upload.sender)
 
 
-def _checked(upload: _Upload) -> tuple[str, bytes]:
-    """Method and body of a complete message. Raises InvalidMessage."""
+def _checked(upload: _Upload) -> Whole:
+    """A complete message. Raises InvalidMessage."""
     chunks = upload.chunks
     if sorted(chunks) != list(range(len(chunks))):
         raise InvalidMessage("A long message lacks chunks")
@@ -176,7 +185,8 @@ def _checked(upload: _Upload) -> tuple[str, bytes]:
     method = header.get("method")
     if header.get("type") != "method" or not isinstance(method, str):
         raise InvalidMessage("A long message must be a call or a reply")
-    return method, body
+    session = header.get("session")
+    return Whole(method, body, session if isinstance(session, str) else None)
 
 
 def _bound(content: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:

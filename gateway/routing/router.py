@@ -9,16 +9,22 @@ bodies, does not know services, and never waits for anybody.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, Final, Protocol
 
 from gateway.requests import trace_context
 from gateway.routing.long_messages import PREFIX as LONG_MESSAGE_PREFIX
-from gateway.routing.long_messages import LongMessages
+from gateway.routing.long_messages import LongMessages, Whole
 from gateway.routing.session import ClientSession
 from gateway.wire.codec import IDENTITY_KEYS, Identity, Splitter, join, pack
 from gateway.wire.methods import SERVICES
-from schema.errors import GatewayError, InvalidMessage, PayloadTooLarge, PermissionDenied
+from schema.errors import (
+    GatewayError,
+    InvalidMessage,
+    PayloadTooLarge,
+    PermissionDenied,
+    ProviderGone,
+)
 
 METHOD: Final = "method"
 BROADCAST: Final = "*"
@@ -73,6 +79,23 @@ class Guard(Protocol):
         ...
 
 
+class CallLog(Protocol):
+    """Told of calls of one client to another; ``to`` is the address that is called."""
+
+    def passed(self, sender: ClientSession, to: str, method: str, session: str | None) -> None:
+        """A call is passed on; without a ``session`` nobody waits for its answer."""
+        ...
+
+    def refused(self, sender: ClientSession, to: str, method: str, error: GatewayError) -> None:
+        """A call is not passed on."""
+        ...
+
+    def settled(self, caller: str, session: str, outcome: str) -> None:
+        """The answer to a call of the client at ``caller`` is passed on: ``ok`` or the code of an
+        error."""
+        ...
+
+
 class Router:
     """The table of connected clients, and the way of a message through it."""
 
@@ -82,8 +105,7 @@ class Router:
         self.endpoint: LocalEndpoint | None = None
         self.calls = 0
         """Calls of one client to another that were passed on so far."""
-        self.on_call: Callable[[ClientSession, ClientSession, str], None] | None = None
-        """Told of each call that is passed on: by whom, to whom, of what."""
+        self.call_log: CallLog | None = None
         self.guard: Guard | None = None
         self.guarded: set[str] = set()
         """Addresses of clients whose functions are not all for everybody in their workspace."""
@@ -216,25 +238,27 @@ class Router:
     ) -> None:
         method: str = outgoing["method"] if outgoing["type"] == METHOD else ""
         target = self._sessions.get(to)
+        session: str | None = outgoing.get("session")
+        whole: Whole | None = None
         if method.startswith(SERVICES):
-            whole: tuple[str, bytes] | None = None
             if method.startswith(LONG_MESSAGE_PREFIX):
                 body, whole = self._long_messages.pass_on(sender.address, to, method, body)
             refusal = self._refusal(sender, target, (method, body), whole)
+            if self.call_log is not None:
+                self._log_call(sender, to, whole or Whole(method, body, session), refusal, target)
             if refusal is not None:
                 self.reject(sender, outgoing, to, refusal)
                 return
-        session: str | None = outgoing.get("session")
         if target is None:
             if session is not None:  # an answer to a reply would start a storm of errors
                 self._peer_not_found(sender, session, to)
             return
         if session is not None:
             self._note_call(sender, target, session)
-            if self.on_call is not None:
-                self.on_call(sender, target, method)
         elif method.endswith(_SETTLED):
-            target.open_calls.pop(method.rpartition(".")[0], None)
+            self._settle(target, method)
+        if whole is not None and whole.method.endswith(_SETTLED):
+            self._settle(target, whole.method)
         self._relay(target, outgoing, sender.identity, body)
 
     def _refusal(
@@ -242,7 +266,7 @@ class Router:
         sender: ClientSession,
         target: ClientSession | None,
         call: tuple[str, bytes],
-        whole: tuple[str, bytes] | None,
+        whole: Whole | None,
     ) -> GatewayError | None:
         """Why a call is not for its sender to make; ``whole`` is the long one that it completes."""
         if target is None or self.guard is None:
@@ -255,11 +279,36 @@ class Router:
             return None
         try:
             self.guard.check(sender, target, *call)
-            if whole is not None and whole[0].startswith(SERVICES):
-                self.guard.check(sender, target, *whole)
+            if whole is not None and whole.method.startswith(SERVICES):
+                self.guard.check(sender, target, whole.method, whole.body)
         except GatewayError as error:
             return error
         return None
+
+    def _log_call(
+        self,
+        sender: ClientSession,
+        to: str,
+        call: Whole,
+        refusal: GatewayError | None,
+        target: ClientSession | None,
+    ) -> None:
+        if self.call_log is None:
+            return
+        if refusal is None and target is None:
+            refusal = ProviderGone(f"Peer {to} is not connected", delivered=False)
+        if refusal is None:
+            self.call_log.passed(sender, to, call.method, call.session)
+        else:
+            self.call_log.refused(sender, to, call.method, refusal)
+
+    def _settle(self, caller: ClientSession, method: str) -> None:
+        """An answer is on its way to ``caller``."""
+        session, _, action = method.rpartition(".")
+        caller.open_calls.pop(session, None)
+        if self.call_log is not None:
+            outcome = "ok" if action == "resolve" else "service_error"
+            self.call_log.settled(caller.address, session, outcome)
 
     def _note_call(self, sender: ClientSession, target: ClientSession, session: str) -> None:
         target.count_call()

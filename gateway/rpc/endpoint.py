@@ -15,6 +15,8 @@ from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
+from gateway.auth.audit import AuditLog
+from gateway.requests import UNKNOWN, current_address
 from gateway.routing.router import METHOD, Router
 from gateway.routing.session import ClientSession
 from gateway.rpc.callbacks import Callbacks
@@ -39,13 +41,17 @@ from schema.errors import (
     ProviderGone,
 )
 from schema.identity import ROOT_USER, Caller
-from schema.services import BUILT_IN
+from schema.services import BUILT_IN, MANAGER_SERVICE
 from schema.values import GENERATOR, rtype
 
 logger = logging.getLogger(__name__)
 
 MAX_HEARTBEAT_SECONDS: Final = 5.0
 """Longest interval at which a provider is asked to show that it works on a call."""
+
+UNLOGGED: Final = frozenset({BUILT_IN, MANAGER_SERVICE})
+"""Own services whose calls are not in the audit log: the one is asked all the time, and of the
+other each function says for itself whether it is."""
 
 CANCEL_SECONDS: Final = 0.5
 """The same for a call that can be cancelled: what it takes at most to tell."""
@@ -63,7 +69,9 @@ class Endpoint:
         services: LocalServices,
         *,
         silence_seconds: float,
+        audit: AuditLog | None = None,
     ) -> None:
+        self._audit = audit if audit is not None and audit.with_calls else None
         self._router = router
         self._services = services
         self._silence_seconds = silence_seconds
@@ -240,6 +248,7 @@ class Endpoint:
         self, sender: ClientSession, header: dict[str, Any], body: bytes, addressed_as: str
     ) -> None:
         """Run one call of a client and send what came of it."""
+        current_address.set(sender.remote or UNKNOWN)
         reply = Reply.of(header, None)
         try:
             content = unpack_body(body)
@@ -270,12 +279,28 @@ class Endpoint:
                 call.hear()
                 return await call.callbacks.run(name, args, kwargs)
             return await self._streams.step(sender.address, method)
-        service, path = called(method)
-        local = self._services.open_to(sender.caller, to.partition("/")[0], service, path)
-        value = await local.invoke(sender.caller, path, args, kwargs)
+        value = await self._run_service(sender, to, method, args, kwargs)
         if hasattr(value, "__anext__"):
             return self._streams.encode(sender.address, to, value)
         return value
+
+    async def _run_service(
+        self,
+        sender: ClientSession,
+        to: str,
+        method: str,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+    ) -> Any:
+        service, path = called(method)
+        workspace = to.partition("/")[0]
+        work = self._services.call(sender.caller, workspace, service, path, args, kwargs)
+        if self._audit is None or service in UNLOGGED:
+            return await work
+        call = (workspace, "websocket", f"{to}:{service}", path)
+        # What the gateway's own functions are given may be passwords.
+        is_own = self._services.is_own(service)
+        return await self._audit.noted(sender.caller, call, [args, kwargs], work, is_secret=is_own)
 
     def heard(self, session: str, address: str) -> bool:
         """The client at ``address`` is sending a long reply to a call: it is not silent. False if

@@ -220,6 +220,22 @@ class LocalServices:
         hosted = self._hosted.get((sid.workspace, sid.service_id))
         return hosted if hosted is not None else self.get(sid.service_id)
 
+    async def call(
+        self,
+        caller: Caller,
+        workspace: str,
+        service_id: str,
+        path: str,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+    ) -> Any:
+        """Run a function for a client that calls it at the gateway's address in ``workspace``.
+
+        Raises what ``open_to`` and ``InProcessService.invoke`` raise.
+        """
+        service = self.open_to(caller, workspace, service_id, path)
+        return await service.invoke(caller, path, args, kwargs)
+
     def open_to(
         self, caller: Caller, workspace: str, service_id: str, path: str
     ) -> InProcessService:

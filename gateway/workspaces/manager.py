@@ -20,8 +20,6 @@ from gateway.workspaces.sharing_functions import SharingFunctions
 from gateway.workspaces.token_functions import TokenFunctions
 from gateway.workspaces.workspace_functions import WorkspaceFunctions
 
-MANAGER_SERVICE = "default"
-
 Part = (
     ServiceFunctions
     | WorkspaceFunctions

@@ -167,16 +167,9 @@ def audited(
 
     @functools.wraps(function)
     async def noted(caller: Caller, **named: Any) -> Any:
-        began = audit.now()
         workspace = named.get(argument) if argument else None
         where = workspace if isinstance(workspace, str) and workspace else caller.workspace
         call = (where, "websocket" if caller.client_id else "http", target, name)
-        try:
-            value = await function(caller, **named)
-        except BaseException as error:
-            audit.note(caller, call, named, began, error, is_secret=True)
-            raise
-        audit.note(caller, call, named, began, None, is_secret=True)
-        return value
+        return await audit.noted(caller, call, named, function(caller, **named), is_secret=True)
 
     return noted

@@ -2,17 +2,19 @@
 
 It asks the gateway and keeps nothing between requests. When its client leaves, a call is waited for
 no longer (``waiting``) and a stream is closed (``streams``); a function that has begun runs to its
-end, because nothing could tell it otherwise.
+end, because nothing could tell it otherwise. Functions that may ask are the matter of ``asking``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from starlette.types import ASGIApp
 
-from gateway.api import Gateway
+from gateway.api import Gateway, Interaction
 from http_proxy.arguments import (
     MODE,
     Arguments,
@@ -22,6 +24,7 @@ from http_proxy.arguments import (
     parse_query,
     unsupported,
 )
+from http_proxy.asking.resource import Asking
 from http_proxy.cors import Origins
 from http_proxy.encoding import value_reply
 from http_proxy.fault import judged
@@ -47,12 +50,14 @@ class Calls:
         self,
         gateway: Gateway,
         *,
+        asking: Asking,
         max_body_bytes: int,
         resources: Mapping[str, Resource] | None = None,
         origins: Origins | None = None,
     ) -> None:
         """``origins`` are those whose pages may send forms with the browser's cookies."""
         self._gateway = gateway
+        self._asking = asking
         self._origins = origins or Origins()
         self._max_body_bytes = max_body_bytes
         self._resources = resources or {}
@@ -71,6 +76,9 @@ class Calls:
                 return await resource(request, service)
             arguments = from_query(query, function)
         limit = limit_of(request, query)
+        if function is not None and function.takes_interaction:
+            start = partial(self._told, request, caller, service, arguments)
+            return await self._asking.call(request, caller, start, limit)
         try:
             value = await waited_for(
                 self._value(request, caller, service, arguments), request, limit
@@ -100,6 +108,23 @@ class Calls:
         # Programs that send nothing still name a type: curl -d '' says it is a form.
         body = await request.body(self._max_body_bytes)
         return from_form(body, media, headers[b"content-type"]) if body else {}
+
+    async def _told(
+        self,
+        request: Request,
+        caller: Caller,
+        service: ServiceInfo,
+        arguments: Arguments,
+        interaction: Interaction,
+    ) -> Any:
+        """The value of a function that may reach its caller through ``interaction``."""
+        name, options = request.function, replace(request.options, interaction=interaction)
+        try:
+            return await self._gateway.call(
+                caller, service, name, arguments.positional, arguments.named, options
+            )
+        except ServiceError as error:
+            raise judged(error, service.functions.get(name), arguments) from error
 
     async def _value(
         self, request: Request, caller: Caller, service: ServiceInfo, arguments: Arguments

@@ -53,6 +53,8 @@ class Formats:
     """Whether a value that is bytes goes out as it is."""
     stream: Media
     """For a stream: EVENTS, NDJSON or MSGPACK."""
+    events: bool
+    """Whether the caller names EVENTS, and so can read what a call tells while it runs."""
     problem: bool
     """Whether errors are Problem Details."""
 
@@ -78,6 +80,7 @@ def negotiate(accept: bytes | None, content_type: bytes | None) -> Formats:
         value=_first(wanted, _VALUE, default),
         raw_bytes=_first(wanted, _BYTES, default) is Media.OCTETS,
         stream=_first(wanted, _STREAM, _STREAM[default]),
+        events=Media.EVENTS in wanted,
         problem=Media.PROBLEM in wanted,
     )
 

@@ -9,6 +9,7 @@ from starlette.routing import BaseRoute, Route
 
 from gateway.api import Gateway
 from gateway.settings import Settings
+from http_proxy.asking.resource import Asking
 from http_proxy.callers import Callers
 from http_proxy.calls import Calls
 from http_proxy.cors import Origins
@@ -27,8 +28,10 @@ def routes(gateway: Gateway, settings: Settings, callers: Callers) -> list[BaseR
     here, in the form of all other answers."""
     documents = Documents(gateway, settings)
     resources = {"openapi.json": documents.of_service, "docs": service_page}
+    asking = Asking(settings.base_url, settings.max_body_bytes)
     calls = Calls(
         gateway,
+        asking=asking,
         max_body_bytes=settings.max_body_bytes,
         resources=resources,
         origins=Origins(settings.allow_origins),
@@ -46,6 +49,7 @@ def routes(gateway: Gateway, settings: Settings, callers: Callers) -> list[BaseR
         route("/{workspace}/services", "services", listing.services, READ),
         route("/{workspace}/services/", "services_slash", listing.services, READ),
         route("/{workspace}/services/{service}", "service", listing.service, READ),
+        route("/{workspace}/asks/{id}", "ask", asking.answer, CALL),
         route("/{workspace}/info", "info", listing.workspace, READ),
         route("/openapi.json", "openapi", documents.of_gateway, READ),
         route("/{workspace}/openapi.json", "workspace_openapi", documents.of_workspace, READ),

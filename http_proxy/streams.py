@@ -87,14 +87,17 @@ def is_stream(value: Any) -> TypeGuard[ValueStream]:
     return hasattr(value, "__anext__")
 
 
-async def open_stream(stream: ValueStream, request: Request) -> StreamReply:
-    """A response for a stream, once its first item is there or is long in coming.
+async def open_stream(
+    stream: ValueStream, request: Request, framing: Framing | None = None
+) -> StreamReply:
+    """A response for a stream, once its first item is there or is long in coming; ``framing`` in
+    place of the one that the caller accepts.
 
     Raises the GatewayError of a generator that fails before its first item, and ClientGone.
     """
     first = asyncio.ensure_future(stream.__anext__())
     gone = asyncio.ensure_future(disconnected(request.receive))
-    reply = StreamReply(stream, FRAMINGS[request.formats.stream], first, gone)
+    reply = StreamReply(stream, framing or FRAMINGS[request.formats.stream], first, gone)
     try:
         await reply.begin()
     except BaseException:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
+from http_proxy.openapi import asks
 from http_proxy.openapi.answers import (
     MAYBE_TOKEN,
     SECURITY_SCHEMES,
@@ -34,7 +35,8 @@ _CALLING: Final = (
 
 def service_document(service: ServiceInfo, server: str) -> Document:
     """The functions of one service, as paths below its own URL."""
-    components = Components(shared_schemas())
+    may_ask = asks.may_ask([service])
+    components = _components(may_ask=may_ask)
     tag = cleaned(service.name)
     operations = Operations(components)
     items = operations.items(service.functions.values(), prefix="", id_prefix="", tag=tag)
@@ -48,12 +50,14 @@ def service_document(service: ServiceInfo, server: str) -> Document:
         security=_security(service),
         paths=paths,
         components=components,
+        may_ask=may_ask,
     )
 
 
 def workspace_document(workspace: str, services: Sequence[ServiceInfo], server: str) -> Document:
     """The functions of several services of a workspace, as paths below its URL."""
-    components = Components(shared_schemas())
+    may_ask = asks.may_ask(services)
+    components = _components(may_ask=may_ask)
     operations = Operations(components)
     paths: dict[str, Any] = {}
     tags: list[Document] = []
@@ -67,6 +71,10 @@ def workspace_document(workspace: str, services: Sequence[ServiceInfo], server: 
             for operation in item.values():
                 operation["security"] = _security(service)
             paths[path] = item
+    if may_ask:
+        item = asks.path_item(operations.ids.take)
+        paths[asks.PATH] = {"parameters": [asks.parameter()], **item}
+        tags.append({"name": "asks"})
     return _document(
         _info(
             f"Services of {workspace}",
@@ -79,6 +87,7 @@ def workspace_document(workspace: str, services: Sequence[ServiceInfo], server: 
         security=MAYBE_TOKEN,
         paths=paths,
         components=components,
+        may_ask=may_ask,
     )
 
 
@@ -97,6 +106,11 @@ def addressed(services: Sequence[ServiceInfo]) -> list[tuple[str, ServiceInfo]]:
         )
         for s in services
     ]
+
+
+def _components(*, may_ask: bool) -> Components:
+    """Those that a document begins with."""
+    return Components(dict([*shared_schemas().items(), *([asks.SCHEMA] if may_ask else [])]))
 
 
 def _left_out(operations: Operations) -> str | None:
@@ -120,6 +134,7 @@ def _document(
     security: list[Document],
     paths: Document,
     components: Components,
+    may_ask: bool,
 ) -> Document:
     return {
         "openapi": VERSION,
@@ -130,7 +145,7 @@ def _document(
         "paths": paths,
         "components": {
             "schemas": components.schemas,
-            "responses": shared_responses(),
+            "responses": dict([*shared_responses().items(), *([asks.RESPONSE] if may_ask else [])]),
             "securitySchemes": SECURITY_SCHEMES,
         },
     }

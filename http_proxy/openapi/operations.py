@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from http_proxy.negotiation import Media
 from http_proxy.openapi.answers import responses
+from http_proxy.openapi.asks import ACCEPTED
 from http_proxy.openapi.components import PREFIX, Components
 from http_proxy.openapi.names import Names
 from http_proxy.openapi.queries import Parameters, query_parameters, takes_nothing
@@ -34,8 +35,9 @@ class Operations:
     """Makes the path items of one document."""
 
     def __init__(self, components: Components) -> None:
+        self.ids = Names()
+        """Those of the operations."""
         self._components = components
-        self._ids = Names()
         self._room = MAX_SCHEMA_BYTES
         self.left = MAX_FUNCTIONS
         """How many more functions can be described; negative by those that were not."""
@@ -52,11 +54,15 @@ class Operations:
             self.left -= 1
             if self.left >= 0:
                 path = f"{prefix}/{quote(cleaned(function.path), safe='')}"
-                made.append((path, function.path, self._item(function, id_prefix, tag)))
+                item = self._item(function, id_prefix, tag)
+                if function.takes_interaction:
+                    for operation in item.values():
+                        operation["responses"] |= ACCEPTED
+                made.append((path, function.path, item))
         for path, name, item in made:
             # After all POSTs, so that a function called get_x keeps its name.
             if "get" in item:
-                item["get"]["operationId"] = self._ids.take(f"{id_prefix}get_{name}")
+                item["get"]["operationId"] = self.ids.take(f"{id_prefix}get_{name}")
             yield path, item
 
     def _item(self, function: FunctionInfo, id_prefix: str, tag: str) -> Item:
@@ -91,7 +97,7 @@ class Operations:
         *,
         required: bool = False,
     ) -> Item:
-        item: Item = {"operationId": self._ids.take(f"{id_prefix}{function.path}"), **described}
+        item: Item = {"operationId": self.ids.take(f"{id_prefix}{function.path}"), **described}
         if body is not None:
             content = {media.value: {"schema": body} for media in (Media.JSON, Media.MSGPACK)}
             item["requestBody"] = {"content": content, "required": required}

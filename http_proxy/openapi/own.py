@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from http_proxy.negotiation import Media
+from http_proxy.openapi import asks
 from http_proxy.openapi.answers import (
     MAYBE_TOKEN,
     SECURITY_SCHEMES,
@@ -28,6 +29,7 @@ _ANY_BODY: Final[Document] = {
 def gateway_document(server: str, version: str) -> Document:
     """The routes that every gateway has, as paths below its base URL."""
     schemas = {**shared_schemas(), "Service": _service(), "Health": _health_schema()}
+    schemas.update([asks.SCHEMA])
     service = {"$ref": "#/components/schemas/Service"}
     return {
         "openapi": VERSION,
@@ -41,7 +43,7 @@ def gateway_document(server: str, version: str) -> Document:
         },
         "servers": [{"url": server}],
         "security": MAYBE_TOKEN,
-        "tags": [{"name": "services"}, {"name": "documents"}, {"name": "health"}],
+        "tags": [{"name": name} for name in ("services", "asks", "documents", "health")],
         "paths": {
             "/{workspace}/services": _path(
                 ["workspace"],
@@ -59,6 +61,7 @@ def gateway_document(server: str, version: str) -> Document:
             "/{workspace}/services/{service}/{function}": _path(
                 ["workspace", "service", "function"], *_call()
             ),
+            f"/{{workspace}}{asks.PATH}": _path(["workspace", "ask"], asks.path_item()),
             "/{workspace}/openapi.json": _path(
                 ["workspace"], _document_of("describe_workspace", "The services of a workspace")
             ),
@@ -70,11 +73,12 @@ def gateway_document(server: str, version: str) -> Document:
         },
         "components": {
             "schemas": schemas,
-            "responses": shared_responses(),
+            "responses": dict([*shared_responses().items(), asks.RESPONSE]),
             "parameters": {
                 "workspace": _in_path("workspace", "Name of a workspace."),
                 "service": _in_path("service", "`service`, or `client:service` for one instance."),
                 "function": _in_path("function", "Path in the service, with dots: `math.add`."),
+                "ask": asks.parameter(),
             },
             "securitySchemes": SECURITY_SCHEMES,
         },
@@ -155,7 +159,7 @@ def _call() -> tuple[Document, Document]:
         "summary": "Call a function with words and numbers, or read a constant",
         "tags": ["services"],
         "parameters": [_mode(), _timeout(), arguments],
-        "responses": responses(has_body=False),
+        "responses": responses(has_body=False) | asks.ACCEPTED,
     }
     post = {
         "operationId": "call",
@@ -163,7 +167,7 @@ def _call() -> tuple[Document, Document]:
         "tags": ["services"],
         "parameters": [_mode(), _timeout()],
         "requestBody": _ANY_BODY,
-        "responses": responses(has_body=True),
+        "responses": responses(has_body=True) | asks.ACCEPTED,
     }
     return {"get": get}, {"post": post}
 

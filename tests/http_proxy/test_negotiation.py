@@ -90,6 +90,6 @@ def test_bytes_go_out_raw_only_where_that_is_preferred() -> None:
 
 def test_problem_details_are_given_to_those_who_name_them() -> None:
     assert negotiate(b"application/problem+json", None) == Formats(
-        value=Media.JSON, raw_bytes=False, stream=Media.EVENTS, problem=True
+        value=Media.JSON, raw_bytes=False, stream=Media.EVENTS, events=False, problem=True
     )
     assert not negotiate(b"application/json", None).problem

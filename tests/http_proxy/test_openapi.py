@@ -11,7 +11,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from gateway.testing import FakeGateway
 from http_proxy.errors import REMOTE_STATUS, STATUS
-from tests.http_proxy.openapi_documents import NUMBER, TWO, Offer, document, function
+from tests.http_proxy.openapi_documents import NUMBER, TWO, Offer, document, function, of
 
 TOKEN = {"Authorization": "Bearer good"}
 BASE = "http://127.0.0.1:9527"
@@ -225,3 +225,28 @@ async def test_only_reading_gets_a_document(client: httpx.AsyncClient) -> None:
     for name in ("openapi.json", "docs"):
         answer = await client.post(f"/ws-lab/services/calc/{name}")
         assert answer.status_code == 404
+
+
+async def test_functions_that_ask_are_answered_with_202_and_say_where_answers_go(
+    client: httpx.AsyncClient, offer: Offer
+) -> None:
+    offer({"book": of({"city": {}, "interaction": {}}), "add": function(TWO)})
+    made = await document(client)
+    assert made["components"]["schemas"]["BookArguments"]["properties"].keys() == {"city"}
+    told = {"$ref": "#/components/responses/Asking"}
+    assert made["paths"]["/book"]["post"]["responses"]["202"] == told
+    assert 202 not in statuses(made["paths"]["/add"]["post"])
+    assert "Location" in made["components"]["responses"]["Asking"]["headers"]
+    for path, address in (("/ws-lab", "/asks/{id}"), ("", "/{workspace}/asks/{id}")):
+        item = (await document(client, path))["paths"][address]
+        assert statuses(item["post"]) >= {200, 202, 204, 404}
+        assert statuses(item["get"]) >= {200, 404}
+
+
+async def test_what_never_asks_has_a_document_without_it(
+    client: httpx.AsyncClient, offer: Offer
+) -> None:
+    offer({"Asked": of({"a": {"$ref": "#/$defs/Asked"}}, **{"$defs": {"Asked": {}}})})
+    made = await document(client)
+    assert "Asking" not in made["components"]["responses"]
+    assert made["components"]["schemas"]["Asked"] == {}

@@ -82,6 +82,7 @@ ROUTES: Final[dict[str, Guarded | Anybody]] = {
     "/{workspace}/services/{service}/{function:path}": Guarded(
         USE, f"{ANN}/services/closed/f", "POST", CLOSED
     ),
+    "/{workspace}/asks/{id}": Anybody("found by the user alone who is asked, under a secret URL"),
     "/{workspace}/services": Guarded(LISTED, f"{ANN}/services", shows=CLOSED, is_list=True),
     "/{workspace}/services/": Guarded(LISTED, f"{ANN}/services/", shows=CLOSED, is_list=True),
     "/{workspace}/info": Guarded(Action.READ_WORKSPACE, f"{ANN}/info", shows='"workspace"'),

@@ -17,6 +17,8 @@ MANAGER = "~"
 _FORBIDDEN = re.compile(r"[\s*?\[\]{}]")
 _CLIENT_ID = re.compile(r"[^\s/:@*|?\[\]{}]{1,128}")
 MAX_ID_LENGTH = 512
+_SHOWN_LENGTH = 200
+"""Characters of a bad id that its refusal repeats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class ServiceQuery:
         character anywhere but alone as client or app.
         """
         if not isinstance(text, str) or not text or len(text) > MAX_ID_LENGTH:
-            raise InvalidRequest(f"Invalid service id: {text!r}")
+            raise InvalidRequest(f"Invalid service id: {_shown(text)}")
         return _parse_query(text, workspace)
 
 
@@ -92,14 +94,32 @@ def _parse_query(text: str, workspace: str) -> ServiceQuery:
 
 
 def _check_part(part: str, whole: str) -> None:
-    if not part or _FORBIDDEN.search(part) or any(c in part for c in "/:@"):
+    # What is not printable, such as marks that turn the direction of text, would let two ids look
+    # the same, and a log or a page show another one than is meant.
+    if (
+        not part
+        or _FORBIDDEN.search(part)
+        or any(c in part for c in "/:@")
+        or not part.isprintable()
+    ):
         raise InvalidRequest(f"Invalid service id: {whole!r}")
 
 
+def _shown(text: object) -> str:
+    return repr(text)[:_SHOWN_LENGTH]
+
+
 def check_client_id(client_id: object) -> str:
-    """Return a usable client id. Raises InvalidRequest: separators and blanks are not allowed."""
-    if not isinstance(client_id, str) or not _CLIENT_ID.fullmatch(client_id):
-        raise InvalidRequest(f"Invalid client id: {client_id}")
+    """Return a usable client id.
+
+    Raises InvalidRequest: separators, blanks and characters that nobody sees are not allowed.
+    """
+    if (
+        not isinstance(client_id, str)
+        or not _CLIENT_ID.fullmatch(client_id)
+        or not client_id.isprintable()
+    ):
+        raise InvalidRequest(f"Invalid client id: {str(client_id)[:_SHOWN_LENGTH]}")
     return client_id
 
 
@@ -110,7 +130,7 @@ def parse_registration_id(text: object, workspace: str, client_id: str) -> Servi
     client.
     """
     if not isinstance(text, str) or len(text) > MAX_ID_LENGTH:
-        raise InvalidRequest(f"Invalid service id: {text!r}")
+        raise InvalidRequest(f"Invalid service id: {_shown(text)}")
     rest = text
     if "/" in rest:
         target, _, rest = rest.partition("/")
@@ -123,6 +143,8 @@ def parse_registration_id(text: object, workspace: str, client_id: str) -> Servi
         raise InvalidRequest(f"Service id info must contain ':': {text!r}")
     client, _, service = rest.partition(":")
     _check_part(service, text)
+    if service == MANAGER:
+        raise InvalidRequest(f"Invalid service id {text!r}: it is that of the workspace manager")
     if client != client_id:
         raise PermissionDenied(
             f"Service ID client part '{client}' is not the id of this client '{client_id}'."

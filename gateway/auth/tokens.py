@@ -259,7 +259,7 @@ def format_scope(scope: Scope) -> str:
         _check_word(scope.current_workspace, forbidden="#")
         parts.append(f"wid:{scope.current_workspace}")
     if scope.client_id is not None:
-        _check_word(scope.client_id, forbidden="#")
+        _check_word(scope.client_id)
         parts.append(f"cid:{scope.client_id}")
     check_extra_scopes(scope.extra_scopes)
     parts.extend(scope.extra_scopes)

@@ -16,7 +16,7 @@ from gateway.requests import trace_context
 from gateway.routing.long_messages import PREFIX as LONG_MESSAGE_PREFIX
 from gateway.routing.long_messages import LongMessages, Whole
 from gateway.routing.session import ClientSession
-from gateway.wire.codec import IDENTITY_KEYS, Identity, Splitter, join, pack
+from gateway.wire.codec import IDENTITY_KEYS, Identity, InvalidBody, Splitter, join, pack
 from gateway.wire.methods import SERVICES
 from schema.errors import (
     GatewayError,
@@ -202,7 +202,13 @@ class Router:
         Raises InvalidMessage, PayloadTooLarge and PermissionDenied; if the message belongs to a
         call, that call has then already been rejected to the sender.
         """
-        header, body = self._split(frame)
+        try:
+            header, body = self._split(frame)
+        except InvalidBody as error:
+            to = error.header.get("to")
+            if type(to) is str:
+                self.reject(sender, error.header, self._absolute(sender, to), error)
+            raise
         message_type, to = header.get("type"), header.get("to")
         if type(message_type) is not str or type(to) is not str:
             raise InvalidMessage("A message needs the text keys 'type' and 'to'")

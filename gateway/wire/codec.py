@@ -58,6 +58,15 @@ def unpack(data: bytes) -> Any:
         raise InvalidMessage(f"Not a valid msgpack value: {error}") from None
 
 
+class InvalidBody(InvalidMessage):
+    """The header of a message is good, and what follows it is not: whoever waits for an answer to
+    ``header`` can be told."""
+
+    def __init__(self, message: str, header: dict[str, Any]) -> None:
+        super().__init__(message)
+        self.header = header
+
+
 class Splitter:
     """Splits frames of at most ``max_bytes``. Keeps its decoder between frames, so one instance
     serves one event loop."""
@@ -71,10 +80,11 @@ class Splitter:
         """Return the header and the body's bytes (empty if there is none).
 
         Raises InvalidMessage for anything but one map, or two maps of which the second has no key
-        that could overwrite the header.
+        that could overwrite the header; InvalidBody if it is the second that is wrong.
         """
         unpacker = self._unpacker
         start = self._fed
+        known: dict[str, Any] | None = None
         try:
             unpacker.feed(frame)
             header = unpacker.unpack()
@@ -82,6 +92,7 @@ class Splitter:
                 raise InvalidMessage("The header of a message must be a map")
             if len(header) > MAX_HEADER_KEYS:
                 raise InvalidMessage("The header of a message has too many keys")
+            known = header
             offset = unpacker.tell() - start
             size = len(frame)
             if offset == size:
@@ -96,14 +107,13 @@ class Splitter:
                 raise InvalidMessage("A message has at most a header and a body")
             self._fed = start + size
             return header, frame[offset:]
-        except InvalidMessage:
+        except InvalidMessage as error:
             self._renew()
-            raise
+            raise _refusal(error.message, known) from None
         except (ValueError, TypeError, msgpack.UnpackException, RecursionError) as error:
             self._renew()
-            raise InvalidMessage(
-                f"Not a valid message: {str(error) or type(error).__name__}"
-            ) from None
+            reason = f"Not a valid message: {str(error) or type(error).__name__}"
+            raise _refusal(reason, known) from None
 
     def _renew(self) -> None:
         # A decoder that stopped midway still holds the rest of the bad frame.
@@ -112,6 +122,10 @@ class Splitter:
 
     def _new_unpacker(self) -> msgpack.Unpacker:
         return msgpack.Unpacker(raw=False, strict_map_key=False, max_buffer_size=self._max_bytes)
+
+
+def _refusal(reason: str, header: dict[str, Any] | None) -> InvalidMessage:
+    return InvalidMessage(reason) if header is None else InvalidBody(reason, header)
 
 
 def unpack_body(body: bytes) -> dict[str, Any]:

@@ -71,6 +71,15 @@ async def test_a_short_break_is_not_noticed_by_anybody(parts: Parts) -> None:
     assert watcher.inbox.empty()
 
 
+@pytest.mark.parametrize("client_id", ["lab#1", "größe", "a,b;c=d", "x" * 128])
+async def test_whoever_is_let_in_under_an_id_can_come_back_under_it(
+    parts: Parts, client_id: str
+) -> None:
+    peer = await Peer.join(parts, client_id)
+    peer.break_off()
+    assert (await come_back(peer)).address == peer.address
+
+
 async def test_what_was_subscribed_to_before_the_break_still_arrives_after_it(
     parts: Parts,
 ) -> None:

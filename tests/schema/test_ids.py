@@ -40,7 +40,7 @@ def test_short_forms_mean_the_callers_workspace_any_client_and_any_app(
 @pytest.mark.parametrize(
     "text",
     ["", "*", "*/svc", "v/*", "a/b/c", "a:b:c", "s@a@b", "s*", "a?", "[a]", "{a}", "a b", "/s",
-     ":s", "c:", "@a", "s@", "a\nb", "x" * 600, None, 5, ["svc"]],
+     ":s", "c:", "@a", "s@", "a\nb", "a\0b", "a\u202eb", "a\u200bb", "x" * 600, None, 5, ["svc"]],
 )  # fmt: skip
 def test_anything_else_is_refused(text: object) -> None:
     with pytest.raises(InvalidRequest):
@@ -64,8 +64,24 @@ def test_a_registration_names_its_own_workspace_and_client() -> None:
             parse_registration_id(text, "w", "c")
 
 
-@pytest.mark.parametrize("bad", ["", "a/b", "a:b", "a@b", "a*", "a b", "a\n", None, 5, "x" * 200])
+@pytest.mark.parametrize(
+    "bad", ["", "a/b", "a:b", "a@b", "a*", "a b", "a\n", "a\0", "a\u202eb", None, 5, "x" * 200]
+)
 def test_a_client_id_has_no_separators(bad: object) -> None:
     with pytest.raises(InvalidRequest):
         check_client_id(bad)
     assert check_client_id("Ab_9-rtc__rlb") == "Ab_9-rtc__rlb"
+
+
+def test_a_refusal_does_not_repeat_an_id_of_any_length() -> None:
+    with pytest.raises(InvalidRequest) as refusal:
+        check_client_id("x" * 100_000)
+    assert len(refusal.value.message) < 300
+    with pytest.raises(InvalidRequest) as refusal:
+        ServiceQuery.parse("x" * 100_000, "w")
+    assert len(refusal.value.message) < 300
+
+
+def test_nobody_registers_under_the_id_that_stands_for_the_manager() -> None:
+    with pytest.raises(InvalidRequest, match="manager"):
+        parse_registration_id("w/c:~", "w", "c")

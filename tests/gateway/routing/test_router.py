@@ -95,6 +95,33 @@ async def test_a_header_of_the_wrong_form_is_refused(parts: Parts, header: Any) 
         first.send(header)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\xc1",
+        b"\x81\xa4args",
+        msgpack.packb([1]),
+        msgpack.packb({"args": [], "ctx": {}}),
+        b"\x81\xa4args" + b"\x91" * 20_000 + b"\xc0",
+    ],
+)
+@pytest.mark.parametrize("to", ["second", "the manager"])
+async def test_a_call_whose_body_is_bad_is_rejected_to_its_sender(
+    parts: Parts, body: bytes, to: str
+) -> None:
+    first, second = await neighbours(parts)
+    seen = len(second.frames)
+    to = parts.router.manager_address if to == "the manager" else to
+    header = {"type": "method", "to": to, "method": "services.default.echo", "session": "s"}
+    with pytest.raises(InvalidMessage):
+        parts.router.route(first.session, msgpack.packb(header) + body)
+    answer, failure = decode(first.frames[-1])
+    assert answer["method"] == "s.reject"
+    assert answer["from"] == (to if "/" in to else f"{first.workspace}/{to}")
+    assert failure["args"][0]["_rvalue"].startswith("ValueError: ")
+    assert len(second.frames) == seen
+
+
 async def test_a_call_to_nobody_fails_at_once_and_a_reply_to_nobody_is_dropped(
     parts: Parts,
 ) -> None:

@@ -62,7 +62,7 @@ async def call_tool(offer: Offer, request: Request, exchange: Exchange) -> bytes
         failure = param_headers.check(tool.mirrored, arguments, request.headers)
         if failure is not None:
             raise RpcError(failure.code, failure.message)
-    result = _unfit(tool, arguments, request)
+    result = _unfit(tool, arguments, request.size)
     if result is None:
         outcome = await _run(offer, request, tool, arguments, exchange)
         if isinstance(outcome, Asked):
@@ -71,9 +71,10 @@ async def call_tool(offer: Offer, request: Request, exchange: Exchange) -> bytes
     return _encode(offer, request, result, declares_output=tool.output is not None)
 
 
-def _unfit(tool: Tool, arguments: dict[str, Any], request: Request) -> ToolResult | None:
-    """What a model is told whose arguments do not fit; None if they do, or were made to."""
-    problems = tool.arguments.problems(arguments, request.size)
+def _unfit(tool: Tool, arguments: dict[str, Any], size: int) -> ToolResult | None:
+    """What a model is told whose arguments do not fit; None if they do, or were made to. ``size``:
+    the bytes they came in."""
+    problems = tool.arguments.problems(arguments, size)
     if not problems:
         return None
     lines = "\n".join(f"- {problem}" for problem in problems)
@@ -88,7 +89,8 @@ def _meant(offer: Offer, request: Request) -> _Meant | ToolResult:
     name, arguments = request.params.get("name"), _arguments(request.params)
     if catalogue.search is None or not isinstance(name, str) or name not in META_TOOLS:
         return _Meant(_tool(offer, name), arguments)
-    unfit = _unfit(META_TOOLS[name], arguments, request)
+    # Whatever they came in: what is looked at here is small, and nothing behind checks it again.
+    unfit = _unfit(META_TOOLS[name], arguments, 0)
     if unfit is not None:
         return unfit
     profile = catalogue.profile or usual_profile(request.revision)

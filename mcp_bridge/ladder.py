@@ -46,6 +46,7 @@ NAMED_BY: Final[Mapping[str, str]] = {
 """The parameter that ``Mcp-Name`` repeats, by method."""
 
 _NOTHING: Final[Mapping[str, Any]] = {}
+_NO_MESSAGE: Final = "Not a JSON-RPC 2.0 request or notification"
 HeaderMap = Mapping[bytes, bytes]
 
 
@@ -101,23 +102,15 @@ def classify(
 ) -> Request | Notification | ClientAnswer | Rejection:
     """Run the checks. ``repeated`` names a header that must be single and was not; ``size`` is
     the length of the body."""
-    if not isinstance(message, dict):
-        return _malformed(None, "Send one JSON-RPC message per request; batches are not supported")
-    request_id = message.get("id")
-    if type(request_id) is not str and type(request_id) is not int:
-        if "id" in message:
-            return _malformed(None, "id must be a string or an integer")
-        request_id = None
-    method = message.get("method")
-    if _is_answer(message):
+    refused = malformed(message)
+    if refused is not None:
+        return refused
+    if "method" not in message:
         return ClientAnswer(message)
-    if message.get("jsonrpc") != "2.0" or not isinstance(method, str):
-        return _malformed(request_id, "Not a JSON-RPC 2.0 request or notification")
+    request_id, method = message.get("id"), message["method"]
     params = message.get("params")
     if params is None:
         params = _NOTHING
-    elif not isinstance(params, dict):
-        return _malformed(request_id, "params must be an object")
     if repeated is not None:
         text = f"{repeated.decode('latin-1')} header appears more than once"
         return Rejection(request_id, Failure(HEADER_MISMATCH, text, status=400))
@@ -134,6 +127,30 @@ def classify(
         size,
     )
     return _in_era(request)
+
+
+def malformed(message: Any) -> Rejection | None:
+    """Why a decoded message is neither a request nor a notification nor an answer (JSON-RPC 2.0,
+    sections 4 and 5); None if it is one."""
+    if not isinstance(message, dict):
+        return _malformed(None, "Send one JSON-RPC message at a time; batches are not supported")
+    request_id = message.get("id")
+    if type(request_id) is not str and type(request_id) is not int:
+        if "id" in message:
+            return _malformed(None, "id must be a string or an integer")
+        request_id = None
+    if message.get("jsonrpc") != "2.0":
+        return _malformed(request_id, _NO_MESSAGE)
+    method = message.get("method")
+    if not isinstance(method, str):
+        is_answer = "method" not in message and request_id is not None
+        if is_answer and ("result" in message or "error" in message):
+            return None
+        return _malformed(request_id, _NO_MESSAGE)
+    params = message.get("params")
+    if params is not None and not isinstance(params, dict):
+        return _malformed(request_id, "params must be an object")
+    return None
 
 
 def _in_era(request: Request) -> Request | Rejection:
@@ -183,11 +200,6 @@ def _mismatch(header: str, sent: str | None, expected: object) -> Failure:
         return Failure(HEADER_MISMATCH, f"{header} header is missing or not readable")
     wanted = cut(repr(expected), 100)
     return Failure(HEADER_MISMATCH, f"{header} header is not what the body says, {wanted}")
-
-
-def _is_answer(message: Mapping[str, Any]) -> bool:
-    is_one = "method" not in message and "id" in message and message.get("jsonrpc") == "2.0"
-    return is_one and ("result" in message or "error" in message)
 
 
 def _notification(

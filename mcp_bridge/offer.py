@@ -28,7 +28,14 @@ from mcp_bridge.text import cut
 from mcp_bridge.tools import Tool
 from mcp_bridge.views import view_of, viewed
 from mcp_bridge.workspace import WorkspaceCatalogues, standing_for
-from schema.errors import Blocked, GatewayError, NotFound, PermissionDenied, ServiceNotFound
+from schema.errors import (
+    Blocked,
+    GatewayError,
+    InvalidArguments,
+    NotFound,
+    PermissionDenied,
+    ServiceNotFound,
+)
 from schema.identity import Caller
 from schema.services import ServiceInfo
 
@@ -74,6 +81,8 @@ class Offer:
         args: Sequence[Any] = ()
         named: Mapping[str, Any] | None = arguments
         if tool.is_wrapped:
+            if WRAPPED not in arguments:  # too much came along to be checked
+                raise InvalidArguments(f'"{WRAPPED}" is a required property')
             args, named = (arguments[WRAPPED],), None
         if tool.via is not None:
             passed = args[0] if tool.is_wrapped else dict(arguments)

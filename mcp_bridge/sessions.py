@@ -19,6 +19,7 @@ import orjson
 from starlette.types import Scope
 
 from mcp_bridge import sse
+from mcp_bridge.callers import CREDENTIALS
 from mcp_bridge.errors import INVALID_REQUEST, Failure
 from mcp_bridge.exchange import Exchange
 from mcp_bridge.feed import EVERYTHING, MAX_URIS, Change, Feed
@@ -263,10 +264,13 @@ def _options(offer: Offer) -> Mapping[str, Any]:
 def _owner(offer: Offer, scope: Scope, headers: Mapping[bytes, bytes]) -> bytes:
     """A credential and an endpoint, in one: what a session is bound to."""
     path = scope["path_params"]
+    user = offer.caller.user
     parts = (
-        offer.caller.user.id,
+        user.id,
+        # Wherever it came from; the headers are for those that have no id of their own.
+        user.credential_id,
         offer.caller.workspace,
-        headers.get(b"authorization", b"").decode("latin-1"),
+        *(headers.get(name, b"").decode("latin-1") for name in CREDENTIALS),
         path["workspace"],
         path.get("service"),  # the endpoint of a workspace has none
     )

@@ -24,6 +24,7 @@ from mcp_bridge.errors import (
     PARSE_ERROR,
     UNSUPPORTED_VERSION,
 )
+from mcp_bridge.ladder import malformed
 from mcp_bridge.param_headers import ParamHeader
 from mcp_bridge.revisions import SUBSCRIPTION_KEY, negotiate
 from mcp_bridge.schemas import Refused
@@ -80,12 +81,12 @@ class Relay:
         except orjson.JSONDecodeError:
             self._send(wire.error(None, "Not JSON: one message a line is expected", PARSE_ERROR))
             return
-        if not isinstance(message, dict):
-            text = "Send one JSON-RPC message a line; batches are not supported"
-            self._send(wire.error(None, text, INVALID_REQUEST))
-        elif not isinstance(message.get("method"), str):
+        refused = malformed(message)
+        if refused is not None:
+            self._send(wire.error(refused.id, refused.failure.message, INVALID_REQUEST))
+        elif "method" not in message:
             self._spawn(self._post_quietly(message))  # the client's answer to the server
-        elif isinstance(message.get("id"), str | int):
+        elif "id" in message:
             task = asyncio.create_task(self._request(message))
             self._running[message["id"]] = task
             task.add_done_callback(lambda _: self._running.pop(message["id"], None))

@@ -48,7 +48,7 @@ def routing_headers(
     Streamable HTTP). ``mirrored`` has the annotated arguments of each known tool."""
     method, params = message["method"], message.get("params") or {}
     version = meta_of(message).get(PROTOCOL_VERSION_KEY, next(iter(MODERN)))
-    headers = {"mcp-protocol-version": str(version), "mcp-method": encoded(method)}
+    headers = {"mcp-protocol-version": encoded(str(version)), "mcp-method": encoded(method)}
     name = params.get(NAMED_BY.get(method, ""))
     if isinstance(name, str):
         headers["mcp-name"] = encoded(name)

@@ -101,6 +101,16 @@ async def test_a_function_of_one_value_takes_it_as_input(gateway: FakeGateway) -
     assert (await called(door, "total", input=[1, 2]))["content"][0]["text"] == "3"
 
 
+async def test_the_one_value_is_missed_also_where_arguments_are_too_large_to_be_checked(
+    gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mcp_bridge.arguments._MAX_CHECKED", 0)
+    door = told(gateway, {"total": described(lambda values: sum(values), {"type": "array"})})
+    result = await called(door, "total", other=[1])
+    assert result["isError"] is True
+    assert '"input" is a required property' in result["content"][0]["text"]
+
+
 async def test_html_in_a_description_is_taken_out(gateway: FakeGateway) -> None:
     door = told(
         gateway, {"f": described(lambda: 1, {}, description="<p>Says <b>x</b>, a < b.</p>")}

@@ -22,8 +22,8 @@ async def ask(door: Door, method: str, params: Any = None, query: str = "mode=se
     return (await door.ask(MODERN, method, params, path=LAB, query=query)).result
 
 
-async def call(door: Door, tool: str, **arguments: Any) -> Any:
-    return await ask(door, "tools/call", {"name": tool, "arguments": arguments})
+async def call(door: Door, tool: str, **given: Any) -> Any:
+    return await ask(door, "tools/call", {"name": tool, "arguments": given})
 
 
 async def test_three_tools_are_listed(door: Door) -> None:
@@ -36,9 +36,9 @@ async def test_a_tool_is_found_with_its_schema_and_called(door: Door) -> None:
     found = (await call(door, "search_tools", query="add two integers"))["structuredContent"]
     assert found["tools"][0]["name"] == "calc__add"
     assert found["tools"][0]["inputSchema"] == INTEGERS
-    arguments = {"a": 1, "b": 2}
-    result = await call(door, "call_tool", name="calc__add", arguments=arguments)
-    direct = await ask(door, "tools/call", {"name": "calc__add", "arguments": arguments}, "")
+    given = {"a": 1, "b": 2}
+    result = await call(door, "call_tool", name="calc__add", arguments=given)
+    direct = await ask(door, "tools/call", {"name": "calc__add", "arguments": given}, "")
     assert result == direct
 
 
@@ -62,6 +62,24 @@ async def test_arguments_are_checked_as_in_a_direct_call(door: Door) -> None:
     assert result["isError"] is True
     assert "calc__add" in result["content"][0]["text"]
     assert (await call(door, "search_tools"))["isError"] is True
+
+
+async def test_the_three_tools_check_their_arguments_however_much_comes_along(
+    gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mcp_bridge.arguments._MAX_CHECKED", 0)  # as of a body of many megabytes
+    door = Door(gateway)
+    for tool, given in (
+        ("search_tools", {}),
+        ("search_tools", {"query": 7}),
+        ("search_tools", {"query": "add", "limit": 10**6}),
+        ("describe_tool", {"name": ["x"]}),
+        ("call_tool", {"arguments": {}}),
+        ("call_tool", {"name": "calc__add", "arguments": [1]}),
+    ):
+        result = await call(door, tool, **given)
+        assert result["isError"] is True
+        assert f"Invalid arguments for tool {tool}" in result["content"][0]["text"]
 
 
 async def test_pinned_tools_stay_listed(gateway: FakeGateway) -> None:

@@ -127,6 +127,21 @@ async def test_a_session_is_nothing_to_another_credential_or_endpoint(
     assert (await client.request("ping", path=private)).status == 404
 
 
+async def test_a_session_that_was_opened_with_one_api_key_is_nothing_to_another(
+    door: Door, gateway: FakeGateway
+) -> None:
+    gateway.add_token("other", "alice", {"ws-lab": "rw"})
+    opened = await door.request(None, "initialize", CLIENT, headers={"x-api-key": "good"})
+    client = Client(door, opened.headers["mcp-session-id"])
+    for key, status in (("good", 200), ("other", 404), (None, 404)):
+        client.headers["x-api-key"] = key
+        assert (await client.request("ping")).status == status
+        assert (await client.note("notifications/cancelled")).status == (
+            202 if key == "good" else 404
+        )
+    assert (await client.leave()).status == 404
+
+
 async def test_the_endpoint_of_a_workspace_has_sessions_of_its_own(door: Door) -> None:
     workspace = "/ws-lab/mcp"
     client = await Client.join(door, path=workspace)

@@ -5,6 +5,7 @@ The official Python clients have files of their own (``test_three_doors``, ``tes
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -17,13 +18,18 @@ from pydantic_ai import Agent, models
 from pydantic_ai.mcp import MCPToolset
 from pydantic_ai.models.test import TestModel
 
+from gateway.testing import FakeGateway
+from mcp_bridge.exchange import Timing
 from tests.clients.conftest import Connect
 from tests.clients.gateways import Gateway
 from tests.clients.programs import output
+from tests.mcp_bridge.sockets import served
 
 HERE = Path(__file__).parent
 NODE = HERE / "mcp_node"
 PROGRAMS = NODE / "node_modules" / ".bin"
+REQUEST_TIMEOUT = -32001
+"""What the TypeScript SDK makes of an answer that does not come."""
 USED = {"tools": ["greet", "count"], "greeted": "Hello Ada!", "refused": True}
 
 
@@ -76,6 +82,24 @@ async def test_the_typescript_sdk_uses_the_tools(url: str, programs: Path) -> No
         "counted": "[0,1]",
         "progress": "0\n1",
     }
+
+
+async def test_a_call_outlasts_the_time_limit_of_the_typescript_sdk(programs: Path) -> None:
+    may_end = asyncio.Event()
+
+    async def wait() -> str:
+        await may_end.wait()
+        return "at last"
+
+    fake = FakeGateway()
+    functions = {"wait": wait, "end": may_end.set}
+    fake.add_service("ws-lab/worker:calc", functions, visibility="public")
+    often = Timing(commit_seconds=0.1, keep_alive_seconds=0.1)
+    async with served(fake, often) as url:
+        # Usually 60 s and every 15 s; here 2 s, and 3 s of waiting.
+        told = json.loads(await output("node", NODE / "patient.mjs", url, "2000", "30"))
+    assert told.pop("ms") > 2_000
+    assert told == {"patient": "at last", "impatient": REQUEST_TIMEOUT}
 
 
 async def test_the_inspector_lists_and_calls(url: str, programs: Path) -> None:

@@ -4,38 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-import uvicorn
 from mcp import Client, MCPError
-from starlette.applications import Starlette
 
-from gateway.extensions import ExtensionContext
-from gateway.settings import Settings
 from gateway.testing import FakeGateway
-from mcp_bridge import create
+from tests.mcp_bridge.sockets import served
 
 MODES = pytest.mark.parametrize("mode", ["auto", "legacy", "2026-07-28"])
-
-
-@asynccontextmanager
-async def served(gateway: FakeGateway) -> AsyncIterator[str]:
-    """The address of a server on a free port."""
-    app = Starlette(routes=create(ExtensionContext(gateway, Settings())))
-    config = uvicorn.Config(app, port=0, log_level="critical", lifespan="off", ws="none")
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve())
-    try:
-        async with asyncio.timeout(5):
-            while not server.started:
-                await asyncio.sleep(0)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}/ws-lab/mcp/calc/mcp"
-    finally:
-        server.should_exit = True
-        await serving
 
 
 @MODES

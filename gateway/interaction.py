@@ -7,6 +7,7 @@ stands behind them is ``gateway.api.Interaction``, which each door has its own w
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -48,6 +49,7 @@ def lent(interaction: Interaction | None) -> dict[str, Any]:
         "request": words.request,
         "progress": words.progress,
         "log": words.log,
+        "left": words.left,
     }
 
 
@@ -107,6 +109,15 @@ class _Words:
         if level not in LOG_LEVELS:
             raise InvalidArguments(f"The level must be one of {', '.join(LOG_LEVELS)}")
         await self.to.log(level, data, None if logger is None else str(logger))
+
+    async def left(self) -> bool:
+        """Wait until nobody waits for the function any more: its caller has left, or it has ended.
+        True then, so that it can stop what it has begun."""
+        try:
+            # Functions lent for a call are cancelled when it ends (``rpc.callbacks``).
+            return await asyncio.get_running_loop().create_future() is None
+        except asyncio.CancelledError:
+            return True
 
     async def _one(self, key: str, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
         answers = await self.to.request({_text(key): {"method": method, "params": params}})

@@ -7,6 +7,7 @@ Python functions in memory. Use it to test a bridge, or an extension of your own
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -65,6 +66,13 @@ class _Loan:
 
     def __init__(self) -> None:
         self.is_over = False
+        self._running: set[asyncio.Task[Any]] = set()
+
+    def end(self) -> None:
+        """What still runs is cancelled."""
+        self.is_over = True
+        for task in self._running:
+            task.cancel()
 
     def of(self, value: Any) -> Any:
         """A copy of an argument whose functions can be called until the loan is over."""
@@ -78,7 +86,13 @@ class _Loan:
         async def lent(*args: Any, **kwargs: Any) -> Any:
             if self.is_over:
                 raise FunctionNotFound("Method expired or not found")
-            return await function(*args, **kwargs)
+            task = asyncio.current_task()
+            assert task is not None  # noqa: S101 - a coroutine runs in a task
+            self._running.add(task)
+            try:
+                return await function(*args, **kwargs)
+            finally:
+                self._running.discard(task)
 
         return lent
 
@@ -224,7 +238,7 @@ class FakeGateway:
         except Exception as error:
             raise ServiceError(str(error), remote_type=type(error).__name__) from error
         finally:
-            loan.is_over = True
+            loan.end()
         if inspect.isgenerator(value) or inspect.isasyncgen(value):
             stream = FakeStream(value)
             self.streams.append(stream)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from hypha_rpc.utils.schema import schema_function
 
-from tests.clients.conftest import Connect
+from tests.clients.conftest import NODE, Connect
+from tests.clients.gateways import Gateway
+from tests.clients.programs import running
 
 AT_ONCE_SECONDS = 1.0
 
@@ -41,12 +45,10 @@ async def offered(connect: Connect, working: Working) -> tuple[str, str]:
     return workspace, name
 
 
-@pytest.mark.parametrize("door", ["http", "mcp"])
-async def test_a_cancellable_function_is_cancelled_when_its_caller_leaves(
-    connect: Connect, http: httpx.AsyncClient, door: str
-) -> None:
-    working = Working()
-    workspace, name = await offered(connect, working)
+def begun(
+    http: httpx.AsyncClient, workspace: str, name: str, door: str
+) -> asyncio.Task[httpx.Response]:
+    """A call of ``work`` through a door."""
     call: dict[str, Any] = {"name": "work", "arguments": {}}
     path, body = {
         "http": (f"/{workspace}/services/{name}/work", {}),
@@ -56,7 +58,16 @@ async def test_a_cancellable_function_is_cancelled_when_its_caller_leaves(
         ),
     }[door]
     headers = {"accept": "application/json, text/event-stream"}
-    calling = asyncio.create_task(http.post(path, json=body, headers=headers))
+    return asyncio.create_task(http.post(path, json=body, headers=headers))
+
+
+@pytest.mark.parametrize("door", ["http", "mcp"])
+async def test_a_cancellable_function_is_cancelled_when_its_caller_leaves(
+    connect: Connect, http: httpx.AsyncClient, door: str
+) -> None:
+    working = Working()
+    workspace, name = await offered(connect, working)
+    calling = begun(http, workspace, name, door)
     async with asyncio.timeout(10):
         await working.started.wait()
     calling.cancel()
@@ -73,3 +84,44 @@ async def test_a_cancellable_function_that_is_waited_for_ends_by_itself(
     answer = await http.post(url, json={"seconds": 1.5})  # three heartbeats
     assert answer.json() == "done"
     assert not working.cancelled.is_set()
+
+
+@pytest.mark.parametrize("door", ["http", "mcp"])
+async def test_a_function_is_told_that_its_caller_has_left(
+    connect: Connect, http: httpx.AsyncClient, door: str
+) -> None:
+    started, told = asyncio.Event(), asyncio.Event()
+
+    @schema_function
+    async def work(interaction: Any = None) -> None:
+        """Work until the caller leaves."""
+        leaving = asyncio.ensure_future(interaction["left"]())
+        leaving.add_done_callback(lambda _: told.set())
+        started.set()
+        await asyncio.Event().wait()
+
+    provider = await connect()
+    service = await provider.register_service(
+        {"id": "worker", "config": {"visibility": "public"}, "work": work}
+    )
+    workspace, _, name = service.id.partition("/")
+    calling = begun(http, workspace, name, door)
+    async with asyncio.timeout(10):
+        await started.wait()
+    calling.cancel()
+    async with asyncio.timeout(AT_ONCE_SECONDS):
+        await told.wait()
+
+
+@pytest.mark.parametrize("door", ["http", "mcp"])
+async def test_a_function_in_javascript_is_told_as_well(
+    node: tuple[str | Path, ...], gateway: Gateway, http: httpx.AsyncClient, door: str
+) -> None:
+    async with running(*node, NODE / "stopping.mjs", gateway.url) as provider:
+        workspace, _, name = (await provider.line(":worker")).strip('"').partition("/")
+        calling = begun(http, workspace, name, door)
+        await provider.line("started")
+        calling.cancel()
+        async with asyncio.timeout(AT_ONCE_SECONDS):
+            await provider.line("stopped")
+        assert await provider.end() == 0

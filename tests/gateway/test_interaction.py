@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -68,6 +69,14 @@ async def test_a_caller_who_only_waits_is_told_nothing_and_cannot_be_asked() -> 
     await interaction["log"]("info", "x")
     with pytest.raises(CannotAsk):
         await interaction["ask"]("Which?")
+
+
+async def test_whoever_asks_for_it_is_told_of_the_end_of_the_call() -> None:
+    waiting = asyncio.create_task(lent(None)["left"]())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    waiting.cancel()  # as the functions lent for a call are when it ends
+    assert await waiting is True
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,14 @@ class Callers:
             return None
         if user.scope.permission_on(caller.workspace) is not Permission.READ:
             return None
-        return lambda error: self._challenged(scope, headers, error, "insufficient_scope")
+
+        def challenged(error: PermissionDenied) -> GatewayError:
+            # No client is ever granted more.
+            if error.needs != Permission.READ_WRITE.value:
+                return error
+            return self._challenged(scope, headers, error, "insufficient_scope")
+
+        return challenged
 
     async def _credentials(self, scope: Scope, headers: Headers) -> Credentials:
         token = None

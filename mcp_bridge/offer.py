@@ -37,10 +37,14 @@ from schema.errors import (
     ServiceNotFound,
 )
 from schema.identity import Caller
+from schema.ids import MANAGER
 from schema.services import ServiceInfo
 
 WORKSPACE = "*"
 """Service id of what stands for all services of a workspace; none can be called so."""
+
+MANAGER_WORD = "ws"
+"""By which clients know the manager of the workspace that they are in."""
 
 
 @dataclass(slots=True)
@@ -156,8 +160,11 @@ class Opener:
         except NotFound:
             raise _nothing(name) from None
         admit(scope, caller)
+        if name == MANAGER_WORD and caller.user.scope.permission_on(workspace) is None:
+            raise self._callers.refused(scope, headers, caller, _nothing(name))
+        wanted = MANAGER if name == MANAGER_WORD else name
         try:
-            service = await self._gateway.find_service(caller, workspace, name)
+            service = await self._gateway.find_service(caller, workspace, wanted)
         except Blocked:
             raise
         except (NotFound, PermissionDenied):

@@ -88,8 +88,17 @@ class TokenRevoked(Unauthenticated):
 
 
 class PermissionDenied(GatewayError):
+    """``needs`` is the permission on the workspace that would have done, as on the wire (``rw``);
+    None if no permission would."""
+
     code = "permission_denied"
     wire_type = "PermissionError"
+
+    def __init__(
+        self, message: str, *, data: dict[str, Any] | None = None, needs: str | None = None
+    ) -> None:
+        super().__init__(message, data=data)
+        self.needs = needs
 
 
 class Blocked(PermissionDenied):

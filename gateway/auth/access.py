@@ -73,15 +73,18 @@ class FunctionAction(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The outcome of a decision, with the reason for the caller."""
+    """The outcome of a decision, with the reason for the caller, and the permission that would
+    have done if one would."""
 
     allowed: bool
     reason: str = ""
+    needs: Permission | None = None
 
     def require(self) -> None:
         """Raise PermissionDenied unless allowed."""
         if not self.allowed:
-            raise PermissionDenied(self.reason)
+            needs = self.needs.value if self.needs is not None else None
+            raise PermissionDenied(self.reason, needs=needs)
 
 
 _YES = Verdict(True)
@@ -113,7 +116,7 @@ def decide(
         held = caller.permission_on(resource)
         if held is not None and held.covers(action.needs):
             return _YES
-        return Verdict(False, _too_little(action, held, resource))
+        return Verdict(False, _too_little(action, held, resource), action.needs)
     return Verdict(False, "Permission denied")
 
 

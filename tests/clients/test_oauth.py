@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -84,6 +85,25 @@ async def test_the_official_client_logs_in_by_itself(
     assert kept.tokens.access_token != before.access_token
     assert kept.tokens.refresh_token != before.refresh_token
     assert other.pages == []
+
+
+async def test_the_official_client_asks_for_more_when_a_tool_needs_it(
+    gateway: Gateway, owner: Any, http: Any
+) -> None:
+    url = f"{gateway.url}/{owner.config.workspace}/mcp/ws/mcp"
+    user = User(http, await owner.generate_token())
+    kept = Kept()
+    async with mcp_client(url, user.provider(url, kept)) as client:
+        assert kept.tokens is not None
+        assert kept.tokens.scope == "read"
+        await client.call_tool("set_env", {"key": "COLOUR", "value": "green"})
+    assert kept.tokens.scope == "read read_write"
+    assert await owner.get_env("COLOUR") == "green"
+    asked = [re.search(r"There it could</dt><dd>(.+?)</dd>", page) for page in user.pages]
+    assert [match[1] for match in asked if match] == [
+        "call its services",
+        "call its services, and register and change services",
+    ]
 
 
 async def test_a_user_who_refuses_is_heard(gateway: Gateway, owner: Any, http: Any) -> None:

@@ -106,8 +106,15 @@ class Flow:
         changes = {"refresh_token": token, "code_verifier": None, "redirect_uri": None} | changes
         return await self.token(grant_type="refresh_token", **changes)
 
-    async def call(self, token: str | None, url: str = MCP, tool: str = "read") -> httpx.Response:
-        """Call a tool at an MCP endpoint."""
+    async def call(
+        self,
+        token: str | None,
+        url: str = MCP,
+        method: str = "tools/list",
+        tool: str = "read",
+        **arguments: Any,
+    ) -> httpx.Response:
+        """Ask an MCP endpoint something."""
         headers = {
             "content-type": "application/json",
             "accept": "application/json, text/event-stream",
@@ -115,8 +122,8 @@ class Flow:
         }
         if token is not None:
             headers["authorization"] = f"Bearer {token}"
-        params = {"name": tool, "arguments": {}}
-        message = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": params}
+        params = {"name": tool, "arguments": arguments}
+        message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
         return await self.http.post(url, headers=headers, content=orjson.dumps(message))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import httpx
 import pytest
 
@@ -9,6 +11,7 @@ from gateway.app import build
 from gateway.auth.oauth.resources import Resource, Resources
 from gateway.extensions import ExtensionContext, load_routes
 from gateway.settings import Settings
+from schema.identity import Permission, Scope, User
 from tests.gateway.auth.oauth.conftest import BASE, MCP, Flow
 
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
@@ -35,13 +38,48 @@ async def test_a_bad_token_is_told_so(flow: Flow) -> None:
     assert 'error="invalid_token", resource_metadata="http' in refused.headers["www-authenticate"]
 
 
+async def test_a_client_is_told_which_scopes_a_call_needs(flow: Flow) -> None:
+    endpoint = MCP.replace("diary", "ws")
+
+    async def call(token: str, tool: str, **arguments: Any) -> httpx.Response:
+        return await flow.call(token, endpoint, "tools/call", tool, **arguments)
+
+    token = (await flow.tokens(resource=endpoint))["access_token"]
+    assert (await call(token, "check_status")).status_code == 200
+    refused = await call(token, "set_env", key="COLOUR", value="green")
+    assert refused.status_code == 403
+    assert refused.headers["www-authenticate"] == (
+        'Bearer realm="polyport", error="insufficient_scope", '
+        f'resource_metadata="{BASE}{WELL_KNOWN}/ws-user-alice/mcp/ws/mcp", scope="read read_write"'
+    )
+    # Nobody is sent for what no client is ever granted.
+    assert (await call(token, "generate_token")).json()["result"]["isError"]
+    more = (await flow.tokens(resource=endpoint, scope="read read_write"))["access_token"]
+    assert "isError" not in (await call(more, "set_env", key="COLOUR", value="green")).json()
+    assert (await call(more, "generate_token")).json()["result"]["isError"]
+    own = flow.parts.tokens.issue(User("alice"), expires_in_seconds=60)
+    read = flow.parts.tokens.issue(
+        User("alice-s", scope=Scope({"ws-user-alice": Permission.READ}), parent="alice"),
+        expires_in_seconds=60,
+    )
+    assert "isError" not in (await call(own, "set_env", key="A", value="b")).json()
+    # A token that no client has got by logging in: there is nobody to ask for more.
+    assert (await call(read, "set_env", key="A", value="b")).json()["result"]["isError"]
+
+
+async def test_the_manager_is_for_those_who_may_be_in_its_workspace(flow: Flow) -> None:
+    endpoint = MCP.replace("diary", "ws")
+    stranger = flow.parts.tokens.issue(User("bob"), expires_in_seconds=60)
+    assert (await flow.call(stranger, endpoint)).status_code == 404
+    assert (await flow.call(None, endpoint)).status_code == 401
+    assert (await flow.call(stranger, f"{BASE}/public/mcp/ws/mcp")).status_code == 404
+
+
 async def test_a_public_service_needs_no_login(flow: Flow) -> None:
     assert (await flow.call(None, f"{BASE}/public/mcp/hypha-login/mcp")).status_code == 200
 
 
 async def test_an_ordinary_token_is_good_as_ever(flow: Flow) -> None:
-    from schema.identity import User  # noqa: PLC0415
-
     token = flow.parts.tokens.issue(User("alice"), expires_in_seconds=60)
     assert (await flow.call(token)).status_code == 200
 

@@ -65,7 +65,7 @@ class Callers:
         """What makes of a refused call the challenge to ask for more rights (RFC 6750 section 3.1),
         for callers who can: their token was issued to a client of OAuth, and for reading alone."""
         user = caller.user
-        if self._resources is None or user.parent != user.id:
+        if self._resources is None or user.resource is None:
             return None
         if user.scope.permission_on(caller.workspace) is not Permission.READ:
             return None

@@ -101,6 +101,8 @@ class User:
     nobody can take it back: the user came without a token, or with the operator's."""
     not_after: float | None = None
     """Unix seconds at which everything made from the credential ends at the latest."""
+    resource: str | None = None
+    """The one URL that the credential is good for (RFC 8707): that of a client of OAuth."""
 
     @property
     def credential_id(self) -> str | None:

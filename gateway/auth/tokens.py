@@ -208,6 +208,7 @@ def _user_of(claims: Mapping[str, Any]) -> User:
         issued_at=float(claims["iat"]) if "iat" in claims else None,
         lineage=(*ancestors, *own),
         not_after=claims.get("not_after", expires_at),
+        resource=None if claims["aud"] == AUDIENCE else str(claims["aud"]),
     )
 
 

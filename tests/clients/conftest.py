@@ -22,6 +22,7 @@ from tests.clients.site import Site, served
 
 TEST_SECONDS = 25.0
 NODE = Path(__file__).parent / "node"
+MCP_NODE = Path(__file__).parent / "mcp_node"
 
 
 class Connect(Protocol):
@@ -81,6 +82,15 @@ def mcp1_python() -> Path:
         if python and Path(python).exists():
             return Path(python)
     pytest.skip("There is no .venv-mcp1 with mcp 1.30: make it with `make .venv-mcp1/.installed`")
+
+
+@pytest.fixture(scope="session")
+def programs() -> Path:
+    """The directory of the MCP clients on Node.js."""
+    found = MCP_NODE / "node_modules" / ".bin"
+    if not found.exists():
+        pytest.skip("There is no mcp_node/node_modules: `make test-environments` installs it")
+    return found
 
 
 @pytest.fixture

@@ -41,8 +41,12 @@ class Program:
         return json.loads(line)
 
     async def press_enter(self) -> None:
+        await self.tell("")
+
+    async def tell(self, line: str) -> None:
+        """Write a line to its input."""
         assert self._process.stdin is not None
-        self._process.stdin.write(b"\n")
+        self._process.stdin.write(f"{line}\n".encode())
         await self._process.stdin.drain()
 
     def kill(self) -> None:

@@ -27,7 +27,6 @@ from tests.mcp_bridge.sockets import served
 
 HERE = Path(__file__).parent
 NODE = HERE / "mcp_node"
-PROGRAMS = NODE / "node_modules" / ".bin"
 REQUEST_TIMEOUT = -32001
 """What the TypeScript SDK makes of an answer that does not come."""
 USED = {"tools": ["greet", "count"], "greeted": "Hello Ada!", "refused": True}
@@ -52,14 +51,6 @@ async def url(gateway: Gateway, connect: Connect) -> AsyncIterator[str]:
         {"id": "offer", "config": {"visibility": "public"}, "greet": greet, "count": count}
     )
     yield f"{gateway.url}/{provider.config.workspace}/mcp/offer/mcp"
-
-
-@pytest.fixture(scope="session")
-def programs() -> Path:
-    """The directory of the clients on Node.js."""
-    if not PROGRAMS.exists():
-        pytest.skip("There is no mcp_node/node_modules: `make test-environments` installs it")
-    return PROGRAMS
 
 
 @pytest.mark.parametrize("script", ["langchain_session.py", "openai_agents_session.py"])

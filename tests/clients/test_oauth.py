@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,10 +17,28 @@ from mcp.client.streamable_http import streamable_http_client
 from tests.clients.conftest import Connect
 from tests.clients.gateways import Gateway
 from tests.clients.oauth_user import CALLBACK, Kept, User
-from tests.clients.programs import running
+from tests.clients.programs import Program, running
 
 ROOT_TOKEN = "root-" * 8
-SUITE = Path(__file__).parent / "conformance/node_modules/conformance/dist/index.js"
+HERE = Path(__file__).parent
+SCRIPTS, NODE = HERE / "scripts", HERE / "mcp_node"
+SUITE = HERE / "conformance/node_modules/conformance/dist/index.js"
+INITIALIZE = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {},
+        "clientInfo": {"name": "test", "version": "1"},
+    },
+}
+CALL = {
+    "jsonrpc": "2.0",
+    "id": 2,
+    "method": "tools/call",
+    "params": {"name": "read", "arguments": {"page": 3}},
+}
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +123,62 @@ async def test_the_official_client_asks_for_more_when_a_tool_needs_it(
         "call its services",
         "call its services, and register and change services",
     ]
+
+
+async def logged_in(program: Program, user: User) -> dict[str, Any]:
+    """What a program prints in the end, whose user opens each address that it shows."""
+    while "open" in (said := await program.value()):
+        await program.tell(await user.follow(said["open"]))
+    assert await program.end() == 0
+    return dict(said)
+
+
+ASKED_TWICE = {
+    "scopes": ["read", "read read_write"],
+    "failed": [False, False, False],
+    "read": "green",
+    "refreshed": True,
+}
+
+
+async def test_the_client_of_the_handshake_era_logs_in_and_asks_for_more(
+    gateway: Gateway, owner: Any, http: Any, mcp1_python: Path
+) -> None:
+    url = f"{gateway.url}/{owner.config.workspace}/mcp/ws/mcp"
+    user = User(http, await owner.generate_token())
+    async with running(mcp1_python, SCRIPTS / "mcp1_login.py", url) as program:
+        assert await logged_in(program, user) == ASKED_TWICE
+    assert len(user.pages) == 2
+
+
+async def test_the_client_in_typescript_logs_in_and_asks_for_more(
+    gateway: Gateway, owner: Any, http: Any, programs: Path
+) -> None:
+    url = f"{gateway.url}/{owner.config.workspace}/mcp/ws/mcp"
+    user = User(http, await owner.generate_token())
+    async with running("node", NODE / "login.mjs", url) as program:
+        assert await logged_in(program, user) == ASKED_TWICE
+    assert len(user.pages) == 2
+
+
+async def test_mcp_remote_logs_in_for_a_client_that_starts_programs(
+    gateway: Gateway, owner: Any, http: Any, programs: Path, tmp_path: Path
+) -> None:
+    url = f"{gateway.url}/{owner.config.workspace}/mcp/diary/mcp"
+    user = User(http, await owner.generate_token())
+    remote = (programs / "mcp-remote", url, "--allow-http")
+    environment = {"MCP_REMOTE_CONFIG_DIR": str(tmp_path), "BROWSER": "true"}
+    async with running("node", *remote, **environment) as program:
+        shown = await program.line(f"{gateway.url}/oauth/authorize?")
+        await program.line("Waiting for authorization")
+        back = await http.get(await user.follow(shown.strip()))
+        assert back.status_code == 200, back.text
+        for message in (INITIALIZE, CALL):
+            await program.tell(json.dumps(message))
+            while "result" not in (answer := await program.value()):
+                pass
+    assert answer["result"]["content"][0]["text"].startswith("page 3 for ")
+    assert "MCP CLI Proxy" in user.pages[0]
 
 
 async def test_a_user_who_refuses_is_heard(gateway: Gateway, owner: Any, http: Any) -> None:

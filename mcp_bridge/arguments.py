@@ -1,12 +1,13 @@
 """Arguments of a call against the schema of a tool: check, mend what models commonly get wrong,
 explain the rest. Pure; one ``ArgumentCheck`` is compiled per tool and kept.
 
-The function itself is the last judge: nothing is added (not even defaults, which it has itself) and
-no unknown argument is taken away.
+What is not given gets the default that its schema names, for functions that have none of their own.
+The function itself is the last judge: nothing else is added, and no unknown argument taken away.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -46,6 +47,10 @@ _KEPT = frozenset(
 )
 
 
+_INDEPENDENT = _KEPT | {"required", "title", "description", "examples", "$comment", "$id", "id"}
+"""Keywords of a root that says nothing about several arguments together."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing wrong with the arguments, in a form that a model can act on."""
@@ -78,6 +83,25 @@ class ArgumentCheck:
         self._schema = schema
         self._cost = cost
         self._validator = compiled(schema)
+
+    def fill_in(self, arguments: dict[str, Any]) -> None:
+        """Give what is missing the default of its schema."""
+        for name, value in self._defaults.items():
+            if name not in arguments:
+                arguments[name] = copy.deepcopy(value)
+
+    @cached_property
+    def _defaults(self) -> Mapping[str, Any]:
+        """Defaults of single arguments that fit their schemas. None where an argument more can make
+        a difference to the others, and null means that none was given."""
+        if not self._schema.keys() <= _INDEPENDENT:
+            return {}
+        found = {
+            name: declared["default"]
+            for name, declared in self._schema["properties"].items()
+            if isinstance(declared, dict) and declared.get("default") is not None
+        }
+        return {n: v for n, v in found.items() if _is_valid(self._each, {n: v})} if found else {}
 
     def problems(self, arguments: dict[str, Any], size: int) -> list[Problem]:
         """What is wrong with the arguments, at most five; empty if they fit or fit after mending.

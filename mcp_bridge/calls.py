@@ -74,6 +74,8 @@ async def call_tool(offer: Offer, request: Request, exchange: Exchange) -> bytes
 def _unfit(tool: Tool, arguments: dict[str, Any], size: int) -> ToolResult | None:
     """What a model is told whose arguments do not fit; None if they do, or were made to. ``size``:
     the bytes they came in."""
+    if tool.fills_in:
+        tool.arguments.fill_in(arguments)
     problems = tool.arguments.problems(arguments, size)
     if not problems:
         return None

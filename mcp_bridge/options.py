@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, TypeGuard
 
 from mcp_bridge.profiles import Profile
-from schema.functions import FunctionInfo
+from schema.functions import OWN_DEFAULTS, FunctionInfo
 from schema.services import ServiceInfo
 
 Mode = Literal["all", "search", "auto"]
@@ -28,7 +28,8 @@ MAX_RESULT_CHARS: Final = 100_000
 """Of a tool's result, unless its provider says another number."""
 MAX_RESULT_KEY: Final = "maxResultChars"
 _OVERRIDES: Final = (
-    "title", "description", "annotations", "outputSchema", "icons", "_meta", MAX_RESULT_KEY
+    "title", "description", "annotations", "outputSchema", "icons", "_meta", MAX_RESULT_KEY,
+    OWN_DEFAULTS,
 )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from mcp_bridge.outputs import OutputCheck
 from mcp_bridge.param_headers import ParamHeader
 from mcp_bridge.profiles import Profile, portable
 from mcp_bridge.text import cut, encodable
-from schema.functions import FunctionInfo
+from schema.functions import OWN_DEFAULTS, FunctionInfo
 from schema.parameters import Schema
 
 MAX_DESCRIPTION: Final = 2_000
@@ -67,6 +67,8 @@ class Tool:
     origin: Origin = OWN
     output: OutputCheck | None = None
     max_result_chars: int = MAX_RESULT_CHARS
+    fills_in: bool = True
+    """Arguments that are not given get the defaults of their schemas."""
     is_wrapped: bool = False
     """The function takes one value of any kind, which is the argument ``input`` here."""
 
@@ -148,6 +150,7 @@ class _Making:
             via=self._via,
             output=output,
             max_result_chars=limit if is_limit(limit) else MAX_RESULT_CHARS,
+            fills_in=self._function.declared.get(OWN_DEFAULTS) is not True,
             is_wrapped=schemas.is_bare(self._function.parameters or {}),
         )
 

@@ -15,6 +15,8 @@ _MAX_DEPTH = 16
 INTERACTION = "interaction"
 """Parameter through which a function reaches whoever has called it. The gateway fills it in, so
 callers do not see it."""
+OWN_DEFAULTS = "appliesDefaults"
+"""Declared of a function that has its defaults itself, and is sent only what its caller gave."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from schema.functions import OWN_DEFAULTS
+
 _PATH: Final = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
 _ILLEGAL: Final = re.compile(r"[^A-Za-z0-9_-]+")
 _PASSED_ON: Final = ("title", "annotations", "icons", "_meta", "outputSchema")
@@ -52,6 +54,8 @@ def leaf(name: str, path: str, tool: Mapping[str, Any], *, may_ask: bool = False
         "name": path,
         "description": tool.get("description") or tool.get("title") or name,
         "parameters": parameters if isinstance(parameters, dict) else {"type": "object"},
+        # To send a default along is to change what was meant to be left as it is.
+        OWN_DEFAULTS: True,
     }
     declared |= {key: tool[key] for key in _PASSED_ON if key in tool}
     if path != name:

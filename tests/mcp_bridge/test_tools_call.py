@@ -125,13 +125,30 @@ async def test_unknown_arguments_are_for_the_function_to_judge(door: Door) -> No
     assert text_of(result).startswith("TypeError: got an unexpected keyword argument")
 
 
-async def test_defaults_are_left_to_the_function(gateway: FakeGateway) -> None:
-    schema = {"type": "object", "properties": {"n": {"type": "integer", "default": 7}}}
-    function = described(lambda n=8: n, schema)
+SEVEN = {"n": {"type": "integer", "default": 7}}
+
+
+@pytest.mark.parametrize(
+    ("schema", "declared", "given", "received"),
+    [
+        ({"properties": SEVEN}, {}, {}, 7),
+        ({"properties": SEVEN, "required": ["n"]}, {}, {}, 7),
+        ({"properties": SEVEN}, {}, {"n": 5}, 5),
+        ({"properties": SEVEN}, {"appliesDefaults": True}, {}, 8),
+        ({"properties": {"n": {"type": ["integer", "null"], "default": None}}}, {}, {}, 8),
+        ({"properties": {"n": {"type": "integer", "default": "seven"}}}, {}, {}, 8),
+        ({"properties": {**SEVEN, "m": {}}, "oneOf": [{"required": ["m"]}, {"required": ["n"]}]},
+         {}, {"m": 1}, 8),
+    ],
+)  # fmt: skip
+async def test_what_is_not_given_gets_the_default_of_the_schema(
+    gateway: FakeGateway, schema: Any, declared: Any, given: Any, received: int
+) -> None:
+    function = described(lambda n=8, m=0: n, {"type": "object", **schema}, **declared)
     gateway.add_service("ws-lab/worker:d", {"f": function}, visibility="public")
-    path = "/ws-lab/mcp/d/mcp"
-    response = await Door(gateway).request(MODERN, "tools/call", {"name": "f"}, path=path)
-    assert text_of(response.result) == "8"
+    params = {"name": "f", "arguments": given}
+    response = await Door(gateway).request(MODERN, "tools/call", params, path="/ws-lab/mcp/d/mcp")
+    assert text_of(response.result) == str(received)
 
 
 async def test_trace_context_is_passed_on(door: Door) -> None:

@@ -94,6 +94,11 @@ class LoginSettings(SettingsPart):
         validation_alias=named("oauth_authorization_servers"),
         description="Issuers of other authorization servers that MCP clients are sent to.",
     )
+    oauth_private_clients: bool = Field(
+        False,
+        validation_alias=named("oauth_private_clients"),
+        description="Read the metadata of OAuth clients at private and local addresses too.",
+    )
     login_token_life_seconds: float = Field(
         86400.0,
         gt=0,

@@ -81,8 +81,11 @@ class User:
             code=answer.get("code", ""), state=answer.get("state"), iss=answer.get("iss")
         )
 
-    def provider(self, url: str, kept: Kept | None = None) -> OAuthClientProvider:
-        """The MCP client's side for an endpoint."""
+    def provider(
+        self, url: str, kept: Kept | None = None, *, published: str | None = None
+    ) -> OAuthClientProvider:
+        """The MCP client's side for an endpoint. ``published`` is where the client says of itself
+        what it is; without, it registers."""
         metadata = OAuthClientMetadata(
             redirect_uris=[CALLBACK],
             client_name="Probe",
@@ -94,4 +97,5 @@ class User:
             kept or Kept(),
             redirect_handler=self.redirect,
             callback_handler=self.callback,
+            client_metadata_url=published,
         )

@@ -14,10 +14,12 @@ import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
+from tests.certificates import Authority
 from tests.clients.conftest import Connect
 from tests.clients.gateways import Gateway
 from tests.clients.oauth_user import CALLBACK, Kept, User
 from tests.clients.programs import Program, running
+from tests.secure_site import secure_site
 
 ROOT_TOKEN = "root-" * 8
 HERE = Path(__file__).parent
@@ -42,8 +44,18 @@ CALL = {
 
 
 @pytest.fixture(scope="module")
-def settings() -> dict[str, str]:
-    return {"POLYPORT_OAUTH_SERVER": "1", "POLYPORT_ROOT_TOKEN": ROOT_TOKEN}
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def settings(authority: Authority) -> dict[str, str]:
+    return {
+        "POLYPORT_OAUTH_SERVER": "1",
+        "POLYPORT_OAUTH_PRIVATE_CLIENTS": "1",
+        "POLYPORT_ROOT_TOKEN": ROOT_TOKEN,
+        "SSL_CERT_FILE": str(authority.certificate),
+    }
 
 
 @pytest.fixture
@@ -104,6 +116,31 @@ async def test_the_official_client_logs_in_by_itself(
     assert kept.tokens.access_token != before.access_token
     assert kept.tokens.refresh_token != before.refresh_token
     assert other.pages == []
+
+
+async def test_a_client_that_publishes_what_it_is_does_not_register(
+    gateway: Gateway, owner: Any, http: Any, authority: Authority
+) -> None:
+    url = f"{gateway.url}/{owner.config.workspace}/mcp/diary/mcp"
+    user = User(http, await owner.generate_token())
+    kept = Kept()
+    async with secure_site(authority.context("localhost")) as site:
+        address = f"https://localhost:{site.port}/client.json"
+        about = {
+            "client_id": address,
+            "client_name": "Published",
+            "redirect_uris": [CALLBACK],
+            "token_endpoint_auth_method": "none",
+        }
+        site.shows(json.dumps(about).encode(), "cache-control: max-age=600")
+        async with mcp_client(url, user.provider(url, kept, published=address)) as client:
+            assert (await said(client)).startswith("page 1")
+        assert len(site.requests) == 1  # it is remembered for as long as it says
+    assert kept.client is not None
+    assert kept.client.client_id == address
+    [page] = user.pages
+    assert "Published wants to act for you" in page
+    assert f"It is published at localhost:{site.port}." in page
 
 
 async def test_the_official_client_asks_for_more_when_a_tool_needs_it(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from starlette.routing import Route
 
@@ -10,6 +11,7 @@ from gateway.auth.authentication import Authentication
 from gateway.auth.login.exchange import AsMember
 from gateway.auth.login.pending import PendingLogins
 from gateway.auth.oauth.clients import OAuthClients
+from gateway.auth.oauth.fetching import fetch_document
 from gateway.auth.oauth.grants import Grants
 from gateway.auth.oauth.resources import Resources
 from gateway.auth.oauth.routes import AuthorizationRoutes, resource_routes
@@ -48,7 +50,8 @@ def build_oauth(
     if not settings.oauth_server:
         return OAuth(resources, None, tuple(routes))
     grants = Grants(tokens, OAuthGrantRows(database), as_member)
-    clients = OAuthClients(key)
+    fetch = partial(fetch_document, may_be_private=settings.oauth_private_clients)
+    clients = OAuthClients(key, fetch=fetch)
     server = AuthorizationServer(base_url, resources, clients, grants, logins, authentication)
     routes += AuthorizationRoutes(server, base_url).routes()
     return OAuth(resources, server, tuple(routes))

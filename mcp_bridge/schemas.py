@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -72,9 +73,16 @@ def normalise_output(declared: Mapping[str, Any]) -> tuple[Schema, int]:
     if len(data) > MAX_BYTES:
         raise Refused(f"larger than {MAX_BYTES} bytes")
     schema: Schema = orjson.loads(data)
+    if data.count(b"{") > MAX_SUBSCHEMAS:  # it may be one; do not go on with it for nothing
+        _check_count(schema)
     _check_dialect(schema)
     openapi.modernise(schema)
     return schema, len(data)
+
+
+def _check_count(schema: Schema) -> None:
+    if next(islice(schema_positions(schema), MAX_SUBSCHEMAS, None), None) is not None:
+        raise Refused(f"more than {MAX_SUBSCHEMAS} subschemas")
 
 
 def is_bare(schema: Mapping[str, Any]) -> bool:
@@ -190,9 +198,8 @@ def measure(schema: Schema) -> Cost:
     measuring = _Measuring(schema)
     patterns = 0
     identifier = "id" if "draft-04" in str(schema.get("$schema")) else "$id"
-    for count, (path, node) in enumerate(schema_positions(schema)):
-        if count >= MAX_SUBSCHEMAS:
-            raise Refused(f"more than {MAX_SUBSCHEMAS} subschemas")
+    _check_count(schema)
+    for path, node in schema_positions(schema):
         if path != () and isinstance(node.get(identifier), str):
             # It would change what "#/..." means below it, and the validator would follow another
             # schema than the one counted here.

@@ -138,6 +138,7 @@ REFUSED = {
     "a pattern that is large when compiled": {"properties": {"a": {"pattern": "(a{300}){300}"}}},
     "a long property pattern": {"patternProperties": {"a" * 513: {}}},
     "5,000 subschemas": {"properties": {f"p{i}": STRING for i in range(5000)}},
+    "5,000 branches": {"properties": {"a": {"anyOf": [{"minLength": i} for i in range(5000)]}}},
     "300 KiB": {"description": "x" * 300 * 1024},
     "deep nesting": nested(65),
     "very deep nesting": nested(300),
@@ -149,10 +150,13 @@ REFUSED = {
 
 @pytest.mark.parametrize("schema", REFUSED.values(), ids=REFUSED.keys())
 def test_what_cannot_be_offered_safely_is_refused_quickly(schema: dict[str, Any]) -> None:
-    before = time.process_time()
-    with pytest.raises(Refused):
-        compiled(schema)
-    assert time.process_time() - before < 0.5
+    def seconds() -> float:
+        before = time.process_time()
+        with pytest.raises(Refused):
+            compiled(schema)
+        return time.process_time() - before
+
+    assert min(seconds() for _ in range(3)) < 0.05
 
 
 TREE = {

@@ -71,7 +71,8 @@ class Conversation:
         self._back_channel = back_channel
         self._is_stateless = is_stateless
         self._exchange: Exchange | None = None
-        self._asked = asyncio.Event()
+        self._stirred = asyncio.Event()
+        """The function has ended, or asked for something."""
         self._work: asyncio.Task[Any] | None = None
 
     # What the function does
@@ -103,7 +104,7 @@ class Conversation:
             asked[key] = Question(checked[key], loop.create_future())
         self.questions.update(asked)
         if asked:
-            self._asked.set()
+            self._stirred.set()
         try:
             for key, question in asked.items():
                 answers[key] = await question.answered
@@ -147,22 +148,21 @@ class Conversation:
             return await work()
 
         self._work = asyncio.get_running_loop().create_task(run())
+        self._work.add_done_callback(lambda _: self._stirred.set())
 
     async def go_on(self, exchange: Exchange) -> bool:
         """Wait until the function has ended (True) or asks for something (False). It is cancelled
         if the client leaves meanwhile."""
         assert self._work is not None  # noqa: S101 - it has begun
         self._exchange = exchange
-        asked = asyncio.get_running_loop().create_task(self._asked.wait())
         try:
-            await asyncio.wait({self._work, asked}, return_when=asyncio.FIRST_COMPLETED)
+            await self._stirred.wait()
         except asyncio.CancelledError:
             self.cancel()
             raise
         finally:
-            asked.cancel()
             self._exchange = None
-        self._asked.clear()
+        self._stirred.clear()
         if self._work.done():
             return True
         self.round += 1
@@ -197,7 +197,7 @@ class Conversation:
         for key, response in fitting.items():
             self.questions.pop(key).answered.set_result(response)
         if self.questions:
-            self._asked.set()
+            self._stirred.set()
 
     def cancel(self) -> None:
         """Nobody waits for the function any more."""

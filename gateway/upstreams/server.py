@@ -175,18 +175,18 @@ class McpServer:
 
     async def _other(self, lists: Any, call: LocalCall) -> Any:
         """What is no tool: an entry of a list, or a completion."""
-        given = call.arguments
+        given, to = call.arguments, getattr(call.options, "interaction", None)
         kind, _, rest = call.function.path.partition(".")
         index = int(rest.partition(".")[0] or 0)
         if kind == RESOURCES:
             uri = str(lists.resources[index]["uri"])
-            return await self._tried(call, lambda link: link.read_resource(uri))
+            return await self._tried(call, lambda link: link.read_resource(uri, to))
         if kind == TEMPLATES:
             uri = str(given.get("uri", ""))
-            return await self._tried(call, lambda link: link.read_resource(uri))
+            return await self._tried(call, lambda link: link.read_resource(uri, to))
         if kind == PROMPTS:
             name = str(lists.prompts[index]["name"])
-            return await self._tried(call, lambda link: link.get_prompt(name, given))
+            return await self._tried(call, lambda link: link.get_prompt(name, given, to))
         ref, argument, context = (given.get(key) for key in ("ref", "argument", "context"))
         return await self._tried(call, lambda link: link.complete(ref, argument, context))
 

@@ -1,74 +1,126 @@
-"""What a server wants of the user of a call, and tells them, brought to whoever made that call.
+"""What a server wants of whoever made a call, and tells them, brought to them.
 
-A question of revision 2026-07-28 comes as the result of the call, so it is answered where that is
-awaited. In older revisions it is a request of the server's own, which over pipes does not say what
-call it belongs to: then it is answered if one call alone can be meant.
+A question of revision 2026-07-28 comes as the result of the call. In older revisions it is a
+request of the server's own: over HTTP it comes on the stream of the call, while over pipes it does
+not say what call it belongs to; there it is answered if one call alone can be meant.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from contextvars import ContextVar
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import mcp_types as types
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from schema.errors import GatewayError
+from schema.errors import CannotAsk, GatewayError
 
-_current: ContextVar[Any] = ContextVar("interaction of the current upstream call", default=None)
+NOBODY: Final = "Nobody can be asked: the caller has no way to answer"
+SEVERAL: Final = "Nobody can be asked: several calls are open, and the request names none of them"
+CAPABILITIES: Final[Mapping[str, str]] = {
+    "elicitation/create": "elicitation",
+    "sampling/createMessage": "sampling",
+    "roots/list": "roots",
+}
+"""What a caller must be capable of, by the request."""
 
-NOBODY: Final = "Nobody can be asked: the caller has no way to answer questions"
-_KEY: Final = "question"
+_FORMS: Final[Mapping[str, type[BaseModel]]] = {
+    "elicitation/create": types.ElicitResult,
+    "sampling/createMessage": types.CreateMessageResultWithTools,
+    "roots/list": types.ListRootsResult,
+}
+_ANSWER: Final = "answer"
+
+
+class Refused(Exception):
+    """The server gets an error in place of an answer."""
+
+    def __init__(self, message: str, code: int = types.INVALID_REQUEST) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+
+
+async def answered(interaction: Any, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """What the caller says to a request of the server. Raises Refused."""
+    if method not in CAPABILITIES:
+        raise Refused("Method not found", types.METHOD_NOT_FOUND)
+    if interaction is None:
+        raise Refused(NOBODY)
+    asked = {key: value for key, value in params.items() if key != "_meta"}
+    try:
+        answers = await interaction.request({_ANSWER: {"method": method, "params": asked}})
+        answer = _FORMS[method].model_validate(answers[_ANSWER])
+    except GatewayError as error:
+        raise Refused(error.message) from None
+    except (KeyError, TypeError, ValidationError):
+        raise Refused("The answer has not the form of one") from None
+    return answer.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+async def answers_to(interaction: Any, requests: object) -> Mapping[str, Any]:
+    """What the caller says to the ``inputRequests`` of a result (revision 2026-07-28, multi
+    round-trip requests). Raises CannotAsk, and what the interaction raises."""
+    if not isinstance(requests, Mapping) or not all(
+        isinstance(r, Mapping) for r in requests.values()
+    ):
+        raise CannotAsk("The server asks for something in a form that is none")
+    if not requests:
+        return {}
+    if interaction is None:
+        raise CannotAsk(NOBODY)
+    answers: Mapping[str, Any] = await interaction.request(requests)
+    return answers
+
+
+async def demand(interaction: Any, data: object) -> None:
+    """A server will not run the call without a capability that the caller has not declared. To ask
+    all the same has their door say which it is. Raises CannotAsk."""
+    required = data.get("requiredCapabilities") if isinstance(data, Mapping) else None
+    for method, capability in CAPABILITIES.items():
+        is_required = isinstance(required, Mapping) and capability in required
+        if is_required and capability not in interaction.capabilities:
+            await interaction.request({capability: {"method": method, "params": {}}})
+
+
+async def log(interaction: Any, params: Mapping[str, Any]) -> None:
+    """Hand the caller a ``notifications/message``."""
+    level = params.get("level")
+    if interaction is not None and isinstance(level, str):
+        name = params.get("logger")
+        await interaction.log(level, params.get("data"), name if isinstance(name, str) else None)
 
 
 class Conversations:
-    """The calls of one connection whose callers can be reached (``CallOptions.interaction``)."""
+    """The open calls of one connection, for what comes on it and names none of them."""
 
     def __init__(self) -> None:
         self._open: list[Any] = []
 
     @contextlib.contextmanager
     def during(self, interaction: Any) -> Iterator[None]:
-        """While a call lasts. ``interaction`` is that of its options, or None."""
-        token = _current.set(interaction)
-        if interaction is not None:
-            self._open.append(interaction)
+        """While a call lasts."""
+        self._open.append(interaction)
         try:
             yield
         finally:
-            _current.reset(token)
-            if interaction is not None:
-                self._open.remove(interaction)
+            self._open.remove(interaction)
 
-    async def ask(
-        self, _context: Any, params: types.ElicitRequestParams
-    ) -> types.ElicitResult | types.ErrorData:
-        """The SDK's callback for elicitation."""
-        interaction = self._meant()
-        if interaction is None:
-            return _refusal(NOBODY)
-        asked = params.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"meta"})
-        request = {"method": "elicitation/create", "params": asked}
+    async def answer(self, method: str, params: BaseModel | None) -> Any:
+        """For the SDK's callbacks: the model of an answer, or an error."""
+        plain: dict[str, Any] = {}
+        if params is not None:
+            plain = params.model_dump(mode="json", by_alias=True, exclude_none=True)
         try:
-            answers = await interaction.request({_KEY: request})
-            return types.ElicitResult.model_validate(answers[_KEY])
-        except GatewayError as error:
-            return _refusal(error.message)
-        except (KeyError, TypeError, ValidationError):
-            return _refusal("The answer has not the form of one")
+            if len(self._open) > 1:
+                raise Refused(SEVERAL)
+            interaction = self._open[0] if self._open else None
+            return _FORMS[method].model_validate(await answered(interaction, method, plain))
+        except Refused as refused:
+            return types.ErrorData(code=refused.code, message=refused.message)
 
     async def tell(self, params: types.LoggingMessageNotificationParams) -> None:
         """The SDK's callback for log messages."""
-        interaction = self._meant()
-        if interaction is not None:
-            await interaction.log(params.level, params.data, params.logger)
-
-    def _meant(self) -> Any:
-        current = _current.get()
-        return self._open[0] if current is None and len(self._open) == 1 else current
-
-
-def _refusal(message: str) -> types.ErrorData:
-    return types.ErrorData(code=types.INVALID_REQUEST, message=message)
+        if len(self._open) == 1:
+            await log(self._open[0], params.model_dump(mode="json", by_alias=True))

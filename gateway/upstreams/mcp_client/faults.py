@@ -8,9 +8,19 @@ place, so that only its own call fails, and the code says how.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Final
 
 import httpx2
+from mcp_types import INVALID_PARAMS
+
+from schema.errors import (
+    GatewayError,
+    InvalidArguments,
+    LimitExceeded,
+    ProviderGone,
+    ServiceError,
+)
 
 UNREACHABLE: Final = -32950
 """The request did not reach the server."""
@@ -20,6 +30,14 @@ REFUSED: Final = -32952
 """The server answered with an HTTP status of refusal; ``data.status`` is it."""
 SESSION_GONE: Final = -32953
 """The server does not know its session any more: it was started again."""
+BUSY: Final = -32954
+"""Too much waits for the server to read it; nothing was sent."""
+TOO_LARGE: Final = -32955
+"""The answer is larger than the gateway takes."""
+NO_JSON: Final = -32956
+"""What was to be sent is no JSON."""
+NO_ANSWER: Final = -32957
+"""What came is no answer to the request."""
 
 NOT_RUN: Final = frozenset({UNREACHABLE, SESSION_GONE})
 LOSSES: Final = frozenset({UNREACHABLE, SESSION_GONE, BROKEN_OFF})
@@ -29,11 +47,30 @@ _SESSION: Final = "mcp-session-id"
 _NEGOTIATING: Final = (b'"server/discover"', b'"initialize"')
 
 
+def failure(name: str, code: int, message: str) -> GatewayError:
+    """What a JSON-RPC error of the server ``name`` is here."""
+    if code in LOSSES:
+        return ProviderGone(f"The connection to {name} was lost", delivered=code not in NOT_RUN)
+    if code in (INVALID_PARAMS, NO_JSON):
+        return InvalidArguments(message)
+    if code == BUSY:
+        return LimitExceeded(f"{name} is busy: {message}")
+    if code == REFUSED:
+        return ServiceError(f"{name} refused the request: {message}", remote_type="HTTPError")
+    if code in (TOO_LARGE, NO_ANSWER):
+        return ServiceError(f"{name} gave an answer that cannot be used: {message}")
+    return ServiceError(message, remote_type="McpError")
+
+
 class FaultReporting(httpx2.AsyncBaseTransport):
     """See the module."""
 
-    def __init__(self, inner: httpx2.AsyncBaseTransport) -> None:
+    def __init__(
+        self, inner: httpx2.AsyncBaseTransport, on_session: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """``on_session`` gets the identifier of the session that the server begins."""
         self._inner = inner
+        self._on_session = on_session
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         try:
@@ -42,6 +79,8 @@ class FaultReporting(httpx2.AsyncBaseTransport):
             return _answer(request, UNREACHABLE, str(error) or type(error).__name__)
         except httpx2.TransportError as error:
             return _answer(request, BROKEN_OFF, str(error) or type(error).__name__)
+        if _SESSION in response.headers:
+            self._on_session(response.headers[_SESSION])
         if response.status_code < 400 or request.method != "POST" or _is_negotiation(request):
             return response
         return await _judged(request, response)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -17,24 +17,33 @@ import mcp_types as types
 from mcp import Client
 from mcp.client.subscriptions import ListenNotSupportedError, SubscriptionLost
 from mcp.shared.exceptions import MCPError
-from pydantic import BaseModel, ValidationError
+from mcp.shared.inbound import find_invalid_x_mcp_header, x_mcp_header_map
+from pydantic import BaseModel
 
-from gateway import __version__
 from gateway.upstreams.entries import Upstream
-from gateway.upstreams.mcp_client import faults
+from gateway.upstreams.mcp_client import asking, checking, faults
 from gateway.upstreams.mcp_client.asking import Conversations
-from gateway.upstreams.mcp_client.transports import Diagnosis, connected
-from schema.errors import CallTimeout, GatewayError, InvalidArguments, ProviderGone, ServiceError
+from gateway.upstreams.mcp_client.channel import CallFailed, Channel, Request
+from gateway.upstreams.mcp_client.diagnosis import Diagnosis
+from gateway.upstreams.mcp_client.envelope import Envelope
+from gateway.upstreams.mcp_client.http_channel import Session
+from gateway.upstreams.mcp_client.patience import Patience, Progress
+from gateway.upstreams.mcp_client.transports import Way, connected
+from schema.errors import CallTimeout, GatewayError, ProviderGone, ServiceError
 
 logger = logging.getLogger(__name__)
 
-Progress = Callable[[float, float | None, str | None], Awaitable[None]]
+__all__ = ["Diagnosis", "Link", "Listing", "opened"]
 
 MAX_PAGES: Final = 200
 MAX_LISTED: Final = 10_000
+MAX_ROUNDS: Final = 10
+"""How often a server may ask before it gives a result."""
 HEALTH_SECONDS: Final = 10.0
 _MODERN_FROM: Final = "2026"
 _LISTEN_PAUSE_SECONDS: Final = 5.0
+_STATE_PAUSE_SECONDS: Final = 0.1
+"""Before a call is repeated for a server that only wants it to be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +62,20 @@ class Listing:
 class Link:
     """An open connection. ``lost`` is set once it is of no use any more."""
 
-    def __init__(self, client: Client, upstream: Upstream, lost: asyncio.Event) -> None:
+    def __init__(
+        self,
+        client: Client,
+        channel: Channel,
+        upstream: Upstream,
+        lost: asyncio.Event,
+        conversations: Conversations,
+    ) -> None:
         self._client = client
+        self._channel = channel
         self._upstream = upstream
+        self._conversations = conversations
+        self._envelope = Envelope(client.protocol_version if self.is_modern else None)
         self.lost = lost
-        self.conversations = Conversations()
-        # Output schemas are not checked here, and the SDK would fail a call over one.
-        client.session.validate_tool_result = _unchecked  # type: ignore[method-assign]
 
     @property
     def protocol_version(self) -> str:
@@ -72,30 +88,29 @@ class Link:
     async def listing(self) -> Listing:
         """Ask for everything that the server says it has. Raises GatewayError."""
         can = self._client.server_capabilities
-        client = self._client
         resources = templates = prompts = tools = []
         if can.tools is not None:
-            tools = await self._pages(client.list_tools, "tools")
+            tools = await self._tools()
         if can.resources is not None:
-            resources = await self._pages(client.list_resources, "resources")
-            templates = await self._optional(client.list_resource_templates, "resource_templates")
+            resources = await self._pages("resources/list", "resources", "uri")
+            templates = await self._templates()
         if can.prompts is not None:
-            prompts = await self._pages(client.list_prompts, "prompts")
-        info = client.server_info
+            prompts = await self._pages("prompts/list", "prompts", "name")
+        info = self._client.server_info
         return Listing(
             tools=tools,
             resources=resources,
             templates=templates,
             prompts=prompts,
             has_completions=can.completions is not None,
-            instructions=client.instructions,
+            instructions=self._client.instructions,
             server=_plain(info) if info is not None else {},
         )
 
     async def call_tool(
         self,
         name: str,
-        arguments: dict[str, Any],
+        arguments: Mapping[str, Any],
         *,
         report: Progress | None = None,
         interaction: Any = None,
@@ -103,55 +118,44 @@ class Link:
     ) -> dict[str, Any]:
         """The result of a tool. It fails when nothing has come for as long as the upstream's
         ``call_seconds``. Raises GatewayError."""
-        limit = self._upstream.call_seconds
-        now = asyncio.get_running_loop().time
-        try:
-            async with asyncio.timeout(limit) as patience:
+        params: dict[str, Any] = {"name": name, "arguments": arguments}
+        if meta:
+            params["_meta"] = meta
+        patience = Patience(self._upstream.call_seconds, interaction, report)
+        result = await self._asked("tools/call", params, patience)
+        if not checking.is_tool_result(result, is_modern=self.is_modern):
+            raise self._invalid("tools/call")
+        return result if "content" in result else {**result, "content": []}
 
-                async def heard(progress: float, total: float | None, message: str | None) -> None:
-                    patience.reschedule(now() + limit)
-                    if report is not None:
-                        await report(progress, total, message)
-
-                with self.conversations.during(interaction):
-                    return await self._asked(
-                        self._client.call_tool(
-                            name,
-                            arguments,
-                            progress_callback=heard,
-                            meta=dict(meta) if meta else None,  # type: ignore[arg-type]
-                        )
-                    )
-        except TimeoutError:
-            raise CallTimeout(f"{self._upstream.name} sent nothing for {limit:g} s") from None
-
-    async def read_resource(self, uri: str) -> dict[str, Any]:
+    async def read_resource(self, uri: str, interaction: Any = None) -> dict[str, Any]:
         """``{"contents": [...]}``. Raises GatewayError."""
-        return await self._timed(self._client.read_resource(uri))
+        return await self._checked(
+            "resources/read", {"uri": uri}, checking.is_contents, interaction
+        )
 
-    async def get_prompt(self, name: str, arguments: dict[str, str]) -> dict[str, Any]:
+    async def get_prompt(
+        self, name: str, arguments: Mapping[str, str], interaction: Any = None
+    ) -> dict[str, Any]:
         """``{"messages": [...]}``. Raises GatewayError."""
-        return await self._timed(self._client.get_prompt(name, arguments))
+        params = {"name": name, "arguments": arguments}
+        return await self._checked("prompts/get", params, checking.is_prompt, interaction)
 
     async def complete(
-        self, ref: Mapping[str, Any], argument: dict[str, str], context: dict[str, str] | None
+        self, ref: Mapping[str, Any], argument: Mapping[str, str], context: Mapping[str, str] | None
     ) -> dict[str, Any]:
         """``{"completion": {...}}``. Raises GatewayError."""
-        if ref.get("type") == "ref/prompt":
-            reference: Any = types.PromptReference(name=str(ref.get("name", "")))
-        else:
-            reference = types.ResourceTemplateReference(uri=str(ref.get("uri", "")))
-        return await self._timed(self._client.complete(reference, argument, context))
+        params: dict[str, Any] = {"ref": ref, "argument": argument}
+        if context:
+            params["context"] = context
+        return await self._checked("completion/complete", params, checking.is_completion)
 
     async def check(self) -> None:
         """Ask for a sign of life. Raises GatewayError."""
+        method = "tools/list" if self.is_modern else "ping"
+        patience = Patience(HEALTH_SECONDS, None, None)
         try:
-            async with asyncio.timeout(HEALTH_SECONDS):
-                if self.is_modern:
-                    await self._asked(self._client.list_tools())
-                else:
-                    await self._asked(self._client.session.send_ping())
-        except TimeoutError:
+            await self._once(method, {}, patience, HEALTH_SECONDS)
+        except CallTimeout:
             raise ProviderGone(f"{self._upstream.name} does not answer") from None
 
     async def watch(self, changed: Callable[[], None]) -> None:
@@ -175,63 +179,132 @@ class Link:
                 return
             await asyncio.sleep(_LISTEN_PAUSE_SECONDS)
 
-    async def _pages(self, list_page: Callable[..., Awaitable[Any]], key: str) -> list[Any]:
-        found: list[dict[str, Any]] = []
-        cursor: str | None = None
-        for _ in range(MAX_PAGES):
-            page = await self._called(list_page(cursor=cursor))
-            found += [_plain(item) for item in getattr(page, key)]
-            cursor = page.next_cursor
-            if cursor is None or len(found) >= MAX_LISTED:
-                break
-        return found[:MAX_LISTED]
+    # Lists
 
-    async def _optional(self, list_page: Callable[..., Awaitable[Any]], key: str) -> list[Any]:
+    async def _tools(self) -> list[dict[str, Any]]:
+        tools = await self._pages("tools/list", "tools", "name")
+        if not self.is_modern:
+            return tools
+        # A tool whose annotations are wrong must not be offered (revision 2026-07-28, tools).
+        schemas = {tool["name"]: tool.get("inputSchema") for tool in tools}
+        good = {n: s for n, s in schemas.items() if find_invalid_x_mcp_header(s) is None}
+        self._envelope.mirrored = {n: found for n in good if (found := x_mcp_header_map(good[n]))}
+        return [tool for tool in tools if tool["name"] in good]
+
+    async def _templates(self) -> list[dict[str, Any]]:
         """Servers say that they have resources without serving templates."""
         try:
-            return await self._pages(list_page, key)
+            key = "resourceTemplates"
+            return await self._pages("resources/templates/list", key, "uriTemplate")
         except ProviderGone:
             raise
         except GatewayError:
             return []
 
-    async def _timed(self, work: Awaitable[Any]) -> dict[str, Any]:
-        limit = self._upstream.call_seconds
+    async def _pages(self, method: str, key: str, known_by: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        cursor: Any = None
+        for _ in range(MAX_PAGES):
+            params = {"cursor": cursor} if cursor is not None else {}
+            page = await self._asked(method, params, Patience(self._limit, None, None))
+            if not isinstance(page.get(key), list):
+                raise self._invalid(method)
+            found += checking.entries(page[key], known_by)
+            cursor = page.get("nextCursor")
+            if not isinstance(cursor, str) or len(found) >= MAX_LISTED:
+                break
+        return found[:MAX_LISTED]
+
+    # Requests
+
+    @property
+    def _limit(self) -> float:
+        return self._upstream.call_seconds
+
+    async def _checked(
+        self,
+        method: str,
+        params: Mapping[str, Any],
+        is_good: Callable[[Mapping[str, Any]], bool],
+        interaction: Any = None,
+    ) -> dict[str, Any]:
+        result = await self._asked(method, params, Patience(self._limit, interaction, None))
+        if not is_good(result):
+            raise self._invalid(method)
+        return result
+
+    async def _asked(
+        self, method: str, params: Mapping[str, Any], patience: Patience
+    ) -> dict[str, Any]:
+        """The result of a request, when all that the server wants to know for it is answered."""
         try:
-            async with asyncio.timeout(limit):
-                return await self._asked(work)
+            with self._conversations.during(patience if patience.is_anybody else None):
+                result = await self._once(method, params, patience, self._limit)
+                rounds = 0
+                while self.is_modern and result.get("resultType") == "input_required":
+                    rounds += 1
+                    if rounds > MAX_ROUNDS:
+                        raise ServiceError(f"{self._upstream.name} asks again and again")
+                    more = await self._answers(result, patience)
+                    result = await self._once(method, {**params, **more}, patience, self._limit)
+            await patience.told()
+            return result
+        finally:
+            patience.end()
+
+    async def _answers(self, result: Mapping[str, Any], patience: Patience) -> dict[str, Any]:
+        """What the next round of a request says (revision 2026-07-28, multi round-trip)."""
+        requests, state = result.get("inputRequests"), result.get("requestState")
+        more: dict[str, Any] = {} if state is None else {"requestState": state}
+        if requests:
+            to = patience if patience.is_anybody else None
+            more["inputResponses"] = await asking.answers_to(to, requests)
+        else:
+            await asyncio.sleep(_STATE_PAUSE_SECONDS)
+        return more
+
+    async def _once(
+        self, method: str, params: Mapping[str, Any], patience: Patience, limit: float
+    ) -> dict[str, Any]:
+        request = self._request(method, params, patience)
+        try:
+            async with asyncio.timeout(limit) as timeout:
+                patience.begin(timeout)
+                return dict(await self._channel.call(request))
         except TimeoutError:
             raise CallTimeout(f"{self._upstream.name} sent nothing for {limit:g} s") from None
+        except CallFailed as failed:
+            if failed.code == types.HEADER_MISMATCH and await self._has_new_headers(method, params):
+                return await self._once(method, params, patience, limit)
+            return await self._fail(failed, patience)
 
-    async def _asked(self, work: Awaitable[Any]) -> dict[str, Any]:
-        return _plain(await self._called(work))
+    def _request(self, method: str, params: Mapping[str, Any], patience: Patience) -> Request:
+        stamped, headers = self._envelope.around(method, params, patience)
+        heard = patience.heard if method == "tools/call" else None
+        to = patience if patience.is_anybody else None
+        return Request(method, stamped, heard, headers, to)
 
-    async def _called(self, work: Awaitable[Any]) -> Any:
+    async def _has_new_headers(self, method: str, params: Mapping[str, Any]) -> bool:
+        """Whether the server's list says now that a call has other headers than it had: then it may
+        be made once more (revision 2026-07-28, Streamable HTTP)."""
+        if method != "tools/call":
+            return False
+        before = self._envelope.mirrored
+        await self._tools()
+        return self._envelope.mirrored.get(params["name"]) != before.get(params["name"])
+
+    async def _fail(self, failed: CallFailed, patience: Patience) -> dict[str, Any]:
+        if failed.code == types.MISSING_REQUIRED_CLIENT_CAPABILITY and patience.is_anybody:
+            await asking.demand(patience, failed.data)
+        failure = faults.failure(self._upstream.name, failed.code, failed.message)
+        if failed.code in faults.NOT_RUN:  # of one answer that broke off others know nothing
+            self.lost.set()
+        raise failure from None
+
+    def _invalid(self, method: str) -> ServiceError:
         name = self._upstream.name
-        try:
-            return await work
-        except MCPError as error:
-            failure = _failure(name, error)
-            if isinstance(failure, ProviderGone):
-                self.lost.set()
-            raise failure from None
-        except (ValidationError, RuntimeError) as error:
-            logger.info("upstream_answer_invalid upstream=%s error=%s", name, type(error).__name__)
-            raise ServiceError(f"{name} gave an answer that is not valid") from None
-
-
-def _failure(name: str, error: MCPError) -> GatewayError:
-    code, message = error.code, error.message
-    if code == types.CONNECTION_CLOSED or code in faults.LOSSES:
-        ran = code not in faults.NOT_RUN
-        return ProviderGone(f"The connection to {name} was lost", delivered=ran)
-    if code == types.REQUEST_TIMEOUT:
-        return CallTimeout(f"{name} did not answer in time")
-    if code == types.INVALID_PARAMS:
-        return InvalidArguments(message)
-    if code == faults.REFUSED:
-        return ServiceError(f"{name} refused the request: {message}", remote_type="HTTPError")
-    return ServiceError(message, remote_type="McpError")
+        logger.info("upstream_answer_invalid upstream=%s method=%s", name, method)
+        return ServiceError(f"{name} gave an answer to {method} that is not valid")
 
 
 def _plain(value: BaseModel) -> dict[str, Any]:
@@ -239,8 +312,11 @@ def _plain(value: BaseModel) -> dict[str, Any]:
     return plain
 
 
-async def _unchecked(name: str, result: Any) -> None:
-    return None
+_LISTS: Final = (
+    types.ToolListChangedNotification
+    | types.ResourceListChangedNotification
+    | types.PromptListChangedNotification
+)
 
 
 @asynccontextmanager
@@ -254,33 +330,42 @@ async def opened(
     """Connect and shake hands. ``changed`` is called when the server says that it offers something
     else. Raises whatever the SDK and the system raise."""
     lost = asyncio.Event()
-    link: Link
+    conversations = Conversations()
+    session = Session()
+    ways: list[Way] = []
 
     async def on_message(message: Any) -> None:
-        if isinstance(
-            message,
-            types.ToolListChangedNotification
-            | types.ResourceListChangedNotification
-            | types.PromptListChangedNotification,
-        ):
+        if isinstance(message, _LISTS):
             changed()
 
-    async def ask(context: Any, params: Any) -> Any:
-        return await link.conversations.ask(context, params)
+    def noticed(method: str, _params: Mapping[str, Any]) -> None:
+        if method.endswith("/list_changed"):
+            changed()
 
-    async def tell(params: Any) -> None:
-        await link.conversations.tell(params)
+    @asynccontextmanager
+    async def streams() -> AsyncIterator[Any]:
+        connecting = connected(
+            upstream, headers or {}, diagnosis, session=session, noticed=noticed, lost=lost.set
+        )
+        async with connecting as way:
+            ways.append(way)
+            yield way.streams
 
     client = Client(
-        connected(upstream, headers or {}, diagnosis, lost.set),
-        client_info=types.Implementation(name="polyport", version=__version__),
+        streams(),
+        client_info=Envelope.CLIENT,
         message_handler=on_message,
-        elicitation_callback=ask,
-        logging_callback=tell,
+        elicitation_callback=lambda _, params: conversations.answer("elicitation/create", params),
+        sampling_callback=lambda _, params: conversations.answer("sampling/createMessage", params),
+        sampling_capabilities=types.SamplingCapability(tools=types.SamplingToolsCapability()),
+        list_roots_callback=lambda _: conversations.answer("roots/list", None),
+        logging_callback=conversations.tell,
         cache=None,
     )
     async with client:
-        link = Link(client, upstream, lost)
+        session.protocol_version = client.protocol_version
+        session.is_modern = client.protocol_version >= _MODERN_FROM
+        link = Link(client, ways[0].channel, upstream, lost, conversations)
         try:
             yield link
         finally:

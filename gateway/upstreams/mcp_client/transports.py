@@ -1,143 +1,222 @@
-"""How an MCP server is reached: through the pipes of a program, or at a URL."""
+"""How an MCP server is reached: through the pipes of a program, or at a URL.
+
+Each way gives the streams that the SDK's session works on, and a channel beside it for calls.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import codecs
 import contextlib
-import os
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Final
 
 import anyio
+import orjson
 from mcp.client.sse import sse_client
-from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.message import SessionMessage
+from mcp_types import JSONRPCError, JSONRPCResponse, jsonrpc_message_adapter
+from pydantic import ValidationError
 
 from gateway.upstreams.entries import Document, Program, Remote, Upstream
 from gateway.upstreams.http_client import http_client, http_transport, with_headers
+from gateway.upstreams.http_pool import Host
+from gateway.upstreams.mcp_client.channel import Channel, Multiplexer
+from gateway.upstreams.mcp_client.diagnosis import Diagnosis
 from gateway.upstreams.mcp_client.faults import FaultReporting
+from gateway.upstreams.mcp_client.http_channel import HttpChannel, Noticed, Session
+from gateway.upstreams.mcp_client.process import MAX_MESSAGE_BYTES, Process, running
 
-MAX_STDERR_LINES: Final = 20
-MAX_LINE: Final = 500
+MAX_UNHANDLED: Final = 10_000
+"""Messages of a server that wait for the session. One that sends more is hung up on."""
 _READ_SECONDS: Final = 300.0
 
 
-class Diagnosis:
-    """What a server said beside the protocol: for its operator, never for its callers."""
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A connection. The session reads and writes ``streams``."""
 
-    def __init__(self) -> None:
-        self.stderr: deque[str] = deque(maxlen=MAX_STDERR_LINES)
-        self.garbage = 0
-        """Lines on standard output that were no message."""
-
-    def note_garbage(self) -> None:
-        self.garbage += 1
+    streams: Any
+    channel: Channel
 
 
 @asynccontextmanager
 async def connected(
-    upstream: Upstream, headers: Mapping[str, str], diagnosis: Diagnosis, lost: Callable[[], None]
-) -> AsyncIterator[Any]:
-    """The two streams of a connection. ``headers`` are further ones for a server at a URL; ``lost``
+    upstream: Upstream,
+    headers: Mapping[str, str],
+    diagnosis: Diagnosis,
+    *,
+    session: Session,
+    noticed: Noticed,
+    lost: Callable[[], None],
+) -> AsyncIterator[Way]:
+    """Reach a server. ``headers`` are further ones for one at a URL; ``session`` is filled in when
+    the handshake is done; ``noticed`` gets what comes on the channel and is about no call; ``lost``
     is called when the server has hung up."""
     target = upstream.target
     if isinstance(target, Program):
-        async with _program(target, diagnosis) as streams, _watched(streams, diagnosis, lost) as w:
-            yield w
+        way = _program(target, diagnosis, lost)
+    elif isinstance(target, Remote) and target.is_sse:
+        way = _sse(target, upstream, headers, diagnosis, lost)
     elif isinstance(target, Remote):
-        async with _remote(target, upstream, headers) as streams:
-            if target.is_sse:
-                async with _watched(streams, diagnosis, lost) as watched:
-                    yield watched
-            else:
-                yield streams
+        way = _http(target, upstream, headers, session, noticed)
     else:
         assert isinstance(target, Document)  # noqa: S101 - those are not servers
         raise TypeError("A document is no server")
+    async with way as found:
+        yield found
 
 
 @asynccontextmanager
-async def _program(target: Program, diagnosis: Diagnosis) -> AsyncIterator[Any]:
-    parameters = StdioServerParameters(
-        command=target.command,
-        args=list(target.args),
-        env=dict(target.env),
-        cwd=target.cwd,
-        encoding_error_handler="replace",
-    )
-    async with _stderr(diagnosis) as errlog, stdio_client(parameters, errlog) as streams:
-        yield streams
+async def _program(
+    target: Program, diagnosis: Diagnosis, lost: Callable[[], None]
+) -> AsyncIterator[Way]:
+    to_session, from_server = anyio.create_memory_object_stream[Any](MAX_UNHANDLED)
+    process: Process
 
+    def take(line: bytes) -> None:
+        try:
+            message = orjson.loads(line)
+            if isinstance(message, dict) and channel.take(message):
+                return
+            read = SessionMessage(jsonrpc_message_adapter.validate_python(message, by_name=False))
+        except (orjson.JSONDecodeError, ValidationError):
+            diagnosis.note_garbage()
+            return
+        try:
+            to_session.send_nowait(read)
+        except anyio.WouldBlock:
+            hang_up()
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+            pass  # the session is over
 
-@asynccontextmanager
-async def _stderr(diagnosis: Diagnosis) -> AsyncIterator[Any]:
-    """A file whose last lines are kept."""
-    reading, writing = os.pipe()
-    reader = asyncio.StreamReader(limit=1024 * 1024)
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(reading, "rb", 0)
-    )
-    collecting = asyncio.get_running_loop().create_task(_collect(reader, diagnosis))
-    try:
-        with os.fdopen(writing, "w") as file:
-            yield file
-    finally:
-        collecting.cancel()
-        transport.close()
-
-
-async def _collect(reader: asyncio.StreamReader, diagnosis: Diagnosis) -> None:
-    decode = codecs.getincrementaldecoder("utf-8")("replace").decode
-    rest = ""
-    while data := await reader.read(64 * 1024):
-        *lines, rest = (rest + decode(data)).split("\n")
-        rest = rest[-MAX_LINE:]
-        diagnosis.stderr.extend(line[:MAX_LINE].rstrip() for line in lines if line.strip())
-
-
-@asynccontextmanager
-async def _remote(
-    target: Remote, upstream: Upstream, headers: Mapping[str, str]
-) -> AsyncIterator[Any]:
-    merged = with_headers(target.headers, headers)
-    transport = http_transport(may_be_private=upstream.may_be_private)
-    if target.is_sse:
-
-        def factory(headers: Any = None, timeout: Any = None, auth: Any = None) -> Any:
-            return http_client(transport, merged, _READ_SECONDS)
-
-        async with sse_client(target.url, httpx_client_factory=factory) as streams:
-            yield streams
-        return
-    async with (
-        http_client(FaultReporting(transport), merged, _READ_SECONDS) as client,
-        streamable_http_client(target.url, http_client=client) as streams,
-    ):
-        yield streams
-
-
-@asynccontextmanager
-async def _watched(
-    streams: Any, diagnosis: Diagnosis, lost: Callable[[], None]
-) -> AsyncIterator[Any]:
-    """Pass messages on, without what is none, and notice the end."""
-    reading, writing = streams
-    to_session, from_server = anyio.create_memory_object_stream[Any](0)
-
-    async def pump() -> None:
-        async with to_session:
-            with contextlib.suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):
-                async for item in reading:
-                    if isinstance(item, Exception):
-                        diagnosis.note_garbage()
-                    else:
-                        await to_session.send(item)
+    def hang_up() -> None:
+        channel.close()
+        to_session.close()
         lost()
 
-    async with anyio.create_task_group() as group:
-        group.start_soon(pump)
-        yield from_server, writing
+    def refuse(begin: bytes, end: bytes) -> None:
+        text = f"The answer is larger than {MAX_MESSAGE_BYTES} bytes"
+        channel.refuse(begin, end, text)
+
+    def write(line: bytes) -> None:
+        process.send(line)
+
+    channel = Multiplexer(write)
+    starting = running(target, diagnosis, take=take, refuse=refuse, lost=hang_up)
+    async with from_server, to_session, starting as process:
+        yield Way((from_server, _Lines(process)), channel)
+
+
+class _Lines:
+    """What the session writes to, each message as a line."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    async def send(self, item: SessionMessage) -> None:
+        text = item.message.model_dump_json(by_alias=True, exclude_unset=True)
+        try:
+            self._process.send(text.encode())
+        except OSError:
+            raise anyio.BrokenResourceError from None
+
+    async def aclose(self) -> None:
+        """The program is ended by whoever started it."""
+
+    async def __aenter__(self) -> _Lines:
+        return self
+
+    async def __aexit__(self, *_: object) -> None: ...
+
+
+@asynccontextmanager
+async def _http(
+    target: Remote,
+    upstream: Upstream,
+    headers: Mapping[str, str],
+    session: Session,
+    noticed: Noticed,
+) -> AsyncIterator[Way]:
+    merged = with_headers(target.headers, headers)
+    may_be_private = upstream.may_be_private
+
+    def begun(identifier: str) -> None:
+        session.identifier = identifier
+
+    transport = FaultReporting(http_transport(may_be_private=may_be_private), begun)
+    host = Host(target.url, may_be_private=may_be_private)
+    channel = HttpChannel(target.url, merged, host, session, noticed)
+    try:
+        async with (
+            http_client(transport, merged, _READ_SECONDS) as client,
+            streamable_http_client(target.url, http_client=client) as streams,
+        ):
+            yield Way(streams, channel)
+    finally:
+        channel.close()
+
+
+@asynccontextmanager
+async def _sse(
+    target: Remote,
+    upstream: Upstream,
+    headers: Mapping[str, str],
+    diagnosis: Diagnosis,
+    lost: Callable[[], None],
+) -> AsyncIterator[Way]:
+    """The transport of revision 2024-11-05. It is on its way out, so calls take the session's
+    streams here, and share them by their identifiers."""
+    merged = with_headers(target.headers, headers)
+    transport = http_transport(may_be_private=upstream.may_be_private)
+
+    def factory(headers: Any = None, timeout: Any = None, auth: Any = None) -> Any:
+        return http_client(transport, merged, _READ_SECONDS)
+
+    to_session, from_server = anyio.create_memory_object_stream[Any](0)
+    to_server, from_calls = anyio.create_memory_object_stream[Any](MAX_UNHANDLED)
+
+    def write(data: bytes) -> None:
+        try:
+            to_server.send_nowait(SessionMessage(jsonrpc_message_adapter.validate_json(data)))
+        except (anyio.WouldBlock, anyio.BrokenResourceError, anyio.ClosedResourceError):
+            raise BrokenPipeError from None
+
+    channel = Multiplexer(write)
+
+    async def receive(reading: Any) -> None:
+        with contextlib.suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):
+            async for item in reading:
+                if isinstance(item, Exception):
+                    diagnosis.note_garbage()
+                elif not channel.take(_plain(item)):
+                    await to_session.send(item)
+        channel.close()
+        to_session.close()
+        lost()
+
+    async def send(writing: Any) -> None:
+        with contextlib.suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):
+            async for item in from_calls:
+                await writing.send(item)
+
+    async with (
+        sse_client(target.url, httpx_client_factory=factory) as (reading, writing),
+        anyio.create_task_group() as group,
+        from_server,
+        from_calls,
+    ):
+        group.start_soon(receive, reading)
+        group.start_soon(send, writing)
+        yield Way((from_server, writing), channel)
         group.cancel_scope.cancel()
+
+
+def _plain(item: SessionMessage) -> Mapping[str, Any]:
+    message = item.message
+    if isinstance(message, JSONRPCResponse):
+        return {"id": message.id, "result": message.result}
+    if isinstance(message, JSONRPCError):
+        return {"id": message.id, "error": message.error.model_dump(mode="json")}
+    return message.model_dump(mode="json", by_alias=True)

@@ -1,0 +1,26 @@
+"""What a server said beside the protocol: for its operator, never for its callers."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Final
+
+MAX_STDERR_LINES: Final = 20
+MAX_LINE: Final = 500
+
+
+class Diagnosis:
+    """The last lines on standard error, and how many on standard output were no messages."""
+
+    def __init__(self) -> None:
+        self.stderr: deque[str] = deque(maxlen=MAX_STDERR_LINES)
+        self.garbage = 0
+
+    def note_garbage(self) -> None:
+        """One more line that was no message."""
+        self.garbage += 1
+
+    def note_errors(self, lines: Iterable[str]) -> None:
+        """What was written on standard error."""
+        self.stderr.extend(line[:MAX_LINE].rstrip() for line in lines if line.strip())

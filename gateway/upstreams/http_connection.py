@@ -204,6 +204,10 @@ class Connection(asyncio.Protocol):
 
     # What the parser says
 
+    def on_message_begin(self) -> None:
+        if self._is_complete:
+            raise ValueError("a second answer to one request")
+
     def on_header(self, name: bytes, value: bytes) -> None:
         self._header_bytes += len(name) + len(value)
         if self._header_bytes > MAX_HEADER_BYTES:
@@ -225,8 +229,6 @@ class Connection(asyncio.Protocol):
         if self.status < 200:
             self.headers = {}
             return
-        if self._is_complete:  # a second answer to one request
-            raise ValueError("nobody has asked")
         self._is_complete = True
         self._keeps_alive = self._parser.should_keep_alive()
         if self._ended is not None:

@@ -49,6 +49,8 @@ class McpServer:
         self._offering: Offering | None = None
         self._changed = asyncio.Event()
         self._garbage = 0
+        """Lines of earlier runs that were no messages."""
+        self._garbage_now: Callable[[], int] = lambda: 0
         self._stderr: list[str] = []
         self._personal = PersonalLinks(upstream)
         self.supervisor = Supervisor(upstream.key, self._serve)
@@ -85,7 +87,7 @@ class McpServer:
         }
         if isinstance(self.upstream.target, Program):
             status["stderr"] = list(self._stderr)
-            status["garbage_lines"] = self._garbage
+            status["garbage_lines"] = self._garbage + self._garbage_now()
         return status
 
     # Its life
@@ -94,6 +96,7 @@ class McpServer:
         client = await mcp_client()
         diagnosis = client.Diagnosis()
         self._stderr = diagnosis.stderr
+        self._garbage_now = lambda: diagnosis.garbage
         try:
             async with contextlib.AsyncExitStack() as stack:
                 async with asyncio.timeout(self.upstream.start_seconds):
@@ -107,6 +110,7 @@ class McpServer:
         finally:
             self._link = None
             self._garbage += diagnosis.garbage
+            self._garbage_now = lambda: 0
 
     async def _attend(self, link: Link) -> None:
         """Until the link is lost: renew what is offered when it changes, and look now and then."""
@@ -237,7 +241,6 @@ async def _run(link: Link, name: str, call: LocalCall) -> dict[str, Any]:
     return await link.call_tool(
         name,
         arguments,
-        report=getattr(interaction, "progress", None),
         interaction=interaction,
         meta={key: context[key] for key in _TRACE_KEYS if key in context},
     )

@@ -14,6 +14,7 @@ from typing import Any, Final
 import mcp_types as types
 from pydantic import BaseModel, ValidationError
 
+from gateway.upstreams.mcp_client.patience import Patience
 from schema.errors import CannotAsk, GatewayError
 
 NOBODY: Final = "Nobody can be asked: the caller has no way to answer"
@@ -42,15 +43,17 @@ class Refused(Exception):
         self.code = code
 
 
-async def answered(interaction: Any, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+async def answered(
+    patience: Patience | None, method: str, params: Mapping[str, Any]
+) -> dict[str, Any]:
     """What the caller says to a request of the server. Raises Refused."""
     if method not in CAPABILITIES:
         raise Refused("Method not found", types.METHOD_NOT_FOUND)
-    if interaction is None:
+    if patience is None:
         raise Refused(NOBODY)
     asked = {key: value for key, value in params.items() if key != "_meta"}
     try:
-        answers = await interaction.request({_ANSWER: {"method": method, "params": asked}})
+        answers = await patience.request({_ANSWER: {"method": method, "params": asked}})
         answer = _FORMS[method].model_validate(answers[_ANSWER])
     except GatewayError as error:
         raise Refused(error.message) from None
@@ -59,7 +62,7 @@ async def answered(interaction: Any, method: str, params: Mapping[str, Any]) -> 
     return answer.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-async def answers_to(interaction: Any, requests: object) -> Mapping[str, Any]:
+async def answers_to(patience: Patience | None, requests: object) -> Mapping[str, Any]:
     """What the caller says to the ``inputRequests`` of a result (revision 2026-07-28, multi
     round-trip requests). Raises CannotAsk, and what the interaction raises."""
     if not isinstance(requests, Mapping) or not all(
@@ -68,44 +71,44 @@ async def answers_to(interaction: Any, requests: object) -> Mapping[str, Any]:
         raise CannotAsk("The server asks for something in a form that is none")
     if not requests:
         return {}
-    if interaction is None:
+    if patience is None:
         raise CannotAsk(NOBODY)
-    answers: Mapping[str, Any] = await interaction.request(requests)
+    answers: Mapping[str, Any] = await patience.request(requests)
     return answers
 
 
-async def demand(interaction: Any, data: object) -> None:
+async def demand(patience: Patience, data: object) -> None:
     """A server will not run the call without a capability that the caller has not declared. To ask
     all the same has their door say which it is. Raises CannotAsk."""
     required = data.get("requiredCapabilities") if isinstance(data, Mapping) else None
     for method, capability in CAPABILITIES.items():
         is_required = isinstance(required, Mapping) and capability in required
-        if is_required and capability not in interaction.capabilities:
-            await interaction.request({capability: {"method": method, "params": {}}})
+        if is_required and capability not in patience.capabilities:
+            await patience.request({capability: {"method": method, "params": {}}})
 
 
-async def log(interaction: Any, params: Mapping[str, Any]) -> None:
+def log(patience: Patience | None, params: Mapping[str, Any]) -> None:
     """Hand the caller a ``notifications/message``."""
     level = params.get("level")
-    if interaction is not None and isinstance(level, str):
+    if patience is not None and isinstance(level, str):
         name = params.get("logger")
-        await interaction.log(level, params.get("data"), name if isinstance(name, str) else None)
+        patience.log(level, params.get("data"), name if isinstance(name, str) else None)
 
 
 class Conversations:
     """The open calls of one connection, for what comes on it and names none of them."""
 
     def __init__(self) -> None:
-        self._open: list[Any] = []
+        self._open: list[Patience | None] = []
 
     @contextlib.contextmanager
-    def during(self, interaction: Any) -> Iterator[None]:
+    def during(self, patience: Patience | None) -> Iterator[None]:
         """While a call lasts."""
-        self._open.append(interaction)
+        self._open.append(patience)
         try:
             yield
         finally:
-            self._open.remove(interaction)
+            self._open.remove(patience)
 
     async def answer(self, method: str, params: BaseModel | None) -> Any:
         """For the SDK's callbacks: the model of an answer, or an error."""
@@ -115,12 +118,12 @@ class Conversations:
         try:
             if len(self._open) > 1:
                 raise Refused(SEVERAL)
-            interaction = self._open[0] if self._open else None
-            return _FORMS[method].model_validate(await answered(interaction, method, plain))
+            patience = self._open[0] if self._open else None
+            return _FORMS[method].model_validate(await answered(patience, method, plain))
         except Refused as refused:
             return types.ErrorData(code=refused.code, message=refused.message)
 
-    async def tell(self, params: types.LoggingMessageNotificationParams) -> None:
-        """The SDK's callback for log messages."""
+    def tell(self, params: Mapping[str, Any]) -> None:
+        """A log message came that names no call."""
         if len(self._open) == 1:
-            await log(self._open[0], params.model_dump(mode="json", by_alias=True))
+            log(self._open[0], params)

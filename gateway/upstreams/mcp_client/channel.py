@@ -17,10 +17,12 @@ from typing import Any, Final, Protocol
 import orjson
 
 from gateway.upstreams.mcp_client import faults
+from gateway.upstreams.mcp_client.patience import Patience
 from schema.errors import LimitExceeded
 
 CANCELLED: Final = "notifications/cancelled"
 PROGRESS: Final = "notifications/progress"
+LOG: Final = "notifications/message"
 
 FIRST_ID: Final = 1_000_000_000
 """The session counts its own requests from one. Servers take texts for granted less than numbers,
@@ -28,6 +30,10 @@ and these fit into 32 bits."""
 _MAX_ID: Final = 2_000_000_000
 _OPTIONS: Final = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
 _ID_IN_TEXT: Final = re.compile(rb'"id"\s*:\s*"?(\d{10})\b')
+
+Noticed = Callable[[str, Mapping[str, Any]], bool]
+"""Gets the method and parameters of a notification that names no call; False if it is about nothing
+that is known here."""
 
 Heard = Callable[[Mapping[str, Any]], None]
 """Gets the parameters of each progress notification of a request."""
@@ -51,8 +57,8 @@ class Request:
     params: Mapping[str, Any]
     heard: Heard | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
-    interaction: Any = None
-    """Whoever made the call (``CallOptions.interaction``)."""
+    patience: Patience | None = None
+    """Whoever made the call, if they can be reached."""
 
     def encoded(self, identifier: int) -> bytes:
         """As JSON-RPC. Raises CallFailed for what is no JSON."""

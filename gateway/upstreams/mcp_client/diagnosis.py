@@ -16,10 +16,19 @@ class Diagnosis:
     def __init__(self) -> None:
         self.stderr: deque[str] = deque(maxlen=MAX_STDERR_LINES)
         self.garbage = 0
+        self.ending: str | None = None
+        """How the program ended, if it did that by itself."""
 
     def note_garbage(self) -> None:
         """One more line that was no message."""
         self.garbage += 1
+
+    def note_end(self, status: int | None) -> None:
+        """It has ended; ``status`` as ``subprocess`` has it."""
+        if status is not None and status < 0:
+            self.ending = f"it was ended by signal {-status}"
+        else:
+            self.ending = f"it ended with exit status {status}"
 
     def note_errors(self, lines: Iterable[str]) -> None:
         """What was written on standard error."""

@@ -30,7 +30,9 @@ class EventReader:
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        self._rest = b""
+        self._rest: list[bytes] = []
+        """What has come of the line that is not complete."""
+        self._rest_bytes = 0
         self._after_return = False
         self._data: list[bytes] = []
         self._size = 0
@@ -40,16 +42,23 @@ class EventReader:
 
     def feed(self, chunk: bytes) -> Iterator[Event]:
         """The events that a piece completes. Raises EventTooLarge."""
+        if not chunk:
+            return
         if self._after_return and chunk.startswith(b"\n"):
             chunk = chunk[1:]  # the second half of a line ending
         self._after_return = chunk.endswith(b"\r")
-        *lines, self._rest = _lines(self._rest + chunk if self._rest else chunk)
-        if self._size + len(self._rest) > self._max_bytes:
-            raise EventTooLarge
+        *lines, rest = _lines(chunk)
+        if lines:
+            lines[0] = b"".join((*self._rest, lines[0]))
+            self._rest, self._rest_bytes = [], 0
+        self._rest.append(rest)
+        self._rest_bytes += len(rest)
         for line in lines:
             event = self._line(line)
             if event is not None:
                 yield event
+        if self._size + self._rest_bytes > self._max_bytes:
+            raise EventTooLarge
 
     def _line(self, line: bytes) -> Event | None:
         if not line:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urljoin
@@ -17,9 +17,11 @@ from gateway.upstreams.http_connection import AnswerTooLarge, Connection, Connec
 from gateway.upstreams.http_pool import CannotConnect, Host, head, is_same_origin, target_of
 from gateway.upstreams.mcp_client import asking, faults
 from gateway.upstreams.mcp_client.channel import (
+    LOG,
     PROGRESS,
     CallFailed,
     Identifiers,
+    Noticed,
     Request,
     cancellation,
     encoded,
@@ -42,8 +44,6 @@ _REDIRECTS: Final = (307, 308)
 _OURS: Final = frozenset({"connection", "content-length", "host", "transfer-encoding"})
 """Headers that the entry of an upstream does not decide."""
 
-_LOG: Final = "notifications/message"
-
 
 @dataclass(slots=True)
 class Session:
@@ -53,10 +53,6 @@ class Session:
     is_modern: bool = False
     identifier: str | None = None
     """``Mcp-Session-Id`` of the older era."""
-
-
-Noticed = Callable[[str, Mapping[str, Any]], None]
-"""Gets the method and parameters of notifications that are about no call."""
 
 
 class HttpChannel:
@@ -205,7 +201,7 @@ class _Call:
                 for event in reader.feed(chunk):
                     message = _message(event.data) if event.data else {}
                     if "method" in message:
-                        await self._heed(message)
+                        self._heed(message)
                     elif message and number_of(message.get("id")) in (self._identifier, None):
                         connection.will_end()
                         return message
@@ -214,7 +210,7 @@ class _Call:
                 raise
         return None
 
-    async def _heed(self, message: Mapping[str, Any]) -> None:
+    def _heed(self, message: Mapping[str, Any]) -> None:
         """A request or notification of the server."""
         method, given = str(message["method"]), message.get("params")
         params: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
@@ -226,15 +222,15 @@ class _Call:
         elif method == PROGRESS:
             if self._request.heard is not None:
                 self._request.heard(params)
-        elif method == _LOG:
-            await asking.log(self._request.interaction, params)
+        elif method == LOG:
+            asking.log(self._request.patience, params)
         else:
             self._channel.notice(method, params)
 
     async def _answer(self, identifier: Any, method: str, params: Mapping[str, Any]) -> None:
         reply: dict[str, Any] = {"jsonrpc": "2.0", "id": identifier}
         try:
-            reply["result"] = await asking.answered(self._request.interaction, method, params)
+            reply["result"] = await asking.answered(self._request.patience, method, params)
         except asking.Refused as refused:
             reply["error"] = {"code": refused.code, "message": refused.message}
         self._channel.aside(encoded(reply))

@@ -23,11 +23,11 @@ from pydantic import BaseModel
 from gateway.upstreams.entries import Upstream
 from gateway.upstreams.mcp_client import asking, checking, faults
 from gateway.upstreams.mcp_client.asking import Conversations
-from gateway.upstreams.mcp_client.channel import CallFailed, Channel, Request
+from gateway.upstreams.mcp_client.channel import LOG, CallFailed, Channel, Request
 from gateway.upstreams.mcp_client.diagnosis import Diagnosis
 from gateway.upstreams.mcp_client.envelope import Envelope
 from gateway.upstreams.mcp_client.http_channel import Session
-from gateway.upstreams.mcp_client.patience import Patience, Progress
+from gateway.upstreams.mcp_client.patience import Patience
 from gateway.upstreams.mcp_client.transports import Way, connected
 from schema.errors import CallTimeout, GatewayError, ProviderGone, ServiceError
 
@@ -112,7 +112,6 @@ class Link:
         name: str,
         arguments: Mapping[str, Any],
         *,
-        report: Progress | None = None,
         interaction: Any = None,
         meta: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
@@ -121,8 +120,7 @@ class Link:
         params: dict[str, Any] = {"name": name, "arguments": arguments}
         if meta:
             params["_meta"] = meta
-        patience = Patience(self._upstream.call_seconds, interaction, report)
-        result = await self._asked("tools/call", params, patience)
+        result = await self._asked("tools/call", params, Patience(self._limit, interaction))
         if not checking.is_tool_result(result, is_modern=self.is_modern):
             raise self._invalid("tools/call")
         return result if "content" in result else {**result, "content": []}
@@ -152,9 +150,8 @@ class Link:
     async def check(self) -> None:
         """Ask for a sign of life. Raises GatewayError."""
         method = "tools/list" if self.is_modern else "ping"
-        patience = Patience(HEALTH_SECONDS, None, None)
         try:
-            await self._once(method, {}, patience, HEALTH_SECONDS)
+            await self._once(method, {}, Patience(HEALTH_SECONDS))
         except CallTimeout:
             raise ProviderGone(f"{self._upstream.name} does not answer") from None
 
@@ -206,7 +203,7 @@ class Link:
         cursor: Any = None
         for _ in range(MAX_PAGES):
             params = {"cursor": cursor} if cursor is not None else {}
-            page = await self._asked(method, params, Patience(self._limit, None, None))
+            page = await self._asked(method, params, Patience(self._limit))
             if not isinstance(page.get(key), list):
                 raise self._invalid(method)
             found += checking.entries(page[key], known_by)
@@ -228,7 +225,7 @@ class Link:
         is_good: Callable[[Mapping[str, Any]], bool],
         interaction: Any = None,
     ) -> dict[str, Any]:
-        result = await self._asked(method, params, Patience(self._limit, interaction, None))
+        result = await self._asked(method, params, Patience(self._limit, interaction))
         if not is_good(result):
             raise self._invalid(method)
         return result
@@ -239,14 +236,14 @@ class Link:
         """The result of a request, when all that the server wants to know for it is answered."""
         try:
             with self._conversations.during(patience if patience.is_anybody else None):
-                result = await self._once(method, params, patience, self._limit)
+                result = await self._once(method, params, patience)
                 rounds = 0
                 while self.is_modern and result.get("resultType") == "input_required":
                     rounds += 1
                     if rounds > MAX_ROUNDS:
                         raise ServiceError(f"{self._upstream.name} asks again and again")
                     more = await self._answers(result, patience)
-                    result = await self._once(method, {**params, **more}, patience, self._limit)
+                    result = await self._once(method, {**params, **more}, patience)
             await patience.told()
             return result
         finally:
@@ -264,18 +261,17 @@ class Link:
         return more
 
     async def _once(
-        self, method: str, params: Mapping[str, Any], patience: Patience, limit: float
+        self, method: str, params: Mapping[str, Any], patience: Patience
     ) -> dict[str, Any]:
         request = self._request(method, params, patience)
         try:
-            async with asyncio.timeout(limit) as timeout:
-                patience.begin(timeout)
-                return dict(await self._channel.call(request))
+            return dict(await patience.wait(self._channel.call(request)))
         except TimeoutError:
-            raise CallTimeout(f"{self._upstream.name} sent nothing for {limit:g} s") from None
+            text = f"{self._upstream.name} sent nothing for {self._limit:g} s"
+            raise CallTimeout(text) from None
         except CallFailed as failed:
             if failed.code == types.HEADER_MISMATCH and await self._has_new_headers(method, params):
-                return await self._once(method, params, patience, limit)
+                return await self._once(method, params, patience)
             return await self._fail(failed, patience)
 
     def _request(self, method: str, params: Mapping[str, Any], patience: Patience) -> Request:
@@ -320,6 +316,18 @@ _LISTS: Final = (
 
 
 @asynccontextmanager
+async def _explained(diagnosis: Diagnosis) -> AsyncIterator[None]:
+    """A program that ends by itself is lost for that reason, whatever failed over it."""
+    try:
+        yield
+    except Exception:
+        if diagnosis.ending is None:
+            raise
+    if diagnosis.ending is not None:
+        raise ProviderGone(diagnosis.ending)
+
+
+@asynccontextmanager
 async def opened(
     upstream: Upstream,
     diagnosis: Diagnosis,
@@ -338,9 +346,17 @@ async def opened(
         if isinstance(message, _LISTS):
             changed()
 
-    def noticed(method: str, _params: Mapping[str, Any]) -> None:
-        if method.endswith("/list_changed"):
+    async def on_log(params: types.LoggingMessageNotificationParams) -> None:
+        conversations.tell(_plain(params))
+
+    def noticed(method: str, params: Mapping[str, Any]) -> bool:
+        if method == LOG:
+            conversations.tell(params)
+        elif method.endswith("/list_changed"):
             changed()
+        else:
+            return False
+        return True
 
     @asynccontextmanager
     async def streams() -> AsyncIterator[Any]:
@@ -359,10 +375,10 @@ async def opened(
         sampling_callback=lambda _, params: conversations.answer("sampling/createMessage", params),
         sampling_capabilities=types.SamplingCapability(tools=types.SamplingToolsCapability()),
         list_roots_callback=lambda _: conversations.answer("roots/list", None),
-        logging_callback=conversations.tell,
+        logging_callback=on_log,
         cache=None,
     )
-    async with client:
+    async with _explained(diagnosis), client:
         session.protocol_version = client.protocol_version
         session.is_modern = client.protocol_version >= _MODERN_FROM
         link = Link(client, ways[0].channel, upstream, lost, conversations)

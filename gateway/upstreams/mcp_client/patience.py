@@ -7,27 +7,25 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
-Progress = Callable[[float, float | None, str | None], Awaitable[None]]
-
-MAX_REPORTS: Final = 1_000
-"""Reports that the caller has not taken yet; of more the oldest are lost."""
+MAX_UNTOLD: Final = 1_000
+"""What the caller has not taken yet; of more the oldest is lost."""
 
 
 class Patience:
-    """The time of one call, and its caller as the server may reach them meanwhile
-    (``gateway.api.Interaction``). It stands in for the interaction of the call."""
+    """The time of one call, and its caller as the server may reach them meanwhile: it stands in for
+    the interaction of the call (``gateway.api.Interaction``), which may be None."""
 
-    def __init__(self, limit: float, interaction: Any, report: Progress | None) -> None:
+    def __init__(self, limit: float, interaction: Any = None) -> None:
         """``limit`` are seconds without a sign of the server."""
         self._limit = limit
         self._to = interaction
-        self._report = report
         self._timeout: asyncio.Timeout | None = None
         self._questions = 0
-        self._reports: deque[tuple[float, float | None, str | None]] = deque(maxlen=MAX_REPORTS)
-        self._reporting: asyncio.Task[None] | None = None
+        self._untold: deque[Callable[[], Awaitable[None]]] = deque(maxlen=MAX_UNTOLD)
+        self._telling: asyncio.Task[None] | None = None
 
     @property
     def capabilities(self) -> tuple[str, ...]:
@@ -38,31 +36,28 @@ class Patience:
         """Whether there is a caller who hears anything."""
         return self._to is not None
 
-    def begin(self, timeout: asyncio.Timeout) -> None:
-        """A request was sent; ``timeout`` is what ends the wait for it."""
-        self._timeout = timeout
+    async def wait(self, work: Awaitable[Any]) -> Any:
+        """What comes of a request. Raises TimeoutError."""
+        async with asyncio.timeout(self._limit) as self._timeout:
+            try:
+                return await work
+            finally:
+                self._timeout = None
 
     def heard(self, params: Mapping[str, Any]) -> None:
         """The server has told of progress."""
         self._renew()
         progress, total, message = (params.get(key) for key in ("progress", "total", "message"))
-        if self._report is None or not _is_number(progress):
-            return
-        assert isinstance(progress, (int, float))  # noqa: S101 - which mypy cannot know
-        text = message if isinstance(message, str) else None
-        self._reports.append((progress, total if _is_number(total) else None, text))
-        if self._reporting is None or self._reporting.done():
-            self._reporting = asyncio.get_running_loop().create_task(self._hand_on(self._report))
+        if self._to is not None and _is_number(progress):
+            total = total if _is_number(total) else None
+            message = message if isinstance(message, str) else None
+            self._tell(partial(self._to.progress, progress, total, message))
 
-    async def told(self) -> None:
-        """Until the caller has all reports: they come before the result."""
-        if self._reporting is not None:
-            await self._reporting
-
-    def end(self) -> None:
-        """The call is over."""
-        if self._reporting is not None:
-            self._reporting.cancel()
+    def log(self, level: str, data: Any, logger: str | None) -> None:
+        """The server has told something else."""
+        self._renew()
+        if self._to is not None:
+            self._tell(partial(self._to.log, level, data, logger))
 
     async def request(self, requests: Mapping[str, Any]) -> Any:
         """Ask the caller. A person may think for as long as the door lets them."""
@@ -74,20 +69,30 @@ class Patience:
             self._questions -= 1
             self._renew()
 
-    async def log(self, level: str, data: Any, logger: str | None = None) -> None:
-        """Tell the caller something."""
-        self._renew()
-        await self._to.log(level, data, logger)
+    async def told(self) -> None:
+        """Until the caller has heard everything: that comes before the result."""
+        if self._telling is not None:
+            await self._telling
+
+    def end(self) -> None:
+        """The call is over."""
+        if self._telling is not None:
+            self._telling.cancel()
 
     def _renew(self) -> None:
-        if self._timeout is None or self._timeout.expired():
-            return
-        now = asyncio.get_running_loop().time()
-        self._timeout.reschedule(None if self._questions else now + self._limit)
+        if self._timeout is not None and not self._timeout.expired():
+            now = asyncio.get_running_loop().time()
+            self._timeout.reschedule(None if self._questions else now + self._limit)
 
-    async def _hand_on(self, report: Progress) -> None:
-        while self._reports:
-            await report(*self._reports.popleft())
+    def _tell(self, tell: Callable[[], Awaitable[None]]) -> None:
+        """In the order in which it came, and without holding the server up."""
+        self._untold.append(tell)
+        if self._telling is None or self._telling.done():
+            self._telling = asyncio.get_running_loop().create_task(self._hand_on())
+
+    async def _hand_on(self) -> None:
+        while self._untold:
+            await self._untold.popleft()()
 
 
 def _is_number(value: object) -> bool:

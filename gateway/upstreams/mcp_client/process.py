@@ -52,6 +52,7 @@ class Process(asyncio.SubprocessProtocol):
         """What has come of the line that is not complete."""
         self._line_bytes = 0
         self._is_over = False
+        self._is_unwanted = False
         self._stdin: Any = None
         self._transport: Any = None
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
@@ -70,6 +71,7 @@ class Process(asyncio.SubprocessProtocol):
     async def end(self) -> None:
         """Ask it to end, and see to it that it does, with its descendants."""
         transport = self._transport
+        self._is_unwanted = not self._is_over
         if self._stdin is not None:
             self._stdin.close()
         for kind in (signal.SIGTERM, getattr(signal, "SIGKILL", signal.SIGTERM)):
@@ -136,6 +138,8 @@ class Process(asyncio.SubprocessProtocol):
             self._over()
 
     def process_exited(self) -> None:
+        if not self._is_unwanted:
+            self._diagnosis.note_end(self._transport.get_returncode())
         self.ended.set()
 
     def connection_lost(self, _error: Exception | None) -> None:

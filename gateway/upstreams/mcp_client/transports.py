@@ -22,10 +22,10 @@ from pydantic import ValidationError
 from gateway.upstreams.entries import Document, Program, Remote, Upstream
 from gateway.upstreams.http_client import http_client, http_transport, with_headers
 from gateway.upstreams.http_pool import Host
-from gateway.upstreams.mcp_client.channel import Channel, Multiplexer
+from gateway.upstreams.mcp_client.channel import LOG, Channel, Multiplexer, Noticed
 from gateway.upstreams.mcp_client.diagnosis import Diagnosis
 from gateway.upstreams.mcp_client.faults import FaultReporting
-from gateway.upstreams.mcp_client.http_channel import HttpChannel, Noticed, Session
+from gateway.upstreams.mcp_client.http_channel import HttpChannel, Session
 from gateway.upstreams.mcp_client.process import MAX_MESSAGE_BYTES, Process, running
 
 MAX_UNHANDLED: Final = 10_000
@@ -56,7 +56,7 @@ async def connected(
     is called when the server has hung up."""
     target = upstream.target
     if isinstance(target, Program):
-        way = _program(target, diagnosis, lost)
+        way = _program(target, diagnosis, noticed, lost)
     elif isinstance(target, Remote) and target.is_sse:
         way = _sse(target, upstream, headers, diagnosis, lost)
     elif isinstance(target, Remote):
@@ -70,7 +70,7 @@ async def connected(
 
 @asynccontextmanager
 async def _program(
-    target: Program, diagnosis: Diagnosis, lost: Callable[[], None]
+    target: Program, diagnosis: Diagnosis, noticed: Noticed, lost: Callable[[], None]
 ) -> AsyncIterator[Way]:
     to_session, from_server = anyio.create_memory_object_stream[Any](MAX_UNHANDLED)
     process: Process
@@ -78,7 +78,7 @@ async def _program(
     def take(line: bytes) -> None:
         try:
             message = orjson.loads(line)
-            if isinstance(message, dict) and channel.take(message):
+            if isinstance(message, dict) and (channel.take(message) or logs(message)):
                 return
             read = SessionMessage(jsonrpc_message_adapter.validate_python(message, by_name=False))
         except (orjson.JSONDecodeError, ValidationError):
@@ -90,6 +90,11 @@ async def _program(
             hang_up()
         except (anyio.BrokenResourceError, anyio.ClosedResourceError):
             pass  # the session is over
+
+    def logs(message: dict[str, Any]) -> bool:
+        """The session would be told of it after the result of the call."""
+        is_log = message.get("method") == LOG and isinstance(message.get("params"), dict)
+        return is_log and noticed(LOG, message["params"])
 
     def hang_up() -> None:
         channel.close()

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.api import CallOptions
 from gateway.app import Parts, build
@@ -78,6 +78,24 @@ async def call(
 def status(parts: Parts, name: str = "demo") -> Service:
     """The upstream behind a service."""
     return parts.upstreams.get("public", name)
+
+
+class Older:
+    """In front of a server: it has never heard of the newer era."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and b"server/discover" in dict(scope["headers"]).values():
+            body = json.dumps(
+                {"jsonrpc": "2.0", "id": None, "error": {"code": -32601, "message": "What?"}}
+            ).encode()
+            kind = [(b"content-type", b"application/json")]
+            await send({"type": "http.response.start", "status": 400, "headers": kind})
+            await send({"type": "http.response.body", "body": body})
+            return
+        await self._app(scope, receive, send)
 
 
 @asynccontextmanager

@@ -22,7 +22,7 @@ from gateway.upstreams.supervisor import State
 from schema.errors import CallTimeout, ProviderGone, ServiceError, Unauthenticated
 from schema.identity import Caller, Permission, User
 from schema.identity import Scope as Rights
-from tests.gateway.upstreams.conftest import ROOT, Run, call, find, listening, status, until
+from tests.gateway.upstreams.conftest import ROOT, Older, Run, call, find, listening, status, until
 
 STATIC = "Bearer canary-static-1"
 ANN = "canary-of-ann-2"
@@ -54,24 +54,6 @@ def server() -> MCPServer:
         return "renewed"
 
     return made
-
-
-class Older:
-    """In front of a server: it has never heard of the newer era."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and b"server/discover" in dict(scope["headers"]).values():
-            body = json.dumps(
-                {"jsonrpc": "2.0", "id": None, "error": {"code": -32601, "message": "What?"}}
-            ).encode()
-            kind = [(b"content-type", b"application/json")]
-            await send({"type": "http.response.start", "status": 400, "headers": kind})
-            await send({"type": "http.response.body", "body": body})
-            return
-        await self._app(scope, receive, send)
 
 
 @asynccontextmanager

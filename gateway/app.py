@@ -7,10 +7,12 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
 
 from fastapi import FastAPI
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.routing import Route, WebSocketRoute
+from starlette.types import ASGIApp
 
 from gateway import __version__
 from gateway.admission import Doorkeeper
@@ -26,6 +28,7 @@ from gateway.auth.tokens import TokenIssuer
 from gateway.base_path import BasePath
 from gateway.core import GatewayCore
 from gateway.counters import Counters
+from gateway.edge.frequent import FrequentRoutes
 from gateway.edge.limits import Rate, RateLimits
 from gateway.edge.middleware import Edge
 from gateway.extensions import ExtensionContext, load_routes
@@ -78,10 +81,6 @@ from gateway.workspaces.token_functions import TokenFunctions
 from gateway.workspaces.workspace_functions import WorkspaceFunctions
 from gateway.workspaces.workspaces import Workspaces
 from schema.services import BUILT_IN, MANAGER_SERVICE
-
-FREQUENT: Final = frozenset({"WebSocketDoor", "mcp", "service_slash", "call"})
-"""Names of routes that are looked at first, because most requests are theirs. Besides static files
-no other route matches what they do, but for ``service_slash``, which stands before ``call``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,18 +353,6 @@ def create_app(settings: Settings) -> FastAPI:
         token_finder=parts.authentication,
         resources=parts.oauth.resources,
     )
-    app.add_middleware(BlockedAddresses, blocks=parts.kept.blocks)
-    if settings.base_path != "/":
-        app.add_middleware(BasePath, path=settings.base_path)
-    # The last one is the outermost.
-    app.add_middleware(
-        Edge,
-        settings=settings,
-        limits=parts.limits,
-        counters=parts.counters,
-        routes=app.router.routes,
-        tracing=parts.tracing,
-    )
     app.router.routes.extend(routes)
     shared = [m for m in settings.static_mounts if m.strip("/").startswith(f"{SHARED_MOUNT}:")]
     own = [mount for mount in settings.static_mounts if mount not in shared]
@@ -373,10 +360,24 @@ def create_app(settings: Settings) -> FastAPI:
     app.router.routes.extend(load_routes(settings.extensions, context))
     app.router.routes.extend(static_routes(shared))
     app.router.routes.append(nothing_here(settings.allow_origins))
-    if not settings.static_mounts:
-        # The sort is stable: among themselves routes keep their order, on which some rely.
-        app.router.routes.sort(key=lambda route: getattr(route, "name", None) not in FREQUENT)
+    app.middleware_stack = _layers(app, parts)
     return app
+
+
+def _layers(app: FastAPI, parts: Parts) -> Edge:
+    """What stands in front of the routes. FastAPI's own stack is left out but for the part that
+    routes rely on: what else it does with every request, the edge does or nobody has asked for."""
+    settings = parts.settings
+    layers: ASGIApp = AsyncExitStackMiddleware(app.router)
+    layers = ExceptionMiddleware(layers, handlers=app.exception_handlers)
+    if not settings.static_mounts:
+        layers = FrequentRoutes(layers, app.router.routes)
+    layers = BlockedAddresses(layers, parts.kept.blocks)
+    if settings.base_path != "/":
+        layers = BasePath(layers, settings.base_path)
+    return Edge(
+        layers, settings, parts.limits, parts.counters, app.router.routes, tracing=parts.tracing
+    )
 
 
 def _rate_limits(settings: Settings) -> RateLimits:

@@ -89,18 +89,21 @@ class RequestRecord:
             )
 
 
-def take_upstream_credentials(scope: Any) -> None:
+def take_upstream_credentials(scope: Any, headers: dict[bytes, bytes]) -> None:
     """Take the headers ``X-Upstream-<service>-Authorization`` out of a request, before anything
-    else sees them: what they carry is for the upstream of that name alone, and for this request."""
-    headers: list[tuple[bytes, bytes]] = scope["headers"]
-    if UPSTREAM_PREFIX not in b"\n".join([name for name, _ in headers]):
+    else sees them: what they carry is for the upstream of that name alone, and for this request.
+    ``headers`` are those of the scope, by name."""
+    if UPSTREAM_PREFIX not in b"\n".join(headers):
         return  # one search is faster than one for each header
     taken: dict[str, str] = {}
-    for name, value in headers:
+    for name, value in headers.items():
         found = _UPSTREAM_HEADER.fullmatch(name)
         if found is not None:
             taken[found[1].decode()] = value.decode("latin-1")
-    scope["headers"] = [pair for pair in headers if not pair[0].startswith(UPSTREAM_PREFIX)]
+    kept = [pair for pair in scope["headers"] if not pair[0].startswith(UPSTREAM_PREFIX)]
+    scope["headers"] = kept
+    headers.clear()
+    headers.update(kept)
     _upstream_credentials.set(taken)
 
 

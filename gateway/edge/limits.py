@@ -40,18 +40,26 @@ class Buckets:
     clock: Callable[[], float]
     _full_at: dict[str, float] = field(default_factory=dict)
     _swept_at: float = 0.0
+    _step: float = field(init=False)
+    """Seconds that one request takes to come back; 0: there is no limit."""
+    _depth: float = field(init=False)
+    """Seconds until an empty bucket is full."""
+
+    def __post_init__(self) -> None:
+        self._step = 1 / self.rate.per_second if self.rate.per_second else 0.0
+        self._depth = self.rate.burst * self._step
 
     def __len__(self) -> int:
         return len(self._full_at)
 
     def take(self, key: str) -> float:
         """Take one request out of a bucket: 0, or the seconds until one will be there."""
-        per_second = self.rate.per_second
-        if not per_second:
+        if not self._step:
             return 0.0
         now = self.clock()
-        full_at = max(self._full_at.get(key, 0.0), now) + 1 / per_second
-        wait = full_at - now - self.rate.burst / per_second
+        full_at = self._full_at.get(key, now)
+        full_at = (full_at if full_at > now else now) + self._step
+        wait = full_at - now - self._depth
         if wait > 1e-9:  # sums of floats
             return wait
         self._full_at[key] = full_at

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from time import perf_counter
 from typing import Final
 
@@ -62,7 +62,8 @@ class Edge:
     ) -> None:
         """``routes`` are those that the application looks at, complete when the first request
         comes."""
-        self._app = app
+        self.app = app
+        """What is behind it."""
         self._routes = routes
         self._templates: dict[object, str] = {}
         self._tracing = tracing
@@ -74,12 +75,12 @@ class Edge:
         prefix = settings.base_path.rstrip("/")
         self._unlimited = frozenset(prefix + path for path in PROBES)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        # Not a coroutine: each one that is waited in adds to every step of the request.
         if scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
-            return
-        take_upstream_credentials(scope)
+            return self.app(scope, receive, send)
         headers: dict[bytes, bytes] = dict(scope["headers"])
+        take_upstream_credentials(scope, headers)
         record = RequestRecord(
             _request_id(scope, headers), self._proxies.resolve(scope, headers), self._limits
         )
@@ -87,22 +88,22 @@ class Edge:
         current_request_id.set(record.request_id)
         current_address.set(record.address)
         if scope["type"] == "websocket":
-            await self._app(scope, receive, send)
-            return
+            return self.app(scope, receive, send)
         record.is_counted = scope["path"] in self._unlimited
         reply = Reply(send, record, self._origins, headers.get(b"origin"))
         if self._tracing is None:
+            return self._answer(scope, receive, reply)
+        return self._traced(self._tracing, scope, receive, reply)
+
+    async def _traced(self, tracing: Tracing, scope: Scope, receive: Receive, reply: Reply) -> None:
+        with tracing.request(scope) as span:
             await self._answer(scope, receive, reply)
-            return
-        with self._tracing.request(scope) as span:
-            await self._answer(scope, receive, reply)
-            template = self._template(scope)
-            self._tracing.answered(span, scope["method"], template, reply.status)
+            tracing.answered(span, scope["method"], self._template(scope), reply.status)
 
     async def _answer(self, scope: Scope, receive: Receive, reply: Reply) -> None:
         self._counters.active_requests += 1
         try:
-            await self._app(scope, receive, reply.send)
+            await self.app(scope, receive, reply.send)
         except Exception:
             if reply.status:
                 raise  # the server then breaks the connection: the client sees that it is not all
@@ -157,19 +158,18 @@ class Reply:
         self.status = 0
         """Of the answer, once it has begun."""
 
-    async def send(self, message: Message) -> None:
+    def send(self, message: Message) -> Awaitable[None]:
         if self._is_replaced:
-            return
-        if message["type"] == "http.response.start":
-            if not self.record.is_counted:
-                try:
-                    self.record.admit_stranger()
-                except LimitExceeded as error:
-                    await self.instead(*too_many(error, self._origins, self.origin))
-                    self._is_replaced = True
-                    return
-            message = self._named(message)
-        await self._send(message)
+            return _nothing()
+        if message["type"] != "http.response.start":
+            return self._send(message)
+        if not self.record.is_counted:
+            try:
+                self.record.admit_stranger()
+            except LimitExceeded as error:
+                self._is_replaced = True
+                return self.instead(*too_many(error, self._origins, self.origin))
+        return self._send(self._named(message))
 
     async def instead(self, start: Message, body: Message) -> None:
         """Send this answer; what the application sends goes nowhere."""
@@ -179,18 +179,26 @@ class Reply:
     def _named(self, start: Message) -> Message:
         self.began_at = perf_counter()
         self.status = start["status"]
-        own = (REQUEST_ID, self.record.request_id.encode())
         headers = [pair for pair in start.get("headers", ()) if pair[0] != REQUEST_ID]
-        return {**start, "headers": [*headers, own]}
+        headers.append((REQUEST_ID, self.record.request_id.encode()))
+        return {**start, "headers": headers}
 
 
-def _request_id(scope: Scope, headers: dict[bytes, bytes]) -> str:
+async def _nothing() -> None:
+    """What is sent goes nowhere."""
+
+
+def _request_id(scope: Scope, headers: Mapping[bytes, bytes]) -> str:
     """The id of a request, which is from then on the only one in its headers."""
     raw: list[tuple[bytes, bytes]] = scope["headers"]
-    request_id = sane_request_id(headers.get(REQUEST_ID))
-    if request_id is None or len(raw) != len(headers):
-        if request_id is None or [name for name, _ in raw].count(REQUEST_ID) > 1:
-            request_id = f"{_PROCESS}{next(_numbers):012x}"
-        others = [pair for pair in raw if pair[0] != REQUEST_ID]
-        scope["headers"] = [*others, (REQUEST_ID, request_id.encode())]
+    sent = headers.get(REQUEST_ID)
+    request_id = sane_request_id(sent)
+    if request_id is not None:
+        is_single = len(raw) == len(headers) or [name for name, _ in raw].count(REQUEST_ID) == 1
+        if is_single:
+            return request_id
+    if sent is not None:
+        raw = [pair for pair in raw if pair[0] != REQUEST_ID]
+    request_id = f"{_PROCESS}{next(_numbers):012x}"
+    scope["headers"] = [*raw, (REQUEST_ID, request_id.encode())]
     return request_id

@@ -241,11 +241,10 @@ async def test_nothing_behind_the_edge_sees_what_was_sent_for_an_upstream() -> N
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
-    made = create_app(Settings(port=9527, ephemeral=True))
-    layers: list[Any] = list(made.user_middleware)
-    [layer] = [layer for layer in layers if layer.cls is Edge]
-    outermost = layer.cls
-    transport = httpx.ASGITransport(outermost(app, *layer.args, **layer.kwargs))
+    outermost = create_app(Settings(port=9527, ephemeral=True)).middleware_stack
+    assert isinstance(outermost, Edge)
+    outermost.app = app
+    transport = httpx.ASGITransport(outermost)
     async with httpx.AsyncClient(transport=transport, base_url="http://x") as http:
         sent = {"X-Upstream-Demo-Authorization": SENT, "X-UPSTREAM-b-Authorization": SENT}
         await http.get("/", headers=sent)

@@ -189,6 +189,7 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
             registry,
             directory,
             router,
+            endpoint,
             max_per_client=settings.max_services_per_client,
             functions=functions,
         ),

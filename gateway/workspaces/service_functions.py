@@ -17,7 +17,9 @@ from gateway.registry.directory import DEFAULT_SELECT_SECONDS, Directory
 from gateway.registry.registry import Registry
 from gateway.registry.sharing import SchemaPool
 from gateway.routing.router import Router
+from gateway.rpc.endpoint import Endpoint
 from gateway.wire.codec import unpack
+from gateway.workspaces.exported import set_up
 from schema.access import declared_rules, without_rules
 from schema.errors import (
     Conflict,
@@ -52,6 +54,7 @@ class ServiceFunctions:
         registry: Registry,
         directory: Directory,
         router: Router,
+        endpoint: Endpoint,
         *,
         max_per_client: int,
         functions: FunctionAccess,
@@ -60,13 +63,15 @@ class ServiceFunctions:
         self._registry = registry
         self._directory = directory
         self._router = router
+        self._endpoint = endpoint
         self._max_per_client = max_per_client
         self._schemas = SchemaPool()
 
     async def register_service(
         self, caller: Caller, service: dict[str, Any], config: dict[str, Any] | None = None
     ) -> None:
-        """Register a service of the connected client; one of the same id is replaced."""
+        """Register a service of the connected client; one of the same id is replaced. The
+        function setup() of a service "default" has run, or was given up, when this returns."""
         session = self._router.get(caller.address or "")
         if session is None or session.caller is not caller or caller.client_id is None:
             raise PermissionDenied("Only a connected client can register a service")
@@ -87,6 +92,7 @@ class ServiceFunctions:
             event = "client_updated" if replaced else "client_connected"
             data = {"id": session.address, "workspace": session.workspace}
             self._router.publish(session.workspace, event, data)
+        await set_up(self._endpoint, caller, info)
 
     async def unregister_service(self, caller: Caller, service_id: str) -> None:
         """Unregister a service: the client's own of that id, or with admin permission another's."""

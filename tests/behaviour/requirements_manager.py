@@ -107,9 +107,13 @@ MANAGER: list[Requirement] = [
          registering("odd_descriptions_and_settings_are_met_with_sense")),
     must("W3.4-odd-input", "no app id is any app, a slash in it is refused, long texts are cut",
          registering("odd_descriptions_and_settings_are_met_with_sense")),
-    may("W3.4-setup", "the optional setup of an exported service is called",
-        gap="A client can call its own setup before it exports; a gateway that runs functions of "
-            "others unasked, while they register, is a gate more to guard."),
+    may("W3.4-setup", "the optional setup of an exported service has run when it is registered",
+        registering("what_a_client_exports_is_set_up_before_it_is_registered",
+                    "a_setup_that_fails_leaves_the_service_registered"),
+        helpers("a_program_is_set_up_before_its_export_returns"),
+        in_file("tests/gateway/workspaces/test_exported.py")(
+            "a_setup_that_does_not_return_is_given_up",
+            "nobody_waits_for_the_setup_of_a_client_that_has_gone")),
     # 3.5
     fix("W3.5-own-first", "a bare id is the caller's own service",
         registering("unregistering_means_the_own_service_first")),

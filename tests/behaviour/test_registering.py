@@ -128,6 +128,38 @@ async def test_a_service_is_replaced_by_one_of_its_id(join: Join) -> None:
     assert len(await ids(client)) == 2
 
 
+def with_setup() -> dict[str, Any]:
+    return {"setup": {"type": "function", "function": {"name": "setup", "parameters": {}}}}
+
+
+async def test_what_a_client_exports_is_set_up_before_it_is_registered(join: Join) -> None:
+    client = await join()
+    other = await join.member(client)
+    done: list[str] = []
+    await other.register(
+        "default", {"setup": lambda: done.append("other")}, service_schema=with_setup()
+    )
+    del done[:]
+    await client.register("s", {"setup": lambda: done.append("s")}, service_schema=with_setup())
+    await client.register("default", {"setup": lambda: done.append("own")})
+    assert done == []
+    await client.register("default", service_schema=with_setup())
+    assert done == ["own"]
+    (call,) = client.calls
+    assert call.header["user"] == client.info["user"]
+    assert call.header["ws"] == client.workspace
+    assert call.header["from"] == f"{client.workspace}/{client.info['manager_id']}"
+    assert "args" not in call.body
+
+
+async def test_a_setup_that_fails_leaves_the_service_registered(join: Join) -> None:
+    client = await join()
+    full = await client.register(
+        "default", {"setup": lambda: {}["key"]}, service_schema=with_setup()
+    )
+    assert await ids(client, {"service_id": "default"}) == [full]
+
+
 async def test_a_singleton_is_alone_under_its_name(join: Join) -> None:
     owner = await join()
     other = await join.member(owner)

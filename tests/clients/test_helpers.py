@@ -206,6 +206,23 @@ async def test_what_a_client_exports_is_its_app(connect: Connect) -> None:
     assert await found.show("cells") == "see cells"
 
 
+@pytest.mark.parametrize("transport", ["websocket", "http"])
+async def test_a_program_is_set_up_before_its_export_returns(
+    connect: Connect, transport: str
+) -> None:
+    program = await connect(client_id="viewer", transport=transport)
+    seen: list[Any] = []
+
+    async def setup(context: Any = None) -> None:
+        seen.append(context["user"]["id"])
+        seen.append(await program.echo("asked of the gateway meanwhile"))
+
+    await program.register_service(
+        {"id": "default", "config": {"require_context": True}, "setup": setup}
+    )
+    assert seen == [program.config.user["id"], "asked of the gateway meanwhile"]
+
+
 # Events
 
 

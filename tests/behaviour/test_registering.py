@@ -153,10 +153,11 @@ async def test_what_a_client_exports_is_set_up_before_it_is_registered(join: Joi
 
 
 async def test_a_setup_that_fails_leaves_the_service_registered(join: Join) -> None:
+    def setup() -> None:
+        raise RuntimeError("no camera")
+
     client = await join()
-    full = await client.register(
-        "default", {"setup": lambda: {}["key"]}, service_schema=with_setup()
-    )
+    full = await client.register("default", {"setup": setup}, service_schema=with_setup())
     assert await ids(client, {"service_id": "default"}) == [full]
 
 

@@ -56,9 +56,9 @@ def _depth(value: object) -> int:
 
 
 @contextmanager
-def in_process(settings: Settings) -> Iterator[InProcess]:
-    """Run a gateway until the end of the block."""
-    with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
+def in_process(settings: Settings, port: int = 0) -> Iterator[InProcess]:
+    """Run a gateway until the end of the block, on a free port if none is given."""
+    with socket.create_server(("127.0.0.1", port), backlog=512) as listener:
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
         app = create_app(settings)
         config = uvicorn.Config(

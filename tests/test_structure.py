@@ -160,6 +160,9 @@ def test_locks_agree_with_each_other() -> None:
         for lock in ("requirements.txt", "requirements-dev.txt")
     )
     assert {name: develop.get(name) for name in run} == run
+    assert (
+        locked("requirements-hypha-rpc.txt")["hypha-rpc"] == locked("requirements.txt")["hypha-rpc"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -170,6 +173,7 @@ def test_locks_agree_with_each_other() -> None:
         "requirements-mcp1.txt",
         "requirements-openapi.txt",
         "requirements-postgres.txt",
+        "requirements-hypha-rpc.txt",
     ],
 )
 def test_every_pin_has_hashes(lock: str) -> None:

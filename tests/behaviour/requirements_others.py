@@ -37,6 +37,7 @@ from tests.behaviour.requirement import (
     stream,
     sync_client,
     three_doors,
+    upstream,
     web_services,
     webrtc,
     workspaces,
@@ -215,7 +216,7 @@ OTHERS: list[Requirement] = [
          stream("TestAnIdleStream::is_kept_alive",
                 "a_message_needs_the_token_that_the_stream_was_opened_with"),
          limits("a_client_that_has_gone_is_forgotten_entirely")),
-    must("W10.18-upstream-suites", "the client library's own tests pass",
-         gap="They belong to the library and come with its source distribution; they are run "
-             "against a started server, and what they ask for is tested here in other words."),
+    must("W10.18-upstream-suites", "the client library's own tests pass, in both languages",
+         upstream("the_python_client_passes_its_own_tests",
+                  "the_javascript_client_passes_its_own_tests", "what_is_left_out_is_there")),
 ]  # fmt: skip

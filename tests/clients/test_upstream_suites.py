@@ -112,7 +112,7 @@ def failed(results: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 def test_the_python_client_passes_its_own_tests(gateway: Gateway, python_tests: Path) -> None:
     code, written = pytest_of(
-        python_tests, gateway, "--numprocesses", WORKERS, "--dist", "worksteal"
+        python_tests, gateway, "--numprocesses", WORKERS, "--dist", "worksteal", "--durations=30"
     )
     if code == 1:
         # They have time limits that a busy machine exceeds: whatever failed is run by itself.
@@ -135,10 +135,13 @@ def test_the_javascript_client_passes_its_own_tests(
             for share in shares
         ]
         results = [result for run in runs for result in run.result()]
-    assert sum("passed" in result for result in results) > 80
-    for share in failed(results):
-        again = node_of(javascript_tests, gateway, file=share["file"], only=[share["test"]])
-        assert failed(again) == []
+    assert len(results) > 70
+    again = [
+        result
+        for share in failed(results)
+        for result in node_of(javascript_tests, gateway, file=share["file"], only=[share["test"]])
+    ]
+    assert failed(again) == []
 
 
 def test_what_is_left_out_is_there(python_tests: Path, javascript_tests: Path) -> None:

@@ -62,6 +62,7 @@ connections = in_file("tests/clients/test_connections.py")
 stopping = in_file("tests/clients/test_stopping.py")
 hostile = in_file("tests/clients/test_hostile_frames.py")
 python_client = in_file("tests/clients/test_hypha_rpc_python.py")
+"""Each of these is run over the HTTP transport too, on either side of the call."""
 sync_client = in_file("tests/clients/test_hypha_rpc_sync.py")
 node_client = in_file("tests/clients/test_hypha_rpc_node.py")
 http_client = in_file("tests/clients/test_hypha_rpc_http_transport.py")

@@ -49,8 +49,10 @@ MESSAGES: list[Requirement] = [
          manager("every_function_takes_its_arguments_by_position_and_by_name")),
     # 2.3
     fix("W2.3-header", "identity in a header is dropped, and so is what a call has no use for",
+        messages("who_a_header_says_it_comes_from_does_not_matter"),
         hostile("identity_in_a_header_is_replaced_by_the_real_one")),
     fix("W2.3-body", "a body that would overwrite the header is refused",
+        messages("a_body_that_says_who_it_comes_from_does_not_arrive"),
         hostile("a_body_that_claims_an_identity_is_refused_and_never_arrives",
                 "a_body_that_claims_an_identity_is_refused_by_the_manager_too"),
         codec("a_body_that_could_overwrite_the_header_is_refused",
@@ -70,6 +72,7 @@ MESSAGES: list[Requirement] = [
          messages("a_broadcast_keeps_its_address_and_an_event_has_a_star"),
          events("an_event_reaches_every_subscriber_once_however_often_it_subscribed")),
     fix("W2.4-foreign-broadcast", "nobody broadcasts into another workspace",
+        messages("a_broadcast_into_another_workspace_arrives_nowhere"),
         hostile("a_broadcast_stays_in_its_workspace"),
         router("a_broadcast_into_another_workspace_is_refused")),
     must("W2.4-readers", "readers do not broadcast", messages("readers_cannot_broadcast")),

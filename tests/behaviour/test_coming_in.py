@@ -254,3 +254,32 @@ async def test_who_came_with_a_token_does_not_come_back_once_it_is_revoked(
     # Its own user is not concerned.
     again = await join(owner.info["client_id"], reconnection_token=owner.info["reconnection_token"])
     assert again.address == owner.address
+
+
+async def test_a_stream_is_refused_to_whom_a_websocket_is_refused(
+    gateway: Gateway, join_websocket: Join
+) -> None:
+    owner = await join_websocket("taken")
+    for_one = await owner.manager("generate_token", {"client_id": "robot"})
+    revoked = await owner.manager("generate_token", {})
+    await owner.manager("revoke_token", revoked)
+    pinned = token_of(
+        "u", Scope({owner.workspace: Permission.ADMIN, "a-b": Permission.ADMIN}, "a-b")
+    )
+    refused = [
+        (for_one, {}, 403, "restricted to client with client_id='robot'"),
+        (revoked, {}, 401, "Token has been revoked"),
+        (pinned, {"workspace": owner.workspace}, 403, "does not match the specified workspace"),
+        (token_of("u", Scope(extra_scopes=("file:read",))), {}, 403, ""),
+        (await owner.manager("generate_token", {}), {"client_id": "taken"}, 409, "is active"),
+        (None, {"workspace": f"ws-user-anonymouz-{secrets.token_hex(4)}"}, 404, "does not exist"),
+    ]
+    seen = []
+    async with httpx.AsyncClient(base_url=gateway.url) as http:
+        for token, query, _, _ in refused:
+            headers = {"authorization": f"Bearer {token}"} if token else {}
+            reply = await http.get("/rpc", params={"client_id": "me", **query}, headers=headers)
+            seen.append((reply.status_code, reply.json()["detail"]))
+    assert [status for status, _ in seen] == [status for _, _, status, _ in refused], seen
+    for (_, detail), (_, _, _, text) in zip(seen, refused, strict=True):
+        assert text in detail

@@ -37,6 +37,39 @@ async def test_a_call_shows_who_calls_and_nothing_else(join: Join) -> None:
     }  # fmt: skip
 
 
+async def test_who_a_header_says_it_comes_from_does_not_matter(join: Join) -> None:
+    attacker, victim = await join(), await join()
+    claimed = {"from": victim.address, "ws": victim.workspace, "user": {"id": "root"}}
+    header = {"type": "method", "to": victim.address, "method": "services.s.f"}
+    await attacker.send({**header, **claimed, "ctx": {"user": {"id": "root"}}}, {"args": []})
+    received = (await victim.message()).header
+    assert received == {
+        **header,
+        "from": attacker.address,
+        "ws": attacker.workspace,
+        "user": attacker.info["user"],
+    }
+
+
+@pytest.mark.parametrize("key", ["from", "to", "ws", "user", "ctx", "type", "method", "session"])
+async def test_a_body_that_says_who_it_comes_from_does_not_arrive(join: Join, key: str) -> None:
+    attacker, victim = await join(), await join()
+    header = {"type": "method", "to": victim.address, "method": "services.s.f"}
+    await attacker.send(header, {"args": [], key: "x"})
+    assert (await attacker.control({"type": "ping"}))["type"] == "error"
+    await attacker.send({**header, "method": "last"})
+    assert (await victim.message()).header["method"] == "last"
+
+
+async def test_a_broadcast_into_another_workspace_arrives_nowhere(join: Join) -> None:
+    attacker, victim = await join(), await join()
+    await victim.manager("subscribe", "news")
+    await attacker.send({"type": "news", "to": f"{victim.workspace}/*"})
+    assert (await attacker.control({"type": "ping"}))["type"] == "error"
+    await attacker.send({"type": "method", "to": victim.address, "method": "last"})
+    assert (await victim.message()).header["method"] == "last"
+
+
 async def test_a_bare_client_id_means_the_own_workspace(join: Join) -> None:
     owner = await join()
     second = await join.member(owner, "second")

@@ -15,22 +15,31 @@ HERE = Path(__file__).parent
 MAX_GAPS = 0
 """Gaps are few; closing one lowers this."""
 
-FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+MESSAGES_AND_FUNCTIONS = re.compile(r"W[234]\.")
+OVER_BOTH = {"join", "connect_over"}
+"""Fixtures that connect clients by each transport in turn."""
+
+BELOW_TRANSPORTS = ("tests/gateway/", "tests/schema/", "tests/http_proxy/")
+RUN_AGAIN_OVER_HTTP = "tests/clients/test_hypha_rpc_python.py"
+BY_WEBSOCKET = {
+    "W2.9-disposed": "a client over HTTP cannot say goodbye; its end is that of the grace, W5.4",
+    "W3.8-foreign-callers": "as W2.9-disposed",
+    "W3.8-order": "as W2.9-disposed",
+    "W3.2-client-side": "the library adds export, get_app and probes to websocket clients alone",
+}
+"""What is shown with websocket clients only, and why."""
 
 
 @cache
-def defined_in(path: Path) -> frozenset[str]:
+def defined_in(path: Path) -> dict[str, ast.FunctionDef | ast.AsyncFunctionDef]:
     """Tests that a file defines, those in classes as ``Class::test``."""
-    found: set[str] = set()
+    found: dict[str, ast.FunctionDef | ast.AsyncFunctionDef] = {}
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         members = node.body if isinstance(node, ast.ClassDef) else [node]
         prefix = f"{node.name}::" if isinstance(node, ast.ClassDef) else ""
-        found |= {
-            prefix + member.name
-            for member in members
-            if isinstance(member, FUNCTIONS) and member.name.startswith("test_")
-        }
-    return frozenset(found)
+        functions = (m for m in members if isinstance(m, ast.FunctionDef | ast.AsyncFunctionDef))
+        found |= {prefix + f.name: f for f in functions if f.name.startswith("test_")}
+    return found
 
 
 def test_every_requirement_has_an_id_of_its_own() -> None:
@@ -58,6 +67,25 @@ def exists(node_id: str) -> bool:
     name, _, test = node_id.partition("::")
     path = ROOT / name
     return path.is_file() and test in defined_in(path)
+
+
+def runs_over_both(node_id: str) -> bool:
+    name, _, test = node_id.partition("::")
+    if name.startswith(BELOW_TRANSPORTS) or name == RUN_AGAIN_OVER_HTTP:
+        return True
+    function = defined_in(ROOT / name)[test]
+    named = any("transport" in ast.unparse(decorator) for decorator in function.decorator_list)
+    return named or not OVER_BOTH.isdisjoint(a.arg for a in function.args.args)
+
+
+def test_messages_and_functions_are_shown_over_both_transports() -> None:
+    by_websocket = {
+        requirement.id
+        for requirement in REQUIREMENTS
+        if MESSAGES_AND_FUNCTIONS.match(requirement.id)
+        and not any(map(runs_over_both, requirement.tests))
+    }
+    assert by_websocket == BY_WEBSOCKET.keys()
 
 
 def test_every_test_of_the_behaviour_is_required() -> None:

@@ -27,10 +27,20 @@ async def offer(provider: Any, **config: Any) -> str:
     return str((await provider.register_service(service))["id"])
 
 
+@pytest.fixture(params=["websocket", "http"])
+def connect_over(request: pytest.FixtureRequest, connect: Connect) -> Connect:
+    """Connect clients by each transport in turn."""
+
+    async def over(**config: Any) -> Any:
+        return await connect(transport=request.param, **config)
+
+    return over
+
+
 async def test_a_protected_service_is_refused_to_strangers_at_the_gateway(
-    connect: Connect,
+    connect_over: Connect,
 ) -> None:
-    provider, stranger = await connect(), await connect()
+    provider, stranger = await connect_over(), await connect_over()
     full = await offer(provider)
     with pytest.raises(RemoteException, match="PermissionError: Permission denied"):
         await stranger.get_service(full)
@@ -40,18 +50,18 @@ async def test_a_protected_service_is_refused_to_strangers_at_the_gateway(
 
 
 async def test_a_protected_service_is_refused_to_strangers_who_ask_the_provider(
-    connect: Connect,
+    connect_over: Connect,
 ) -> None:
-    provider, stranger = await connect(), await connect()
+    provider, stranger = await connect_over(), await connect_over()
     full = await offer(provider)
     with pytest.raises(RemoteException, match="Permission denied"):
         await stranger.rpc.get_remote_service(full)
 
 
 async def test_a_protected_function_is_refused_to_strangers_who_call_it_directly(
-    connect: Connect,
+    connect_over: Connect,
 ) -> None:
-    provider, stranger = await connect(), await connect()
+    provider, stranger = await connect_over(), await connect_over()
     await offer(provider)
     await provider.register_service(
         {"id": "open", "config": {"visibility": "public"}, "answer": lambda: 43}
@@ -66,15 +76,17 @@ async def test_a_protected_function_is_refused_to_strangers_who_call_it_directly
         await call()
 
 
-async def test_an_unlisted_service_is_for_those_who_know_its_id(connect: Connect) -> None:
-    provider, caller = await connect(), await connect()
+async def test_an_unlisted_service_is_for_those_who_know_its_id(connect_over: Connect) -> None:
+    provider, caller = await connect_over(), await connect_over()
     full = await offer(provider, visibility="unlisted")
     assert await (await caller.get_service(full)).answer() == 42
     assert await caller.list_services({"workspace": provider.config.workspace}) == []
 
 
-async def test_a_protected_service_is_open_to_the_workspaces_it_names(connect: Connect) -> None:
-    provider, friend, stranger = await connect(), await connect(), await connect()
+async def test_a_protected_service_is_open_to_the_workspaces_it_names(
+    connect_over: Connect,
+) -> None:
+    provider, friend, stranger = await connect_over(), await connect_over(), await connect_over()
     full = await offer(provider, authorized_workspaces=[friend.config.workspace])
     service = await friend.get_service(full)
     assert await service.answer() == 42
@@ -83,11 +95,11 @@ async def test_a_protected_service_is_open_to_the_workspaces_it_names(connect: C
         await stranger.get_service(full)
 
 
-async def test_a_client_with_a_token_is_at_home_in_the_workspace(connect: Connect) -> None:
-    provider = await connect()
+async def test_a_client_with_a_token_is_at_home_in_the_workspace(connect_over: Connect) -> None:
+    provider = await connect_over()
     full = await offer(provider)
     token = await provider.generate_token()
-    second = await connect(token=token)
+    second = await connect_over(token=token)
 
     assert second.config.workspace == provider.config.workspace
     assert await (await second.get_service("offer")).answer() == 42
@@ -99,10 +111,10 @@ async def test_a_client_with_a_token_is_at_home_in_the_workspace(connect: Connec
     assert clients == {id.partition(":")[0] for id in (full, own)}
 
 
-async def test_a_client_with_a_token_to_read_can_call_but_not_offer(connect: Connect) -> None:
-    provider = await connect()
+async def test_a_client_with_a_token_to_read_can_call_but_not_offer(connect_over: Connect) -> None:
+    provider = await connect_over()
     await offer(provider)
-    reader = await connect(token=await provider.generate_token({"permission": "read"}))
+    reader = await connect_over(token=await provider.generate_token({"permission": "read"}))
     assert await (await reader.get_service("offer")).answer() == 42
     with pytest.raises(Exception, match="PermissionError: Permission denied"):
         await offer(reader)

@@ -58,7 +58,9 @@ def python_tests(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("python")
     with tarfile.open(source) as archive:
         archive.extractall(directory, filter="data")
-    tests = directory / source.name.removesuffix(".tar.gz") / "tests"
+    # There is a package called tests already.
+    tests = directory / "library"
+    (directory / source.name.removesuffix(".tar.gz") / "tests").rename(tests)
     (tests / "__init__.py").write_text(PACKAGE.read_text(encoding="utf-8"))
     return tests
 
@@ -86,7 +88,8 @@ def pytest_of(tests: Path, gateway: Gateway, *arguments: str) -> tuple[int, str]
         [*command, "-q", "-W", "ignore", *arguments],
         cwd=tests.parent,
         env={**environment, "POLYPORT_SUITE_URL": gateway.url, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         timeout=SECONDS,
         check=False,
     )
@@ -117,6 +120,7 @@ def test_the_python_client_passes_its_own_tests(gateway: Gateway, python_tests: 
     if code == 1:
         # They have time limits that a busy machine exceeds: whatever failed is run by itself.
         code, written = pytest_of(python_tests, gateway, "--last-failed", "--numprocesses", "0")
+    print(written)
     assert code == 0, written
 
 

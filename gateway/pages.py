@@ -15,7 +15,7 @@ from gateway.auth.login.page import LOGIN_PATH, LoginPage
 from gateway.auth.login.service import LoginService
 from gateway.edge.answers import body_of, cross_origin
 from gateway.settings import Settings
-from schema.errors import GatewayError, InvalidRequest, NotFound
+from schema.errors import InvalidRequest, NotFound
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -125,11 +125,14 @@ def nothing_here(origins: Sequence[str]) -> Route:
             for name, value in cross_origin(origins, request.headers.get("origin", "").encode())
         }
         if is_reading:
-            error: GatewayError = NotFound(f"File not found: {request.url.path.lstrip('/')[:200]}")
-        else:
-            error = InvalidRequest("Method Not Allowed")
-            headers["allow"] = "GET, HEAD"
-        return JSONResponse(body_of(error), 404 if is_reading else 405, headers)
+            missing = NotFound(f"File not found: {request.url.path.lstrip('/')[:200]}")
+            return JSONResponse(body_of(missing), 404, headers)
+        body = body_of(InvalidRequest("Method Not Allowed"))
+        return JSONResponse(
+            body | {"code": "method_not_allowed", "type": "MethodNotAllowed"},
+            405,
+            headers | {"allow": "GET, HEAD"},
+        )
 
     return Route("/{path:path}", _Everything(answer))
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from http_proxy.arguments import read_value
@@ -48,7 +48,7 @@ def _from_multipart(body: bytes, content_type: bytes) -> list[tuple[str, Any]]:
         parser = MultipartParser(boundary, parts.callbacks())  # type: ignore[arg-type]
         parser.write(body)
         parser.finalize()
-    except MultipartParseError as error:
+    except FormParserError as error:
         raise InvalidRequest(f"Invalid request body: not a form ({error})") from None
     if not parts.is_complete:
         raise InvalidRequest("Invalid request body: the form is incomplete")

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from starlette.types import ASGIApp
 
 from gateway.api import Gateway
-from gateway.settings import Settings
+from gateway.settings import RESERVED_MOUNTS, Settings
 from http_proxy.errors import MethodNotAllowed
 from http_proxy.replies import BytesReply, content
 from http_proxy.request import Request
@@ -23,6 +23,9 @@ from schema.services import BUILT_IN, ServiceInfo
 
 _MAX_SERVICES: Final = 200
 _MAX_FUNCTIONS: Final = 40
+_NO_WORKSPACES: Final = RESERVED_MOUNTS - {"public"}
+"""Names that never are a workspace's: ``/health/`` must not look like a healthy answer."""
+
 _WEB: Final = frozenset({"asgi", "functions"})
 _HEADERS: Final = (
     (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'"),
@@ -81,6 +84,8 @@ class WorkspacePage:
     async def show(self, request: Request, caller: Caller) -> ASGIApp:
         """The page, with the services that its visitor may see listed."""
         workspace = request.workspace
+        if workspace in _NO_WORKSPACES:
+            raise NotFound(f"File not found: {workspace}/")
         try:
             found = await self._gateway.list_services(caller, workspace)
         except WorkspaceNotFound:

@@ -69,6 +69,7 @@ async def test_files_are_bytes(client: httpx.AsyncClient, received: dict[str, An
         (FORM, b"&".join(b"a=1" for _ in range(MAX_FIELDS + 1))),
         (FORM, b"a=%7Bbroken"),
         ({"content-type": "multipart/form-data"}, b"--x--"),
+        ({"content-type": f"multipart/form-data; boundary={'x' * 5000}"}, b"--x--"),
         (MULTIPART, b"nothing"),
         (MULTIPART, b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1'),
         (MULTIPART, b"--x\r\nContent-Disposition: form-data\r\n\r\n1\r\n--x--\r\n"),

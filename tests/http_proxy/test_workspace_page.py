@@ -52,6 +52,14 @@ async def test_a_name_with_a_hyphen_leads_to_the_page_and_another_to_no_file(
     assert (missing.status_code, missing.json()["detail"]) == (404, "File not found: favicon.ico")
 
 
+@pytest.mark.parametrize("name", ["health", "metrics", "login", "api-docs"])
+async def test_a_path_of_the_server_with_a_slash_is_no_page_of_a_workspace(
+    client: httpx.AsyncClient, name: str
+) -> None:
+    assert (await client.get(f"/{name}/")).status_code == 404
+    assert (await client.get("/public/")).status_code == 200
+
+
 async def test_services_come_in_pages_that_lead_to_each_other(
     client: httpx.AsyncClient, gateway: FakeGateway
 ) -> None:

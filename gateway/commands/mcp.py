@@ -95,7 +95,7 @@ def connect(  # noqa: PLR0913 - each is a word of the command line
         misused(f"{client!r} is not known; there are: {', '.join(known.CLIENTS)}")
     where = endpoint_url(target, url, server)
     endpoint = known.Endpoint.of(
-        name or (target or "polyport").rpartition("/")[2].rpartition(":")[2],
+        name or (target or "polyport").rstrip("/").rpartition("/")[2].rpartition(":")[2],
         where,
         needs_token=with_token,
         program=_program(),
@@ -103,6 +103,8 @@ def connect(  # noqa: PLR0913 - each is a word of the command line
     found = known.CLIENTS[client](endpoint)
     if write:
         typer.echo(f"Written to {_write(found)}")
+        if found.blank:
+            typer.echo(f"Put the token there, in place of {found.blank}")
     elif as_json:
         typer.echo(json.dumps(found.to_wire(), indent=2))
     else:
@@ -117,7 +119,9 @@ def endpoint_url(target: str | None, url: str | None, server: str) -> str:
         if not url.startswith(("http://", "https://")):
             misused(f"{url!r} is not an http or https URL")
         return url
-    workspace, slash, service = (quote(part, safe=":@*.") for part in str(target).partition("/"))
+    workspace, slash, service = (
+        quote(part, safe=":@*.") for part in str(target).rstrip("/").partition("/")
+    )
     path = f"{workspace}/mcp/{service}/mcp" if slash else f"{workspace}/mcp"
     return f"{server.rstrip('/')}/{path}"
 

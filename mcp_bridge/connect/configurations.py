@@ -15,6 +15,8 @@ from typing import Any, Final
 
 TOKEN_VARIABLE: Final = "POLYPORT_TOKEN"  # noqa: S105 - the name of a variable
 PROGRAM: Final = ("polyport",)
+BLANK: Final = "<your token>"
+"""Where a client can neither ask for a token nor read a variable."""
 
 Content = Mapping[str, Any] | str
 
@@ -77,6 +79,11 @@ class Configuration:
             return self.content
         return json.dumps(self.content, indent=2)
 
+    @property
+    def blank(self) -> str | None:
+        """What is left for the user to fill in, if anything."""
+        return BLANK if BLANK in self.text else None
+
 
 def _claude_code(to: Endpoint) -> Configuration:
     words = ["claude", "mcp", "add", "--transport", "http", to.key, shlex.quote(to.url)]
@@ -97,7 +104,7 @@ def _claude_desktop(to: Endpoint) -> Configuration:
         "args": [*to.program[1:], "stdio", "--url", to.url],
     }
     if to.needs_token:
-        entry["env"] = {TOKEN_VARIABLE: "<your token>"}
+        entry["env"] = {TOKEN_VARIABLE: BLANK}
     return Configuration(
         "Claude Desktop",
         "claude_desktop_config.json",
@@ -199,7 +206,7 @@ def _openai_responses(to: Endpoint) -> Configuration:
         "require_approval": "never",
     }
     if to.needs_token:
-        tool["authorization"] = "<your token>"
+        tool["authorization"] = BLANK
     note = "Calls come from OpenAI's servers, so the gateway needs a public HTTPS address."
     return Configuration("OpenAI Responses API", None, {"tools": [tool]}, note=note)
 

@@ -17,6 +17,7 @@ from mcp_bridge.connect.configurations import CLIENTS
         (["public/lab"], "http://127.0.0.1:9527/public/mcp/lab/mcp"),
         (["ws-a/b:lab"], "http://127.0.0.1:9527/ws-a/mcp/b:lab/mcp"),
         (["public"], "http://127.0.0.1:9527/public/mcp"),
+        (["public/"], "http://127.0.0.1:9527/public/mcp"),
         (["public", "--server", "https://x.example/base/"], "https://x.example/base/public/mcp"),
         (["--url", "https://x.example/mcp"], "https://x.example/mcp"),
     ],
@@ -59,4 +60,14 @@ def test_a_configuration_is_written_to_the_project(
     assert main(["connect", "vscode", "public/lab", "--write", "--name", "mine"]) == 0
     written = json.loads((tmp_path / ".vscode" / "mcp.json").read_text())
     assert list(written["servers"]) == ["mine"]
+    assert "token" not in capsys.readouterr().out
     assert main(["connect", "jetbrains", "public/lab", "--write"]) == 1
+
+
+def test_a_token_that_has_to_be_filled_in_is_mentioned(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert main(["connect", "claude-desktop", "public/lab", "--with-token", "--write"]) == 0
+    assert "Put the token there, in place of <your token>" in capsys.readouterr().out

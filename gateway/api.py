@@ -147,6 +147,11 @@ class Gateway(Protocol):
         """A number that changes whenever the services of a workspace change."""
         ...
 
+    def workspace_config(self, workspace: str) -> Mapping[str, Any]:
+        """The ``config`` of a workspace's record, which its administrators set: the same object
+        until they change it. Empty if there is no such workspace."""
+        ...
+
     def watch(self, workspace: str, watcher: Callable[[ServiceInfo], None]) -> Callable[[], None]:
         """Call ``watcher`` with each service of a workspace that has come, gone or been registered
         anew, after the fact; the function that is returned ends it.

@@ -34,6 +34,7 @@ from schema.identity import Caller, anonymous_http_caller
 from schema.ids import ANY, ServiceQuery
 from schema.services import ServiceInfo
 
+NO_CONFIG: Final[Mapping[str, Any]] = {}
 MAX_ATTEMPTS: Final = 3
 """How often a call is made at most, if its provider goes and making it again does no harm."""
 
@@ -216,6 +217,10 @@ class GatewayCore:
 
     def workspace_version(self, workspace: str) -> int:
         return self._registry.version(workspace)
+
+    def workspace_config(self, workspace: str) -> Mapping[str, Any]:
+        record = self._workspaces.get(workspace)
+        return record.config if record is not None else NO_CONFIG
 
     def watch(self, workspace: str, watcher: Callable[[ServiceInfo], None]) -> Callable[[], None]:
         return self._registry.watch(workspace, watcher)

@@ -107,6 +107,7 @@ class FakeGateway:
         self.streams: list[FakeStream] = []
         self._services: dict[str, tuple[ServiceInfo, Mapping[str, Any]]] = {}
         self._versions: dict[str, int] = {}
+        self._configs: dict[str, Mapping[str, Any]] = {}
         self._watchers: list[tuple[str, Callable[[ServiceInfo], None]]] = []
 
     # What tests arrange
@@ -142,6 +143,10 @@ class FakeGateway:
     def remove_service(self, service_id: str) -> None:
         service, _ = self._services.pop(service_id)
         self._touch(service)
+
+    def configure(self, workspace: str, config: Mapping[str, Any]) -> None:
+        """Set the ``config`` of a workspace's record."""
+        self._configs[workspace] = config
 
     def add_token(self, token: str, user_id: str, workspaces: Mapping[str, str]) -> Caller:
         """Make ``token`` valid for a user with permission letters per workspace."""
@@ -266,6 +271,9 @@ class FakeGateway:
 
     def workspace_version(self, workspace: str) -> int:
         return self._versions.get(workspace, 0)
+
+    def workspace_config(self, workspace: str) -> Mapping[str, Any]:
+        return self._configs.get(workspace, {})
 
     def watch(self, workspace: str, watcher: Callable[[ServiceInfo], None]) -> Callable[[], None]:
         entry = (workspace, watcher)

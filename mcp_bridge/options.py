@@ -51,7 +51,7 @@ class ServiceOptions:
         given = service.config.get("mcp")
         if not isinstance(given, Mapping):
             return NO_OPTIONS
-        tools, toolsets = given.get("tools"), given.get("toolsets")
+        tools = given.get("tools")
         limit = given.get(MAX_RESULT_KEY)
         return cls(
             tools={
@@ -59,10 +59,7 @@ class ServiceOptions:
                 for name, entry in (tools.items() if isinstance(tools, Mapping) else ())
                 if isinstance(entry, Mapping)
             },
-            toolsets={
-                str(name): _words(members)
-                for name, members in (toolsets.items() if isinstance(toolsets, Mapping) else ())
-            },
+            toolsets=toolsets_of(service.config),
             groups=_words(given.get("group")),
             pinned=_words(given.get("pinned")),
             profile=Profile.named(given.get("schema")),
@@ -87,6 +84,15 @@ class ServiceOptions:
 
 
 NO_OPTIONS: Final = ServiceOptions()
+
+
+def toolsets_of(config: Mapping[str, Any]) -> dict[str, frozenset[str]]:
+    """The sets in the ``config`` of a service or a workspace, with their members."""
+    given = config.get("mcp")
+    named = given.get("toolsets") if isinstance(given, Mapping) else None
+    if not isinstance(named, Mapping):
+        return {}
+    return {str(name): _words(members) for name, members in named.items()}
 
 
 def is_limit(value: object) -> TypeGuard[int]:

@@ -18,7 +18,7 @@ from mcp_bridge.catalogue import About, Catalogue, Contents
 from mcp_bridge.catalogues import Catalogues
 from mcp_bridge.names import joined_names
 from mcp_bridge.offered import MAX_INSTRUCTIONS, report, version
-from mcp_bridge.options import ServiceOptions
+from mcp_bridge.options import ServiceOptions, toolsets_of
 from mcp_bridge.origins import Origin
 from mcp_bridge.prompts import Prompt
 from mcp_bridge.resources import SCHEME, Resource, ResourceTable, Template
@@ -55,6 +55,7 @@ class Part:
 @dataclass(slots=True)
 class _Kept:
     version: int
+    config: Mapping[str, Any]
     catalogues: dict[tuple[int, ...], tuple[Catalogue, Sequence[Part]]] = field(
         default_factory=dict
     )
@@ -84,17 +85,18 @@ class WorkspaceCatalogues:
             parts = [
                 Part(service, catalogue) for service, catalogue in both if catalogue is not None
             ]
-            found = kept.catalogues[key] = (joined(workspace, parts), parts)
+            found = kept.catalogues[key] = (joined(workspace, parts, kept.config), parts)
         return found[0]
 
     def _kept_of(self, workspace: str) -> _Kept:
         number = self._gateway.workspace_version(workspace)
+        config = self._gateway.workspace_config(workspace)
         kept = self._kept.get(workspace)
-        if kept is None or kept.version != number:
+        if kept is None or kept.version != number or kept.config is not config:
             self._kept.pop(workspace, None)
             while len(self._kept) >= MAX_WORKSPACES:
                 self._kept.pop(next(iter(self._kept)))
-            kept = self._kept[workspace] = _Kept(number)
+            kept = self._kept[workspace] = _Kept(number, config)
         return kept
 
     async def _all(
@@ -123,14 +125,14 @@ def standing_for(workspace: str, service_id: str) -> ServiceInfo:
     return ServiceInfo(ServiceId(workspace, ANY, service_id), workspace)
 
 
-def joined(workspace: str, parts: Sequence[Part]) -> Catalogue:
-    """One catalogue of all parts. Pure."""
+def joined(workspace: str, parts: Sequence[Part], config: Mapping[str, Any]) -> Catalogue:
+    """One catalogue of all parts; ``config`` is the workspace's own. Pure."""
     tools, omitted = _tools(parts)
     contents = Contents(
         tools=tools,
         resources=_resources(parts),
         prompts=_prompts(parts),
-        toolsets=_toolsets(parts, tools),
+        toolsets=_toolsets(parts, tools, toolsets_of(config)),
         pinned=_pinned(parts, tools),
     )
     report(workspace, omitted, tools)
@@ -225,8 +227,12 @@ def _distinct(parts: Sequence[Part]) -> Iterator[Part]:
     yield from first.values()
 
 
-def _toolsets(parts: Sequence[Part], tools: Mapping[str, Tool]) -> dict[str, frozenset[str]]:
-    """The sets that the services name, and those that whole services are in."""
+def _toolsets(
+    parts: Sequence[Part], tools: Mapping[str, Tool], named: Mapping[str, frozenset[str]]
+) -> dict[str, frozenset[str]]:
+    """The sets that the services name, those that whole services are in, and those that the
+    workspace names (``named``): of services, of tools by their names here, or ``service/function``.
+    """
     here = {(_service_of(tool), tool.function): name for name, tool in tools.items()}
     sets: dict[str, set[str]] = {}
     for part in _distinct(parts):
@@ -237,7 +243,16 @@ def _toolsets(parts: Sequence[Part], tools: Mapping[str, Tool]) -> dict[str, fro
         for label in ServiceOptions.of(part.service).groups:
             found = (here.get((name, tool.function)) for tool in own.values())
             sets.setdefault(label, set()).update(each for each in found if each)
+    for label, members in named.items():
+        meant = (name for name, tool in tools.items() if members & _words_for(name, tool))
+        sets.setdefault(label, set()).update(meant)
     return {label: frozenset(members) for label, members in sets.items()}
+
+
+def _words_for(name: str, tool: Tool) -> set[str]:
+    """What a tool can be called by in a set of the workspace."""
+    service = _service_of(tool)
+    return {name, service, f"{service}/{tool.function}"}
 
 
 def _service_of(tool: Tool) -> str:

@@ -204,6 +204,11 @@ async def test_a_service_that_has_gone_is_not_found_even_with_its_old_entry(benc
         await bench.gateway.call(caller, service, "add", (1, 2))
 
 
+async def test_a_workspace_is_not_configured_unless_somebody_does_it(bench: Bench) -> None:
+    first = bench.gateway.workspace_config(bench.workspace)
+    assert first == {} == bench.gateway.workspace_config("ws-nowhere")
+
+
 async def test_the_version_of_a_workspace_changes_with_its_services(bench: Bench) -> None:
     versions = [bench.gateway.workspace_version(bench.workspace)]
     await bench.offer("p", "svc", API, visibility="public")

@@ -174,6 +174,23 @@ async def test_a_client_can_ask_for_less(gateway: FakeGateway) -> None:
     assert left_out.error["code"] == -32602
 
 
+async def test_a_workspace_names_toolsets_over_its_services(gateway: FakeGateway) -> None:
+    gateway.add_service("ws-lab/worker:files", {"read": print, "write": print}, visibility="public")
+    door = Door(gateway)
+
+    async def listed(name: str) -> list[str]:
+        response = await door.ask(MODERN, "tools/list", path=LAB, query=f"toolset={name}")
+        return [tool["name"] for tool in response.json.get("result", {}).get("tools", ())]
+
+    assert await listed("daily") == []
+    members = ["files/read", "calc__add", "calc__nothing", "private"]
+    gateway.configure("ws-lab", {"mcp": {"toolsets": {"daily": members, "all": "calc"}}})
+    assert await listed("daily") == ["calc__add", "files__read"]
+    assert await listed("all") == ["calc__add", "calc__math_add", "calc__echo", "calc__fail"]
+    gateway.configure("ws-lab", {"mcp": {"toolsets": [1]}})
+    assert await listed("daily") == []
+
+
 @pytest.mark.parametrize("query", ["toolset=none", "schema=huge", "mode=some"])
 async def test_what_cannot_be_asked_for_is_said(door: Door, query: str) -> None:
     response = await with_query(door, query, "tools/list")

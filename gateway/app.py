@@ -56,9 +56,8 @@ from gateway.settings import SHARED_MOUNT, Settings
 from gateway.shutdown import drain_on_signal
 from gateway.startup import Startup
 from gateway.storage.database import Database
-from gateway.storage.function_access import FunctionAccessRepository
 from gateway.storage.key_file import sealed_box
-from gateway.storage.upstreams import UpstreamRepository
+from gateway.storage.repositories import storage_of
 from gateway.tracing import Tracing, tracing_to
 from gateway.transports.blocked import BlockedAddresses
 from gateway.transports.http_stream import HttpStreamDoor
@@ -136,17 +135,17 @@ class Parts:
 def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
     """Make all parts and the gateway's own routes. No I/O but for the signing key, the login page
     and the file of upstreams. Raises ConfigMistake."""
-    database = Database(settings)
-    identity = identity_of(settings, database)
+    database, stored = storage_of(settings)
+    identity = identity_of(settings, database, stored)
     tokens, authentication = identity.tokens, identity.authentication
     box = sealed_box(settings)
-    kept = kept_in(database, settings, box)
+    kept = kept_in(stored, settings, box)
     workspaces, events = kept.workspaces, kept.events
     registry = Registry()
     counters = Counters()
     tracing = tracing_to(settings.otlp_endpoint)
     router = Router(manager_id(identity.keys[-1]), max_relay_bytes=settings.max_relay_bytes)
-    functions = FunctionAccess(None if settings.ephemeral else FunctionAccessRepository(database))
+    functions = FunctionAccess(stored.functions)
     local = LocalServices(functions)
     endpoint = Endpoint(
         router,
@@ -275,7 +274,7 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         settings,
         hosting,
         directory,
-        repository=None if settings.ephemeral else UpstreamRepository(database),
+        repository=stored.upstreams,
         box=box,
     )
     own.add(

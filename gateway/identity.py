@@ -38,11 +38,8 @@ from gateway.auth.tokens import TokenIssuer
 from gateway.registry.own import OwnServices
 from gateway.rpc.local import ForeignFunction
 from gateway.settings import Settings
-from gateway.storage.accounts import AccountRepository
-from gateway.storage.api_keys import ApiKeyRepository
 from gateway.storage.database import Database
-from gateway.storage.login_failures import LoginFailureRepository
-from gateway.storage.revocations import RevocationRepository
+from gateway.storage.repositories import Repositories
 from schema.identity import Caller, User, personal_workspace
 
 
@@ -73,7 +70,7 @@ class Logins:
     """Of providers and clients."""
 
 
-def identity_of(settings: Settings, database: Database) -> Identity:
+def identity_of(settings: Settings, database: Database, stored: Repositories) -> Identity:
     """Reads the signing keys, or makes one. Raises OidcMistake."""
     keys = signing_keys(settings)
     root = settings.root_token
@@ -81,15 +78,13 @@ def identity_of(settings: Settings, database: Database) -> Identity:
         keys[0],
         previous_keys=keys[1:],
         root_token=root.get_secret_value() if root else None,
-        revocations=Revocations(None if settings.ephemeral else RevocationRepository(database)),
+        revocations=Revocations(stored.revocations),
     )
     hooks = AuthHooks()
     oidc = [Provider(config) for config in oidc_configs(settings)]
     by_issuer = {p.config.issuer: (p.config, p.verifier) for p in oidc if p.config.audience}
     readers = [OidcReader(by_issuer)] if by_issuer else []
-    api_keys = ApiKeys(
-        tokens.revocations, None if settings.ephemeral else ApiKeyRepository(database)
-    )
+    api_keys = ApiKeys(tokens.revocations, stored.api_keys)
     authentication = Authentication(tokens, hooks, readers, keys=api_keys)
     return Identity(settings, database, keys, tokens, hooks, authentication, api_keys, oidc)
 
@@ -154,6 +149,10 @@ def _local_logins(identity: Identity, exchange: TokenExchange) -> LocalLogins | 
     settings = identity.settings
     if not settings.enable_local_auth:
         return None
+    # Not every server has accounts, and their tables load the database library.
+    from gateway.storage.accounts import AccountRepository  # noqa: PLC0415
+    from gateway.storage.login_failures import LoginFailureRepository  # noqa: PLC0415
+
     accounts = Accounts(
         AccountRepository(identity.database),
         LoginFailureRepository(identity.database),

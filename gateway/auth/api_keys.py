@@ -15,13 +15,16 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from gateway.auth.digests import digest
 from gateway.auth.revocations import Revocations
-from gateway.storage.api_keys import ApiKeyRepository, StoredKey
+from gateway.storage.rows import StoredKey
 from schema.errors import InvalidRequest, LimitExceeded, NotFound, TokenRevoked, Unauthenticated
 from schema.identity import ANY_WORKSPACE, ROOT_USER, Caller, Permission, Scope, User
+
+if TYPE_CHECKING:  # loads the database library
+    from gateway.storage.api_keys import ApiKeyRepository
 
 PREFIX: Final = "pp_"
 """By which people and scanners for leaked secrets know a key."""

@@ -15,15 +15,18 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import asdict
-from typing import Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import orjson
 
 from gateway.requests import current_address, current_request_id
-from gateway.storage.audit import AuditEntry, AuditRepository
+from gateway.storage.rows import AuditEntry
 from gateway.wire.codec import pack
 from schema.errors import GatewayError
 from schema.identity import Caller
+
+if TYPE_CHECKING:  # loads the database library
+    from gateway.storage.audit import AuditRepository
 
 Arguments = Literal["off", "hash", "full"]
 """What is kept of the arguments of a call."""

@@ -17,11 +17,14 @@ from ipaddress import (
     ip_address,
     ip_network,
 )
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from gateway.storage.blocks import BlockRepository, StoredBlock
+from gateway.storage.rows import StoredBlock
 from schema.errors import Blocked, InvalidRequest, NotFound
 from schema.identity import ROOT_USER, User
+
+if TYPE_CHECKING:  # loads the database library
+    from gateway.storage.blocks import BlockRepository
 
 DEFAULT_SECONDS: Final = 30 * 86400.0
 MAX_SECONDS: Final = 10 * 365 * 86400.0

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
 from gateway.auth.access import FunctionAction, decide
-from gateway.storage.function_access import FunctionAccessRepository, FunctionKey
+from gateway.storage.rows import FunctionKey
 from schema.access import FunctionLimits, FunctionRule
 from schema.errors import FunctionNotFound, LimitExceeded, NotFound
 from schema.functions import is_function
 from schema.identity import Caller
 from schema.services import ServiceInfo
+
+if TYPE_CHECKING:  # loads the database library
+    from gateway.storage.function_access import FunctionAccessRepository
 
 MAX_RULES: Final = 1000
 """Rules that a workspace can have."""

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from gateway.storage.revocations import RevocationRepository
 from schema.identity import User
+
+if TYPE_CHECKING:  # loads the database library
+    from gateway.storage.revocations import RevocationRepository
 
 _SWEEP_EVERY: Final = 1000
 

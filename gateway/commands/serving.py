@@ -15,8 +15,7 @@ from gateway.auth.oidc.config import OidcMistake
 from gateway.commands.admin import first_admin_key, shown_once
 from gateway.settings import Settings
 from gateway.startup import Startup, StartupFailed
-from gateway.storage.database import DATABASE_FILE
-from gateway.storage.directory import StorageFailed, is_used
+from gateway.storage.directory import DATABASE_FILE, StorageFailed, is_used
 from gateway.transports.uvicorn_http import OneWriteHttpProtocol
 from gateway.transports.uvicorn_websocket import RelayWebSocketProtocol
 from gateway.upstreams.config_file import ConfigMistake

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from sqlalchemy import (
     Boolean,
@@ -21,6 +21,7 @@ from sqlalchemy import update as update_rows
 
 from gateway.storage.database import Database
 from gateway.storage.metadata import metadata
+from gateway.storage.rows import Account, Code
 from gateway.storage.upsert import upsert
 
 accounts = Table(
@@ -49,33 +50,6 @@ account_codes = Table(
     Column("expires_at", Double, nullable=False, index=True),
 )
 """One code for each address and purpose; for a sign-up also what the account will be."""
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """A row of ``accounts``."""
-
-    id: str
-    email: str
-    name: str
-    password: str
-    generation: int
-    is_admin: bool
-    created_at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Code:
-    """A row of ``account_codes``. Times are Unix seconds."""
-
-    email: str
-    purpose: str
-    digest: str
-    name: str
-    password: str
-    attempts: int
-    sent_at: float
-    expires_at: float
 
 
 class AccountRepository:

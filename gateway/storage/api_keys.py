@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from sqlalchemy import JSON, Column, Double, Index, String, Table, delete, insert, select, update
 
 from gateway.storage.database import Database
 from gateway.storage.metadata import metadata
+from gateway.storage.rows import StoredKey
 
 api_keys = Table(
     "api_keys",
@@ -27,28 +28,6 @@ api_keys = Table(
     Column("last_used_at", Double),
     Index(None, "workspace"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class StoredKey:
-    """A row of ``api_keys``; times are Unix seconds."""
-
-    id: str
-    digest: str
-    """SHA-256 of the key. It is random and long, so that nobody finds it by trying, and a slow
-    password hash would cost every request without making it safer."""
-    name: str
-    owner: str
-    email: str | None
-    workspace: str
-    permission: str
-    functions: list[str] | None
-    """What alone it may call, as ``service.function`` or ``service``; None: whatever it may see."""
-    made_with: list[str]
-    """Ids of the tokens that it was made with; it goes with them when they are revoked."""
-    created_at: float
-    expires_at: float | None = None
-    last_used_at: float | None = None
 
 
 class ApiKeyRepository:

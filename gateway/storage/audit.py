@@ -4,7 +4,7 @@ changed."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from sqlalchemy import (
     BigInteger,
@@ -22,6 +22,7 @@ from sqlalchemy import (
 
 from gateway.storage.database import Database
 from gateway.storage.metadata import metadata
+from gateway.storage.rows import AuditEntry
 
 audit_log = Table(
     "audit_log",
@@ -42,33 +43,6 @@ audit_log = Table(
     Index(None, "workspace", "number"),
     Index(None, "time"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class AuditEntry:
-    """A row of ``audit_log``."""
-
-    time: float
-    """When the call began, in Unix seconds."""
-    workspace: str
-    """Whose service was called; of the gateway's own, where the caller was."""
-    user_id: str
-    """Who is accountable."""
-    credential: str | None
-    """Id of the token or API key."""
-    door: str
-    target: str
-    """Id of the service."""
-    function: str
-    address: str | None
-    """IP address of the client."""
-    request_id: str | None
-    outcome: str
-    """``ok``, or the code of the error."""
-    seconds: float
-    """How long the call took."""
-    arguments: str | None
-    """Their SHA-256, or what they were, as the setting says."""
 
 
 class AuditRepository:

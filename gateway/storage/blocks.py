@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from sqlalchemy import Column, Double, String, Table, delete, select
 
 from gateway.storage.database import Database
 from gateway.storage.metadata import metadata
+from gateway.storage.rows import StoredBlock
 from gateway.storage.upsert import upsert
 
 blocks = Table(
@@ -21,18 +22,6 @@ blocks = Table(
     Column("ends_at", Double),
 )
 """``kind`` says what ``subject`` is: a user's id, or an IP address or network."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredBlock:
-    """A row of ``blocks``; times are Unix seconds, no end is for ever."""
-
-    kind: str
-    subject: str
-    reason: str
-    blocked_by: str
-    blocked_at: float
-    ends_at: float | None
 
 
 class BlockRepository:

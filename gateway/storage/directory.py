@@ -6,11 +6,16 @@ import os
 import stat
 import sys
 from pathlib import Path
+from typing import Final
 
 if sys.platform == "win32":
     import msvcrt
 else:
     import fcntl
+
+
+DATABASE_FILE: Final = "polyport.db"
+"""Name of the database in it."""
 
 
 class StorageFailed(Exception):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict
 
 from sqlalchemy import (
     JSON,
@@ -22,6 +21,7 @@ from sqlalchemy import (
 
 from gateway.storage.database import Database
 from gateway.storage.metadata import metadata
+from gateway.storage.rows import StoredEvent
 
 workspace_events = Table(
     "workspace_events",
@@ -36,18 +36,6 @@ workspace_events = Table(
     Index(None, "workspace", "user_id", "number"),
 )
 """``number`` is their order."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredEvent:
-    """A row of ``workspace_events``; ``time`` is in Unix seconds."""
-
-    id: str
-    workspace: str
-    user_id: str
-    event_type: str
-    time: float
-    data: Any
 
 
 class EventRepository:

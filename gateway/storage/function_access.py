@@ -9,6 +9,7 @@ from sqlalchemy import JSON, Column, String, Table, delete, select
 
 from gateway.storage.database import Database
 from gateway.storage.metadata import metadata
+from gateway.storage.rows import FunctionKey
 from gateway.storage.upsert import upsert
 
 function_access = Table(
@@ -20,9 +21,6 @@ function_access = Table(
     Column("allowed", JSON, nullable=False),
 )
 """``allowed`` maps a kind of caller (users, emails, roles, keys) to names."""
-
-FunctionKey = tuple[str, str, str]
-"""Workspace, service and function."""
 
 
 class FunctionAccessRepository:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from sqlalchemy import Column, Double, Integer, String, Table, delete, select
 
 from gateway.storage.database import Database
 from gateway.storage.metadata import metadata
+from gateway.storage.rows import LoginFailures
 from gateway.storage.upsert import upsert
 
 login_failures = Table(
@@ -21,17 +22,6 @@ login_failures = Table(
     Column("wait_until", Double, nullable=False),
 )
 """``subject`` is a keyed digest: people type all kinds of things where a name is asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class LoginFailures:
-    """A row of ``login_failures``. Times are Unix seconds."""
-
-    kind: str
-    subject: str
-    number: int
-    last_at: float
-    wait_until: float
 
 
 class LoginFailureRepository:

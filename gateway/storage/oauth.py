@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Final
+from dataclasses import asdict
+from typing import Final
 
 from sqlalchemy import JSON, Column, Double, String, Table, delete, insert, select, update
 
 from gateway.storage.database import Database
 from gateway.storage.metadata import metadata
+from gateway.storage.rows import StoredGrant
 
 MAX_GRANTS_PER_USER: Final = 100
 
@@ -23,18 +24,6 @@ oauth_grants = Table(
     Column("expires_at", Double, nullable=False, index=True),
 )
 """``client`` and ``refresh`` are SHA-256 digests in hex; ``expires_at`` is in Unix seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredGrant:
-    """A row of the table."""
-
-    id: str
-    client: str
-    user_id: str
-    details: dict[str, Any]
-    refresh: str
-    expires_at: float
 
 
 class OAuthGrantRows:

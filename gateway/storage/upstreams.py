@@ -5,7 +5,6 @@ approved, credentials of users.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
@@ -22,6 +21,7 @@ from sqlalchemy import (
 
 from gateway.storage.database import Database
 from gateway.storage.metadata import metadata
+from gateway.storage.rows import StoredPin, StoredServer
 from gateway.storage.upsert import upsert
 
 upstream_servers = Table(
@@ -56,26 +56,6 @@ upstream_credentials = Table(
     Column("sealed", LargeBinary, nullable=False),
     Column("set_at", Double, nullable=False),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class StoredServer:
-    """A row of ``upstream_servers``."""
-
-    workspace: str
-    name: str
-    sealed: bytes
-    is_trusted: bool
-    added_by: str
-
-
-@dataclass(frozen=True, slots=True)
-class StoredPin:
-    """A row of ``upstream_pins`` without its upstream."""
-
-    tool: str
-    digest: str
-    definition: dict[str, Any]
 
 
 class UpstreamRepository:

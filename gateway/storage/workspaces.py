@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
-
 from sqlalchemy import (
     JSON,
     Column,
@@ -21,6 +18,7 @@ from gateway.storage.database import Database
 from gateway.storage.engine import AsyncConnection
 from gateway.storage.events import workspace_events
 from gateway.storage.metadata import metadata
+from gateway.storage.rows import StoredMember, StoredWorkspace
 from gateway.storage.upsert import upsert
 
 workspaces = Table(
@@ -54,28 +52,6 @@ workspace_environment = Table(
     Column("name", String(255), primary_key=True),
     Column("sealed", LargeBinary, nullable=False),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class StoredMember:
-    """A row of ``workspace_members`` without its workspace."""
-
-    kind: str
-    subject: str
-    permission: str
-
-
-@dataclass(slots=True)
-class StoredWorkspace:
-    """A row of ``workspaces`` with what hangs on it."""
-
-    id: str
-    creator: str
-    record: dict[str, Any]
-    bookmarks: list[dict[str, Any]]
-    created_at: float
-    members: list[StoredMember] = field(default_factory=list)
-    environment: dict[str, bytes] = field(default_factory=dict)
 
 
 class WorkspaceRepository:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from gateway.registry.directory import Directory
 from gateway.registry.hosting import Hosting
 from gateway.settings import Settings
 from gateway.storage.sealing import SealedBox
-from gateway.storage.upstreams import UpstreamRepository
 from gateway.upstreams.config_file import read_config
 from gateway.upstreams.credentials import StoredCredentials
 from gateway.upstreams.pins import Pins
 from gateway.upstreams.publishing import Publisher
 from gateway.upstreams.upstreams import Upstreams
+
+if TYPE_CHECKING:  # loads the database library
+    from gateway.storage.upstreams import UpstreamRepository
 
 
 def upstreams_of(

@@ -11,15 +11,17 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from gateway.requests import upstream_credentials
 from gateway.storage.sealing import CannotOpen, SealedBox
-from gateway.storage.upstreams import UpstreamRepository
 from gateway.upstreams.entries import Document, Program, Remote, Upstream
 from schema.errors import InvalidRequest, Unauthenticated
 from schema.identity import Caller
+
+if TYPE_CHECKING:  # loads the database library
+    from gateway.storage.upstreams import UpstreamRepository
 
 logger = logging.getLogger(__name__)
 

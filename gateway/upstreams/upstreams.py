@@ -7,11 +7,11 @@ import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from gateway.settings import process_environment
+from gateway.storage.rows import StoredServer
 from gateway.storage.sealing import CannotOpen, SealedBox
-from gateway.storage.upstreams import StoredServer, UpstreamRepository
 from gateway.upstreams.credentials import Credentials, StoredCredentials
 from gateway.upstreams.entries import Document, Upstream, read_entry
 from gateway.upstreams.expansion import Expansion
@@ -21,6 +21,9 @@ from gateway.upstreams.publishing import Publisher
 from gateway.upstreams.server import McpServer
 from gateway.upstreams.supervisor import Supervisor
 from schema.errors import Conflict, GatewayError, NotFound
+
+if TYPE_CHECKING:  # loads the database library
+    from gateway.storage.upstreams import UpstreamRepository
 
 logger = logging.getLogger(__name__)
 

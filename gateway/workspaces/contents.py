@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from gateway.storage.sealing import SealedBox
-from gateway.storage.workspaces import WorkspaceRepository
 from gateway.workspaces.records import Workspace, as_json
 from gateway.workspaces.workspaces import Workspaces
 from schema.errors import Conflict, LimitExceeded, NotFound
 from schema.identity import User
+
+if TYPE_CHECKING:  # loads the database library
+    from gateway.storage.workspaces import WorkspaceRepository
 
 MAX_BOOKMARKS: Final = 1000
 MAX_SERVICE_TYPES: Final = 1000

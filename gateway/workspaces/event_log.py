@@ -8,10 +8,13 @@ import secrets
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from gateway.storage.events import EventRepository, StoredEvent
+from gateway.storage.rows import StoredEvent
 from schema.errors import InvalidRequest, LimitExceeded
+
+if TYPE_CHECKING:  # loads the database library
+    from gateway.storage.events import EventRepository
 
 MAX_EVENTS: Final = 10_000
 """Events that a workspace keeps; older ones go."""

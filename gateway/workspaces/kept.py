@@ -7,12 +7,8 @@ from dataclasses import dataclass
 from gateway.auth.audit import AuditLog
 from gateway.auth.blocks import Blocks
 from gateway.settings import Settings
-from gateway.storage.audit import AuditRepository
-from gateway.storage.blocks import BlockRepository
-from gateway.storage.database import Database
-from gateway.storage.events import EventRepository
+from gateway.storage.repositories import Repositories
 from gateway.storage.sealing import SealedBox
-from gateway.storage.workspaces import WorkspaceRepository
 from gateway.workspaces.contents import Contents
 from gateway.workspaces.event_log import EventLog
 from gateway.workspaces.records import reserved_names
@@ -41,21 +37,20 @@ class Kept:
         await self.audit.close()
 
 
-def kept_in(database: Database, settings: Settings, box: SealedBox) -> Kept:
-    """The parts on a database; an ephemeral server does without one."""
-    repository = None if settings.ephemeral else WorkspaceRepository(database)
+def kept_in(stored: Repositories, settings: Settings, box: SealedBox) -> Kept:
+    """The parts, each on its repository."""
     workspaces = Workspaces(
-        repository,
+        stored.workspaces,
         max_per_user=settings.max_workspaces_per_user,
         reserved=reserved_names(settings),
     )
     return Kept(
         workspaces,
-        Contents(workspaces, box, repository),
-        EventLog(None if settings.ephemeral else EventRepository(database)),
-        Blocks(None if settings.ephemeral else BlockRepository(database)),
+        Contents(workspaces, box, stored.workspaces),
+        EventLog(stored.events),
+        Blocks(stored.blocks),
         AuditLog(
-            None if settings.ephemeral else AuditRepository(database),
+            stored.audit,
             arguments=settings.audit_arguments,
             retention_seconds=settings.audit_retention_seconds,
             with_calls=settings.audit_calls,

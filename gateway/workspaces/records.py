@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from gateway.settings import RESERVED_MOUNTS, Settings
-from gateway.storage.workspaces import StoredMember, StoredWorkspace
+from gateway.storage.rows import StoredMember, StoredWorkspace
 from schema.errors import InvalidRequest, LimitExceeded
 from schema.identity import ANONYMOUS_PREFIX, Permission
 

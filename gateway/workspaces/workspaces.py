@@ -12,9 +12,8 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from gateway.storage.workspaces import WorkspaceRepository
 from gateway.workspaces.membership import (
     acts_everywhere,
     has_admin_role,
@@ -47,6 +46,9 @@ from schema.identity import (
     User,
     personal_workspace,
 )
+
+if TYPE_CHECKING:  # loads the database library
+    from gateway.storage.workspaces import WorkspaceRepository
 
 MAX_MEMBERS: Final = 1000
 MAX_RECORD_BYTES: Final = 512 * 1024

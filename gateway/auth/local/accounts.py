@@ -8,14 +8,17 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Collection
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from gateway.auth.local.mail import Mailer
 from gateway.auth.local.passwords import Passwords
 from gateway.auth.local.throttle import Throttle
-from gateway.storage.accounts import Account, AccountRepository, Code
-from gateway.storage.login_failures import LoginFailureRepository
+from gateway.storage.rows import Account, Code
 from schema.errors import InvalidRequest, LimitExceeded, Unauthenticated, Unavailable
+
+if TYPE_CHECKING:  # loads the database library
+    from gateway.storage.accounts import AccountRepository
+    from gateway.storage.login_failures import LoginFailureRepository
 
 CODE_SECONDS: Final = 600.0
 CODE_ATTEMPTS: Final = 5

@@ -13,7 +13,7 @@ from gateway.auth.login.functions import LoginFunctions
 from gateway.auth.login.providers import LoginField
 from gateway.auth.tokens import MAX_LIFE_SECONDS, TokenIssuer
 from gateway.requests import current_address
-from gateway.storage.accounts import Account
+from gateway.storage.rows import Account
 from schema.errors import InvalidRequest, PermissionDenied, Unauthenticated
 from schema.identity import ANY_WORKSPACE, Caller, Permission, Scope, User, personal_workspace
 

@@ -7,10 +7,13 @@ import hmac
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from gateway.storage.login_failures import LoginFailureRepository, LoginFailures
+from gateway.storage.rows import LoginFailures
 from schema.errors import LimitExceeded
+
+if TYPE_CHECKING:  # loads the database library
+    from gateway.storage.login_failures import LoginFailureRepository
 
 FIRST_WAIT_SECONDS: Final = 15.0
 LONGEST_WAIT_SECONDS: Final = 900.0

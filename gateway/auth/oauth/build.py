@@ -19,7 +19,6 @@ from gateway.auth.oauth.server import AuthorizationServer
 from gateway.auth.tokens import TokenIssuer
 from gateway.settings import Settings
 from gateway.storage.database import Database
-from gateway.storage.oauth import OAuthGrantRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +48,9 @@ def build_oauth(
     routes = resource_routes(resources)
     if not settings.oauth_server:
         return OAuth(resources, None, tuple(routes))
+    # Not every server gives grants, and their table loads the database library.
+    from gateway.storage.oauth import OAuthGrantRows  # noqa: PLC0415
+
     grants = Grants(tokens, OAuthGrantRows(database), as_member)
     fetch = partial(fetch_document, may_be_private=settings.oauth_private_clients)
     clients = OAuthClients(key, fetch=fetch)

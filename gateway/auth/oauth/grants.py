@@ -10,7 +10,7 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from gateway.auth.digests import digest
 from gateway.auth.login.exchange import AsMember
@@ -18,9 +18,12 @@ from gateway.auth.oauth.errors import InvalidGrant
 from gateway.auth.oauth.requests import Allowed
 from gateway.auth.oauth.resources import DEFAULT_SCOPE, SCOPES
 from gateway.auth.tokens import MAX_LIFE_SECONDS, TokenIssuer, format_scope, parse_scope
-from gateway.storage.oauth import OAuthGrantRows, StoredGrant
+from gateway.storage.rows import StoredGrant
 from schema.errors import InvalidRequest, Unauthenticated
 from schema.identity import Permission, Scope, User, personal_workspace
+
+if TYPE_CHECKING:  # loads the database library
+    from gateway.storage.oauth import OAuthGrantRows
 
 ACCESS_SECONDS: Final = 3600.0
 REFRESH_SECONDS: Final = 30 * 86400.0

@@ -16,7 +16,7 @@ from gateway.app import Parts, build
 from gateway.auth.audit import AuditLog
 from gateway.registry.relay_audit import WAIT_SECONDS, RelayAudit
 from gateway.settings import Settings
-from gateway.storage.audit import AuditEntry
+from gateway.storage.rows import AuditEntry
 from schema.errors import GatewayError, ServiceError
 from schema.identity import Caller, User
 from schema.services import Visibility

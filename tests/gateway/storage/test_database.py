@@ -116,13 +116,20 @@ async def test_nothing_is_on_disk_if_nothing_is_to_be_kept(tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_start_does_not_pay_for_what_it_does_not_use() -> None:
-    program = """
-import gateway.app, sys
-assert "sqlalchemy.engine" in sys.modules
+@pytest.mark.parametrize(("settings", "library"), [("ephemeral=True", False), ("", True)])
+def test_a_start_does_not_pay_for_what_it_does_not_use(
+    tmp_path: Path, settings: str, library: bool
+) -> None:
+    program = f"""
+import sys
+from gateway.app import create_app
+from gateway.settings import Settings
+create_app(Settings(port=9527, data_dir={str(tmp_path)!r}, {settings}))
+assert ("sqlalchemy" in sys.modules) is {library}
 print([name for name in ("sqlalchemy.orm", "alembic", "asyncpg") if name in sys.modules])
 import sqlalchemy.ext.asyncio
-assert sqlalchemy.ext.asyncio.AsyncEngine is sys.modules["gateway.storage.engine"].AsyncEngine
+import gateway.storage.engine
+assert sqlalchemy.ext.asyncio.AsyncEngine is gateway.storage.engine.AsyncEngine
 """
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (ran.stdout.strip(), ran.stderr) == ("[]", "")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from gateway.storage.blocks import BlockRepository, StoredBlock
+from gateway.storage.blocks import BlockRepository
 from gateway.storage.database import Database
-from gateway.storage.events import EventRepository, StoredEvent
-from gateway.storage.workspaces import StoredMember, StoredWorkspace, WorkspaceRepository
+from gateway.storage.events import EventRepository
+from gateway.storage.rows import StoredBlock, StoredEvent, StoredMember, StoredWorkspace
+from gateway.storage.workspaces import WorkspaceRepository
 from gateway.workspaces.event_log import EventLog
 
 RECORD: dict[str, Any] = {"description": "Zellen", "docs": {"a": [1, 2.5, None, "µ'\";--"]}}

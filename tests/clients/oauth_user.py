@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from html import unescape
+from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urljoin, urlsplit
 
 import httpx
+import httpx2
+from mcp import Client
 from mcp.client.auth import OAuthClientProvider, TokenStorage
+from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.auth import (
     AuthorizationCodeResult,
     OAuthClientInformationFull,
@@ -16,6 +22,16 @@ from mcp.shared.auth import (
 )
 
 CALLBACK = "http://127.0.0.1:33418/callback"
+
+
+@asynccontextmanager
+async def mcp_client(url: str, auth: Any) -> AsyncIterator[Client]:
+    """The official client, connected to an endpoint."""
+    async with (
+        httpx2.AsyncClient(auth=auth, timeout=10) as http,
+        Client(streamable_http_client(url, http_client=http)) as client,
+    ):
+        yield client
 
 
 class Kept(TokenStorage):

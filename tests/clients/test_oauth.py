@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 from mcp import Client
-from mcp.client.streamable_http import streamable_http_client
 
 from tests.certificates import Authority
 from tests.clients.conftest import Connect
 from tests.clients.gateways import Gateway
-from tests.clients.oauth_user import CALLBACK, Kept, User
+from tests.clients.oauth_user import CALLBACK, Kept, User, mcp_client
 from tests.clients.programs import Program, running
 from tests.secure_site import secure_site
 
@@ -71,15 +67,6 @@ async def owner(connect: Connect) -> Any:
         }
     )
     return server
-
-
-@asynccontextmanager
-async def mcp_client(url: str, auth: Any) -> AsyncIterator[Client]:
-    async with (
-        httpx2.AsyncClient(auth=auth, timeout=10) as http,
-        Client(streamable_http_client(url, http_client=http)) as client,
-    ):
-        yield client
 
 
 async def said(client: Client, **arguments: Any) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -10,11 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from hypha_rpc import connect_to_server
 
 from tests.clients.gateways import ROOT, START_SECONDS, Gateway, free_port, started
+from tests.clients.oauth_user import Kept, User, mcp_client
 
 TOKEN = "r" * 40
+WRITES = 100
 ENVIRONMENT = {"POLYPORT_ROOT_TOKEN": TOKEN}
 
 
@@ -57,6 +63,97 @@ async def test_what_was_answered_is_there_after_the_server_was_killed(tmp_path: 
     assert b"cell-lab" in everything
     assert b"postgres://localhost" not in everything
     assert {path.stat().st_mode & 0o077 for path in directory.iterdir()} == {0}
+
+
+async def test_nothing_acknowledged_is_lost_when_the_server_is_killed_while_it_writes(
+    tmp_path: Path,
+) -> None:
+    directory = tmp_path / "data"
+    acknowledged: set[str] = set()
+    headers = {"authorization": f"Bearer {TOKEN}"}
+
+    async def write(http: httpx.AsyncClient, writer: int) -> None:
+        for number in itertools.count():
+            key = f"KEY_{writer}_{number}"
+            sent = {"key": key, "value": key}
+            answer = await http.post("/ws-user-root/services/ws/set_env", json=sent)
+            assert answer.status_code == 200, answer.text
+            acknowledged.add(key)
+            if len(acknowledged) == WRITES:
+                gateway.process.kill()
+
+    with started(tmp_path, ENVIRONMENT, arguments(directory)) as gateway:
+        async with httpx.AsyncClient(base_url=gateway.url, headers=headers) as http:
+            writers = [write(http, number) for number in range(8)]
+            ended = await asyncio.gather(*writers, return_exceptions=True)
+        assert all(isinstance(error, httpx.TransportError) for error in ended), ended
+    with started(tmp_path, ENVIRONMENT, arguments(directory)) as gateway:
+        kept = ask(gateway, "/ws-user-root/services/ws/get_env")
+        assert acknowledged <= kept.keys()
+        assert all(key == value for key, value in kept.items())
+        assert gateway.end() == 0
+
+
+async def test_what_users_have_allowed_and_made_survives_a_restart(tmp_path: Path) -> None:
+    port = str(free_port())  # tokens of clients are for the address of an endpoint
+    serve = ("-m", "gateway.server", "--port", port, "--data-dir", str(tmp_path / "data"))
+    environment = {**ENVIRONMENT, "POLYPORT_OAUTH_SERVER": "1"}
+    kept = Kept()
+    with started(tmp_path, environment, serve) as gateway:
+        endpoint = f"{gateway.url}/ws-user-root/mcp/ws/mcp"
+        made = ask(gateway, "/ws-user-root/services/ws/generate_api_key", name="ci")
+        other = ask(gateway, "/ws-user-root/services/ws/generate_api_key", name="gone")
+        ask(gateway, "/ws-user-root/services/ws/revoke_api_key", key_id=other["id"])
+        async with httpx.AsyncClient() as http:
+            user = User(http, TOKEN)
+            async with mcp_client(endpoint, user.provider(endpoint, kept)) as client:
+                await client.call_tool("check_status", {})
+        assert gateway.end() == 0
+    with started(tmp_path, environment, serve) as gateway:
+        assert ask(gateway, "/ws-user-root/services/ws/check_status", made["key"])
+        headers = {"authorization": f"Bearer {other['key']}"}
+        assert httpx.get(f"{gateway.url}/public/services", headers=headers).status_code == 401
+        provider = user.provider(endpoint, kept)
+        async with mcp_client(endpoint, provider) as client:
+            await client.call_tool("check_status", {})
+            before = kept.tokens
+            provider.context.token_expiry_time = 1.0  # long ago: what it has now is refreshed
+            await client.call_tool("check_status", {})
+            assert kept.tokens is not None and kept.tokens != before
+        assert len(user.pages) == 1
+        assert gateway.end() == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "limit", "sentence"),
+    [
+        ("file/data", None, "The data directory {} cannot be used (Not a directory)."),
+        ("data", 16 * 1024, "The database cannot be used: "),
+    ],
+    ids=["no-directory", "full-disk"],
+)
+def test_a_place_that_takes_no_data_ends_the_start_with_a_sentence(
+    tmp_path: Path, name: str, limit: int | None, sentence: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    directory = tmp_path / name
+
+    def no_more() -> None:
+        if limit is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    ended = subprocess.run(
+        [sys.executable, *arguments(directory)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=START_SECONDS,
+        preexec_fn=no_more,
+    )
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    assert "Traceback" not in ended.stderr
+    assert ended.stderr.splitlines()[-1].startswith(sentence.format(directory))
 
 
 def test_a_second_server_on_a_directory_ends_with_a_sentence(tmp_path: Path) -> None:

@@ -73,6 +73,7 @@ from gateway.workspaces.function_access_functions import FunctionAccessFunctions
 from gateway.workspaces.kept import Kept, kept_in
 from gateway.workspaces.key_functions import KeyFunctions
 from gateway.workspaces.manager import Part, manager_functions
+from gateway.workspaces.reach import Reach
 from gateway.workspaces.records import ROOT_WORKSPACE
 from gateway.workspaces.service_functions import ServiceFunctions
 from gateway.workspaces.sharing_functions import SharingFunctions
@@ -167,8 +168,7 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         functions=functions,
     )
     RelayGuard(registry, functions, router)
-    if settings.audit_calls:
-        router.call_log = RelayAudit(kept.audit)
+    router.call_log = RelayAudit(kept.audit) if settings.audit_calls else None
     hub = Hub(
         counters,
         settings,
@@ -183,6 +183,7 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
     )
     workspaces.watch(hub.recheck)
     tokens.revocations.watch(hub.disconnect_revoked)
+    reach = Reach(workspaces, authentication)
     manager_parts: list[Part] = [
         ServiceFunctions(
             registry,
@@ -190,13 +191,12 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
             router,
             endpoint,
             max_per_client=settings.max_services_per_client,
-            functions=functions,
         ),
-        WorkspaceFunctions(workspaces, kept.contents, registry, router, events, functions),
-        SharingFunctions(workspaces, events),
-        ContentFunctions(workspaces, kept.contents, registry, events),
+        WorkspaceFunctions(workspaces, reach, kept.contents, registry, router, events, functions),
+        SharingFunctions(workspaces, reach, events),
+        ContentFunctions(workspaces, reach, kept.contents, directory, events),
         ClientFunctions(router, endpoint, workspaces, events),
-        TokenFunctions(authentication, max_life_seconds=settings.max_token_life_seconds),
+        TokenFunctions(authentication, reach, max_life_seconds=settings.max_token_life_seconds),
         KeyFunctions(identity.api_keys),
         AuditFunctions(kept.audit),
         FunctionAccessFunctions(functions),
@@ -281,7 +281,7 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         SERVERS_SERVICE,
         "MCP servers",
         "Add MCP servers and HTTP APIs to a workspace, and manage them.",
-        ServerFunctions(upstreams, hosting, workspaces).functions(),
+        ServerFunctions(upstreams, hosting, workspaces, kept.audit).functions(),
         is_offered=True,
     )
     for part in (upstreams, functions, identity.api_keys):

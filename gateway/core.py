@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from gateway.admission import Doorkeeper
 from gateway.api import DEFAULT_OPTIONS, CallOptions, Credentials
-from gateway.auth.access import ServiceAction, decide, hidden_from_strangers, is_inside
+from gateway.auth.access import ServiceAction, decide
 from gateway.auth.audit import AuditLog
 from gateway.auth.authentication import Authentication
 from gateway.auth.function_access import FunctionAccess
@@ -88,13 +88,7 @@ class GatewayCore:
     async def list_services(self, caller: Caller, workspace: str) -> list[ServiceInfo]:
         if self._workspaces.get(workspace) is None:
             raise WorkspaceNotFound(f"Workspace '{workspace}' not found")
-        inside = is_inside(caller, workspace)
-        return [
-            self._functions.view(caller, service)
-            for service in self._registry.in_workspace(workspace)
-            if decide(caller, ServiceAction.SEE_LISTED, service).allowed
-            and (inside or not hidden_from_strangers(service))
-        ]
+        return self._directory.listed(caller, self._registry.in_workspace(workspace))
 
     async def find_service(
         self, caller: Caller, workspace: str, service: str, *, mode: str | None = None

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from schema.errors import InvalidRequest, PermissionDenied
+from schema.errors import InvalidRequest
 
 ANY = "*"
 """Stands for "any client" or "any app" in a query; never for a workspace."""
@@ -123,30 +123,17 @@ def check_client_id(client_id: object) -> str:
     return client_id
 
 
-def parse_registration_id(text: object, workspace: str, client_id: str) -> ServiceId:
-    """Parse the id a client registers under: ``[workspace/]client:service``.
-
-    Raises InvalidRequest if the form is wrong, PermissionDenied if it names another workspace or
-    client.
-    """
+def parse_registration_id(text: object, workspace: str) -> ServiceId:
+    """Parse the id of a registration: ``[workspace/]client:service``. Raises InvalidRequest."""
     if not isinstance(text, str) or len(text) > MAX_ID_LENGTH:
         raise InvalidRequest(f"Invalid service id: {_shown(text)}")
-    rest = text
-    if "/" in rest:
-        target, _, rest = rest.partition("/")
-        if target != workspace:
-            raise PermissionDenied(
-                f"Service ID workspace prefix '{target}' does not match the current workspace "
-                f"'{workspace}'. Cannot register services in other workspaces."
-            )
-    if ":" not in rest:
+    target, slash, rest = text.partition("/")
+    if not slash:
+        target, rest = workspace, text
+    client, colon, service = rest.partition(":")
+    if not colon:
         raise InvalidRequest(f"Service id info must contain ':': {text!r}")
-    client, _, service = rest.partition(":")
     _check_part(service, text)
     if service == MANAGER:
         raise InvalidRequest(f"Invalid service id {text!r}: it is that of the workspace manager")
-    if client != client_id:
-        raise PermissionDenied(
-            f"Service ID client part '{client}' is not the id of this client '{client_id}'."
-        )
-    return ServiceId(workspace, client_id, service)
+    return ServiceId(target, client, service)

@@ -7,12 +7,13 @@ from enum import Enum
 
 from schema.access import FunctionRule
 from schema.errors import PermissionDenied
-from schema.identity import Caller, Permission, User
+from schema.identity import ANY_WORKSPACE, Caller, Permission, User
 from schema.services import BUILT_IN, ServiceInfo, Visibility
 
 
 class Action(Enum):
-    """What can be done in a workspace, and the permission on it that this takes."""
+    """What can be done in a workspace, and the permission on it that this takes; None: none, as
+    what there is to get by it is decided piece by piece."""
 
     CONNECT = ("connect", Permission.READ)
     READ_WORKSPACE = ("read_workspace", Permission.READ)
@@ -22,6 +23,21 @@ class Action(Enum):
     READ_SERVICE_TYPE = ("read_service_type", Permission.READ)
     PARSE_TOKEN = ("parse_token", Permission.READ)
     ECHO = ("echo", Permission.READ)
+    SUBSCRIBE = ("subscribe", Permission.READ)
+    REGISTER_BUILT_IN = ("register_built_in", Permission.READ)
+    """What every client has for its peers and its own callbacks; others do not see it as an offer.
+    """
+    LIST_SERVICES = ("list_services", None)
+    LIST_HIDDEN = ("list_hidden", Permission.READ)
+    """Services that a list leaves out, for those who are where they are offered."""
+    FIND_SERVICE = ("find_service", None)
+    FIND_SERVICE_TYPE = ("find_service_type", None)
+    LIST_WORKSPACES = ("list_workspaces", None)
+    KEEP_BOOKMARKS = ("keep_bookmarks", None)
+    """The caller's own, in its own workspace."""
+    KEEP_CREDENTIAL = ("keep_credential", None)
+    """The caller's own for a server; not for anonymous users, who could not take it back."""
+    BROADCAST = ("broadcast", Permission.READ_WRITE)
     LOG_EVENT = ("log_event", Permission.READ_WRITE)
     REGISTER_SERVICE = ("register_service", Permission.READ_WRITE)
     UNREGISTER_SERVICE = ("unregister_service", Permission.READ_WRITE)
@@ -40,6 +56,8 @@ class Action(Enum):
     CLEAN_UP = ("clean_up", Permission.ADMIN)
     ADMINISTER = ("administer", Permission.ADMIN)
     """The server itself; the resource is every workspace."""
+    RUN_PROGRAM = ("run_program", Permission.ADMIN)
+    """On the machine of the gateway, or read a file of it; the resource is every workspace."""
     LIST_SERVERS = ("list_servers", Permission.READ)
     MANAGE_SERVERS = ("manage_servers", Permission.ADMIN)
     """MCP servers and APIs that are offered in a workspace; not for anonymous users, whose own
@@ -51,7 +69,7 @@ class Action(Enum):
     RESTRICT_FUNCTION = ("restrict_function", Permission.ADMIN)
     MANAGE_OTHERS_SERVICES = ("manage_others_services", Permission.ADMIN)
 
-    def __init__(self, label: str, needs: Permission) -> None:
+    def __init__(self, label: str, needs: Permission | None) -> None:
         self.label = label
         self.needs = needs
 
@@ -63,12 +81,25 @@ class ServiceAction(Enum):
     """Find it by its id, read it, call it."""
     SEE_LISTED = "see_listed"
     """Have it in a list."""
+    SEE_HIDDEN = "see_hidden"
+    """Have it in a list that leaves nothing out."""
+    OFFER = "offer"
+    """Register it, as the client whose it is."""
+    REMOVE = "remove"
+    """Unregister it."""
 
 
 class FunctionAction(Enum):
     """What can be done with a single function of a service that the caller may use."""
 
     CALL = "call"
+
+
+class TokenAction(Enum):
+    """What can be done with the token of a user whom it was read from."""
+
+    PARSE = "parse"
+    REVOKE = "revoke"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,47 +120,85 @@ class Verdict:
 
 _YES = Verdict(True)
 
-_OF_LIMITED = frozenset({Action.CONNECT, Action.ECHO, Action.PING_CLIENT})
+_NO = Verdict(False, "Permission denied")
+
+_OF_LIMITED = frozenset(
+    {
+        Action.CONNECT,
+        Action.ECHO,
+        Action.PING_CLIENT,
+        Action.SUBSCRIBE,
+        Action.REGISTER_BUILT_IN,
+        Action.LIST_SERVICES,
+        Action.FIND_SERVICE,
+    }
+)
 """What a credential for certain functions is good for besides calling them."""
+
+_OF_CLIENTS = {
+    Action.REGISTER_BUILT_IN: "register a service",
+    Action.REGISTER_SERVICE: "register a service",
+    Action.SUBSCRIBE: "subscribe to events",
+}
+"""What takes a connection, whose peer it is done for."""
+
+_NOT_ANONYMOUS = {
+    Action.MANAGE_SERVERS: "Permission denied: log in to manage servers",
+    Action.CREATE_WORKSPACE: "Only registered user can create workspace.",
+    Action.KEEP_CREDENTIAL: "Log in to store a credential",
+    Action.MAKE_KEY: "Permission denied: log in to make API keys",
+}
 
 
 def decide(
     caller: Caller,
-    action: Action | ServiceAction | FunctionAction,
-    resource: str | ServiceInfo | FunctionRule,
+    action: Action | ServiceAction | FunctionAction | TokenAction,
+    resource: str | ServiceInfo | FunctionRule | User,
 ) -> Verdict:
-    """May ``caller`` do ``action`` on ``resource``: a workspace, a service, or a function with a
-    rule about who may call it? Denies by default."""
-    if isinstance(action, FunctionAction):
-        if isinstance(resource, FunctionRule):
-            return _decide_function(caller.user, resource)
-        return Verdict(False, "Permission denied")
+    """May ``caller`` do ``action`` on ``resource``: a workspace, a service, a function with a rule
+    about who may call it, or the token of a user? Denies by default."""
+    if isinstance(action, Action):
+        return _decide_workspace(caller, action, resource) if isinstance(resource, str) else _NO
     if isinstance(action, ServiceAction):
-        if isinstance(resource, ServiceInfo):
-            return _decide_service(caller, action, resource)
-        return Verdict(False, "Permission denied")
-    scope = caller.user.scope
-    reason = _who_never_may(caller.user, action)
+        return (
+            _decide_service(caller, action, resource) if isinstance(resource, ServiceInfo) else _NO
+        )
+    if isinstance(action, FunctionAction):
+        return (
+            _decide_function(caller.user, resource) if isinstance(resource, FunctionRule) else _NO
+        )
+    return _decide_token(caller, action, resource) if isinstance(resource, User) else _NO
+
+
+def _decide_workspace(caller: Caller, action: Action, workspace: str) -> Verdict:
+    reason = _who_never_may(caller, action, workspace)
     if reason is not None:
         return Verdict(False, reason)
-    if isinstance(resource, str) and not scope.is_specialised:
-        held = caller.permission_on(resource)
-        if held is not None and held.covers(action.needs):
-            return _YES
-        return Verdict(False, _too_little(action, held, resource), action.needs)
-    return Verdict(False, "Permission denied")
+    if caller.user.scope.is_specialised:
+        return _NO
+    if action.needs is None:
+        return _YES
+    held = caller.permission_on(workspace)
+    if held is not None and held.covers(action.needs):
+        return _YES
+    return Verdict(False, _too_little(action, held, workspace), action.needs)
 
 
-def _who_never_may(user: User, action: Action) -> str | None:
-    """Why a user may not do something in any workspace, whatever the permission."""
-    if user.is_anonymous and action is Action.MANAGE_SERVERS:
-        return "Permission denied: log in to manage servers"
-    if user.is_anonymous and action is Action.CREATE_WORKSPACE:
-        return "Only registered user can create workspace."
-    if action is Action.MAKE_KEY and (user.parent is not None or user.is_anonymous):
-        return "Permission denied: log in to make API keys"
+def _who_never_may(caller: Caller, action: Action, workspace: str) -> str | None:
+    """Why a caller may not do something, whatever the permission."""
+    user = caller.user
+    if user.is_anonymous and action in _NOT_ANONYMOUS:
+        return _NOT_ANONYMOUS[action]
+    if action is Action.MAKE_KEY and user.parent is not None:
+        return _NOT_ANONYMOUS[action]
     if user.scope.functions is not None and action not in _OF_LIMITED:
         return "Permission denied: this key is for certain functions only"
+    if caller.client_id is None and action in _OF_CLIENTS:
+        return f"Only a connected client can {_OF_CLIENTS[action]}"
+    if action is Action.LIST_HIDDEN and workspace != caller.workspace:
+        if workspace == ANY_WORKSPACE:
+            return "Only public services can be listed in all workspaces"
+        return "Unlisted services can only be listed in the own workspace"
     return None
 
 
@@ -138,14 +207,27 @@ def _too_little(action: Action, held: Permission | None, workspace: str) -> str:
         if held is not None:
             return "Only admin can generate token."
         return f"You do not have any permission for workspace: {workspace}"
+    if action is Action.RUN_PROGRAM:
+        return (
+            "A server with a command runs on the machine of the gateway: only its operators may "
+            "add one, or name a file of it"
+        )
     return f"Permission denied for workspace {workspace}"
 
 
 def _decide_service(caller: Caller, action: ServiceAction, service: ServiceInfo) -> Verdict:
-    workspace = service.id.workspace
-    visibility = service.visibility
     if caller.user.scope.is_specialised:
         return Verdict(False, "Permission denied: this token serves one purpose only")
+    if action is ServiceAction.OFFER:
+        return _decide_offer(caller, service)
+    if action is ServiceAction.REMOVE:
+        return _decide_removal(caller, service)
+    return _decide_use(caller, action, service)
+
+
+def _decide_use(caller: Caller, action: ServiceAction, service: ServiceInfo) -> Verdict:
+    workspace = service.id.workspace
+    visibility = service.visibility
     if not _is_among(service, caller.user.scope.functions):
         return Verdict(False, "Permission denied: this key is for other services")
     if visibility is Visibility.PUBLIC:
@@ -153,12 +235,39 @@ def _decide_service(caller: Caller, action: ServiceAction, service: ServiceInfo)
     if visibility is Visibility.UNLISTED:
         if action is ServiceAction.USE:
             return _YES
+        if action is ServiceAction.SEE_HIDDEN:
+            return _decide_workspace(caller, Action.LIST_HIDDEN, workspace)
         return Verdict(False, "Permission denied for an unlisted service")
     if caller.permission_on(workspace) is not None:
         return _YES
     if caller.workspace in service.authorized_workspaces:
         return _YES
     return Verdict(False, f"Permission denied for non-public service in workspace {workspace}")
+
+
+def _decide_offer(caller: Caller, service: ServiceInfo) -> Verdict:
+    sid = service.id
+    if sid.workspace != caller.workspace:
+        return Verdict(
+            False,
+            f"Service ID workspace prefix '{sid.workspace}' does not match the current workspace "
+            f"'{caller.workspace}'. Cannot register services in other workspaces.",
+        )
+    if sid.client_id != caller.client_id:
+        return Verdict(
+            False,
+            f"Service ID client part '{sid.client_id}' is not the id of this client "
+            f"'{caller.client_id}'.",
+        )
+    return _YES
+
+
+def _decide_removal(caller: Caller, service: ServiceInfo) -> Verdict:
+    if service.id.workspace != caller.workspace:
+        return Verdict(False, "Services of another workspace cannot be unregistered")
+    is_own = service.id.client_id == caller.client_id
+    action = Action.UNREGISTER_SERVICE if is_own else Action.MANAGE_OTHERS_SERVICES
+    return _decide_workspace(caller, action, caller.workspace)
 
 
 def _is_among(service: ServiceInfo, only: frozenset[str] | None) -> bool:
@@ -179,6 +288,20 @@ def _decide_function(user: User, rule: FunctionRule) -> Verdict:
     ):
         return _YES
     return Verdict(False, "Permission denied for this function")
+
+
+def _decide_token(caller: Caller, action: TokenAction, bearer: User) -> Verdict:
+    scope = bearer.scope
+    if action is TokenAction.PARSE:
+        if scope.current_workspace in (None, caller.workspace):
+            return _YES
+        return Verdict(
+            False,
+            f"The token is for workspace {scope.current_workspace}, not for {caller.workspace}",
+        )
+    if caller.workspace in scope.workspaces or bearer.effective_id == caller.user.effective_id:
+        return _YES
+    return Verdict(False, "Only tokens of this workspace can be revoked here")
 
 
 def is_inside(caller: Caller, workspace: str) -> bool:

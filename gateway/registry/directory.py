@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from gateway.auth.access import ServiceAction, decide
+from gateway.auth.access import ServiceAction, decide, hidden_from_strangers, is_inside
 from gateway.auth.function_access import FunctionAccess
 from gateway.registry.apps import AppCatalogue, match_instances
 from gateway.registry.registry import ADDED, Registry
@@ -19,7 +19,7 @@ from gateway.rpc.values import make_targets_absolute
 from gateway.wire.codec import pack, unpack
 from gateway.wire.methods import called, service_method
 from schema.access import ACCESS, FunctionLimits
-from schema.errors import GatewayError, InvalidRequest, ServiceNotFound
+from schema.errors import Conflict, GatewayError, InvalidRequest, ServiceNotFound
 from schema.identity import Caller
 from schema.ids import ANY, ServiceQuery
 from schema.services import BUILT_IN, ServiceInfo
@@ -117,6 +117,52 @@ class Directory:
             )
         return self._functions.view(caller, chosen)
 
+    def listed(
+        self, caller: Caller, services: Iterable[ServiceInfo], *, with_hidden: bool = False
+    ) -> list[ServiceInfo]:
+        """Those that the caller may see in a list, as there are for the caller; ``with_hidden``
+        with those that are left out for others."""
+        action = ServiceAction.SEE_HIDDEN if with_hidden else ServiceAction.SEE_LISTED
+        return [
+            self._functions.view(caller, service)
+            for service in services
+            if decide(caller, action, service).allowed
+            and (not hidden_from_strangers(service) or is_inside(caller, service.id.workspace))
+        ]
+
+    def entry(self, caller: Caller, service: ServiceInfo) -> dict[str, Any]:
+        """The registry's entry for a service, as the caller may know it."""
+        return service.to_wire(inside=is_inside(caller, service.id.workspace))
+
+    def require_usable(self, caller: Caller, query: ServiceQuery) -> None:
+        """Raises ServiceNotFound, also for services that the caller may not use."""
+        for service in self._registry.matching(query):
+            if decide(caller, ServiceAction.USE, service).allowed:
+                return
+        raise ServiceNotFound(f"Service not found: {query}")
+
+    def offer(self, caller: Caller, service: ServiceInfo) -> ServiceInfo | None:
+        """Register a service of the client that calls; returns the one that it replaces.
+
+        Raises PermissionDenied (it is not that client's), Conflict.
+        """
+        decide(caller, ServiceAction.OFFER, service).require()
+        return self._registry.add(service)
+
+    def withdraw(self, caller: Caller, query: ServiceQuery) -> None:
+        """Unregister a service: if several match the caller's own.
+
+        Raises ServiceNotFound, PermissionDenied, Conflict (several are others').
+        """
+        found = self._registry.matching(query)
+        found = [s for s in found if s.id.provider == caller.address] or found
+        if not found:
+            raise ServiceNotFound(f"Service not found: {query}")
+        decide(caller, ServiceAction.REMOVE, found[0]).require()
+        if len(found) > 1:
+            raise Conflict(f"Multiple services found for {query}")
+        self._registry.remove(found[0])
+
     def expect(self, services: Sequence[ServiceInfo], seconds: float) -> None:
         """Their client may come back within ``seconds``: whoever asks for them waits so long."""
         until = asyncio.get_running_loop().time() + seconds
@@ -205,13 +251,14 @@ class Directory:
         return value if service.limits is None else _within(value, service.limits)
 
     async def show(
-        self, service: ServiceInfo, *, inside: bool, timeout_seconds: float | None = None
+        self, caller: Caller, service: ServiceInfo, *, timeout_seconds: float | None = None
     ) -> Packed:
-        """The service object, encoded for a caller from ``inside`` its workspace or from another.
+        """The service object, encoded for a caller from inside its workspace or from another.
 
         Its provider is asked once per registration if functions are all there is to show.
         Raises what ``fetch`` raises.
         """
+        inside = is_inside(caller, service.id.workspace)
         kept = self._shown.get(service)
         if kept is not None and inside in kept:
             return kept[inside]

@@ -6,9 +6,10 @@ import math
 import time
 from collections.abc import Callable
 
+from gateway.auth.access import Action, decide
 from gateway.routing.outbox import Outbox
 from gateway.wire.codec import Identity
-from schema.identity import Caller, Memberships, Permission, User
+from schema.identity import Caller, Memberships, User
 
 CLOSE_GOING_AWAY = 1001
 CLOSE_POLICY = 1008
@@ -67,8 +68,7 @@ class ClientSession:
         self.outbox = outbox
         self.close = close
         """Ask the transport to close the connection with a WebSocket code and a reason."""
-        permission = user.scope.permission_on(workspace)
-        self.may_broadcast = permission is not None and permission.covers(Permission.READ_WRITE)
+        self.may_broadcast = decide(self.caller, Action.BROADCAST, workspace).allowed
         self.is_limited = user.scope.functions is not None
         """Its credential is for certain functions only."""
         self.subscriptions: set[str] = set()

@@ -9,33 +9,51 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from gateway.auth.access import Action, ServiceAction, decide
+from gateway.auth.access import Action, ServiceAction
+from gateway.auth.audit import AuditLog
 from gateway.registry.hosting import Hosting
 from gateway.rpc.local import LocalFunction
 from gateway.upstreams.entries import Document, Program, Upstream
-from gateway.upstreams.publishing import service_of
+from gateway.upstreams.reach import ServerReach
 from gateway.upstreams.supervisor import State
 from gateway.upstreams.upstreams import Service, Upstreams
+from gateway.workspaces.rules import Rule, audited, permitted
 from gateway.workspaces.workspaces import Workspaces
-from schema.errors import Conflict, InvalidRequest, NotFound, PermissionDenied
-from schema.identity import ANY_WORKSPACE, Caller
+from schema.errors import Conflict, InvalidRequest
+from schema.identity import Caller
 
 SERVERS_SERVICE: Final = "mcp-servers"
 FIRST_START_SECONDS: Final = 10.0
 """How long ``add`` and ``restart`` wait to be able to say how it went."""
 
+RULES: Final[Mapping[str, Rule]] = {
+    "add": Rule(Action.MANAGE_SERVERS, "workspace", each=Action.RUN_PROGRAM),
+    "remove": Rule(Action.MANAGE_SERVERS, "workspace"),
+    "list": Rule(Action.LIST_SERVERS, "workspace"),
+    "status": Rule(Action.MANAGE_SERVERS, "workspace"),
+    "restart": Rule(Action.MANAGE_SERVERS, "workspace"),
+    "approve": Rule(Action.MANAGE_SERVERS, "workspace"),
+    "set_credential": Rule(Action.KEEP_CREDENTIAL, "workspace", each=ServiceAction.USE),
+    "delete_credential": Rule(Action.KEEP_CREDENTIAL, "workspace", each=ServiceAction.USE),
+}
+_UNLOGGED: Final = frozenset({"list", "status"})
+
 
 class ServerFunctions:
     """See the module."""
 
-    def __init__(self, upstreams: Upstreams, hosting: Hosting, workspaces: Workspaces) -> None:
+    def __init__(
+        self, upstreams: Upstreams, hosting: Hosting, workspaces: Workspaces, audit: AuditLog
+    ) -> None:
         self._upstreams = upstreams
         self._workspaces = workspaces
         self._hosting = hosting
+        self._audit = audit
+        self._reach = ServerReach(upstreams, hosting)
 
     def functions(self) -> Mapping[str, LocalFunction]:
-        """All of them, by name."""
-        return {
+        """All of them, by name, each behind its rule; those that change something are logged."""
+        found: dict[str, LocalFunction] = {
             "add": self.add,
             "remove": self.remove,
             "list": self.list_servers,
@@ -45,6 +63,13 @@ class ServerFunctions:
             "set_credential": self.set_credential,
             "delete_credential": self.delete_credential,
         }
+        for name, function in found.items():
+            found[name] = permitted(RULES[name], function)
+            if name not in _UNLOGGED:
+                found[name] = audited(
+                    found[name], self._audit, SERVERS_SERVICE, name, RULES[name].argument
+                )
+        return found
 
     async def add(
         self, caller: Caller, name: str, config: dict[str, Any], workspace: str | None = None
@@ -52,13 +77,11 @@ class ServerFunctions:
         """Add a server to a workspace and start it. ``config`` is an entry as in an mcpServers
         file: {"url": ..., "headers": {...}}, {"openapi": ...} or, for operators of the gateway,
         {"command": ..., "args": [...], "env": {...}}. It is kept, encrypted."""
-        where = self._managed(caller, workspace)
-        is_operator = decide(caller, Action.ADMINISTER, ANY_WORKSPACE).allowed
-        upstream = self._upstreams.read(name, config, where, is_trusted=is_operator)
-        _check_program(upstream, is_operator=is_operator)
+        where = self._where(caller, workspace)
+        upstream, is_trusted = self._reach.read(caller, name, config, where)
         self._check_name(upstream)
         service = await self._upstreams.add(
-            upstream, config, added_by=caller.user.effective_id, is_trusted=is_operator
+            upstream, config, added_by=caller.user.effective_id, is_trusted=is_trusted
         )
         await _settled(service)
         return self._record(service, in_full=True)
@@ -75,7 +98,6 @@ class ServerFunctions:
     ) -> list[dict[str, Any]]:
         """List the servers of a workspace and how they are."""
         where = workspace or caller.workspace
-        decide(caller, Action.LIST_SERVERS, where).require()
         return [self._record(service) for service in self._upstreams.in_workspace(where)]
 
     async def status(
@@ -119,32 +141,24 @@ class ServerFunctions:
     ) -> None:
         """Store your own credential for a server, encrypted; your calls carry it from then on as
         their Authorization. It is never shown again."""
-        upstream = self._usable(caller, name, workspace)
+        upstream = self._reach.usable(caller, name, workspace or caller.workspace)
         if isinstance(upstream.target, Program):
             raise InvalidRequest("A server that is a program takes no credentials of users")
-        await self._upstreams.credentials.put(upstream, _own_id(caller), credential)
+        await self._upstreams.credentials.put(upstream, caller.user.effective_id, credential)
 
     async def delete_credential(
         self, caller: Caller, name: str, workspace: str | None = None
     ) -> bool:
         """Forget your credential for a server; false if there was none."""
-        upstream = self._usable(caller, name, workspace)
-        return await self._upstreams.credentials.remove(upstream, _own_id(caller))
+        upstream = self._reach.usable(caller, name, workspace or caller.workspace)
+        return await self._upstreams.credentials.remove(upstream, caller.user.effective_id)
 
-    def _managed(self, caller: Caller, workspace: str | None) -> str:
-        where = workspace or caller.workspace
-        decide(caller, Action.MANAGE_SERVERS, where).require()
-        return self._workspaces.require(where).id
+    def _where(self, caller: Caller, workspace: str | None) -> str:
+        """Raises WorkspaceNotFound."""
+        return self._workspaces.require(workspace or caller.workspace).id
 
     def _found(self, caller: Caller, name: str, workspace: str | None) -> Service:
-        return self._upstreams.get(self._managed(caller, workspace), name)
-
-    def _usable(self, caller: Caller, name: str, workspace: str | None) -> Upstream:
-        """An upstream whose service the caller may use; others are as if they were not there."""
-        upstream = self._upstreams.get(workspace or caller.workspace, name).upstream
-        if not decide(caller, ServiceAction.USE, service_of(upstream, self._hosting)).allowed:
-            raise NotFound(f"There is no server {name!r} in the workspace {upstream.workspace}")
-        return upstream
+        return self._upstreams.get(self._where(caller, workspace), name)
 
     def _check_name(self, upstream: Upstream) -> None:
         if self._hosting.is_reserved(upstream.name):
@@ -172,19 +186,6 @@ class ServerFunctions:
         return record
 
 
-def _check_program(upstream: Upstream, *, is_operator: bool) -> None:
-    target = upstream.target
-    if is_operator:
-        return
-    if isinstance(target, Program):
-        raise PermissionDenied(
-            "A server with a command runs on the machine of the gateway: only its operators may "
-            "add one"
-        )
-    if isinstance(target, Document) and "://" not in target.source:
-        raise PermissionDenied("Only operators of the gateway may name a file of its machine")
-
-
 async def _settled(service: Service) -> None:
     """Until it runs, or has failed once."""
     supervisor = service.supervisor
@@ -193,9 +194,3 @@ async def _settled(service: Service) -> None:
             lambda: supervisor.state is State.RUNNING or supervisor.failures > 0,
             FIRST_START_SECONDS,
         )
-
-
-def _own_id(caller: Caller) -> str:
-    if caller.user.is_anonymous:
-        raise PermissionDenied("Log in to store a credential")
-    return caller.user.effective_id

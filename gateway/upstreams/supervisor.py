@@ -122,6 +122,8 @@ class Supervisor:
                 self.reason = describe(group)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
                 self.reason = describe(error)
+            if self._task is not asyncio.current_task():
+                return  # stopped just as it failed: the cancellation may be lost in the failure
             if time.monotonic() - began > STABLE_SECONDS:
                 self.failures = 0
             self.failures += 1

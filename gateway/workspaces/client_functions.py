@@ -15,7 +15,7 @@ from gateway.rpc.endpoint import Endpoint
 from gateway.rpc.values import make_targets_absolute
 from gateway.workspaces.event_log import EventLog
 from gateway.workspaces.workspaces import Workspaces
-from schema.errors import GatewayError, InvalidRequest, PermissionDenied
+from schema.errors import Conflict, GatewayError, InvalidRequest
 from schema.identity import Caller
 
 MAX_SUBSCRIPTIONS: Final = 1000
@@ -111,7 +111,7 @@ class ClientFunctions:
     def _session(self, caller: Caller) -> ClientSession:
         session = self._router.get(caller.address or "")
         if session is None or session.caller is not caller:
-            raise PermissionDenied("Only a connected client can subscribe to events")
+            raise Conflict("Another connection of this client has taken over")
         return session
 
     # The log of a workspace

@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from gateway.auth.access import Action, ServiceAction, decide
-from gateway.registry.registry import Registry
+from gateway.registry.directory import Directory
 from gateway.workspaces.contents import Contents
 from gateway.workspaces.event_log import EventLog
+from gateway.workspaces.reach import Reach
 from gateway.workspaces.workspaces import Workspaces
-from schema.errors import InvalidRequest, NotFound, PermissionDenied, ServiceNotFound
+from schema.errors import InvalidRequest
 from schema.identity import Caller
 from schema.ids import ServiceQuery
-from schema.services import Visibility
 
 _MAX_NAME: Final = 255
 
@@ -22,11 +21,17 @@ class ContentFunctions:
     """Environment variables, bookmarks and service types."""
 
     def __init__(
-        self, workspaces: Workspaces, contents: Contents, registry: Registry, events: EventLog
+        self,
+        workspaces: Workspaces,
+        reach: Reach,
+        contents: Contents,
+        directory: Directory,
+        events: EventLog,
     ) -> None:
         self._workspaces = workspaces
+        self._reach = reach
         self._contents = contents
-        self._registry = registry
+        self._directory = directory
         self._events = events
 
     async def set_env(self, caller: Caller, key: str, value: Any = None) -> None:
@@ -56,23 +61,16 @@ class ContentFunctions:
         """Remember a workspace or service in the caller's personal workspace."""
         entry = _read_bookmark(item)
         if entry["bookmark_type"] == "workspace":
-            decide(caller, Action.READ_WORKSPACE, entry["id"]).require()
             self._workspaces.require(entry["id"])
         else:
-            self._require_service(caller, entry["id"])
+            self._directory.require_usable(
+                caller, ServiceQuery.parse(entry["id"], caller.workspace)
+            )
         await self._contents.add_bookmark(caller.user, entry)
 
     async def unbookmark(self, caller: Caller, item: dict[str, Any]) -> None:
         """Forget a bookmark."""
         await self._contents.remove_bookmarks(caller.user, _read_bookmark(item))
-
-    def _require_service(self, caller: Caller, service_id: str) -> None:
-        """Raises ServiceNotFound, also for one that the caller may not use."""
-        query = ServiceQuery.parse(service_id, caller.workspace)
-        for service in self._registry.matching(query):
-            if decide(caller, ServiceAction.USE, service).allowed:
-                return
-        raise ServiceNotFound(f"Service not found: {query}")
 
     # Service types
 
@@ -84,33 +82,23 @@ class ContentFunctions:
         if not isinstance(name, str):
             raise InvalidRequest("A service type needs an id")
         workspace, slash, short = name.rpartition("/")
-        if slash and workspace != caller.workspace:
-            raise PermissionDenied("A service type belongs to the workspace that registers it")
+        workspace = workspace if slash else caller.workspace
         if not re.fullmatch(r"[\w.-]{1,128}", short):
             raise InvalidRequest(f"Invalid service type id: {name!r}")
         entry = {
-            "id": f"{caller.workspace}/{short}",
+            "id": f"{workspace}/{short}",
             "name": type_info.get("name") or short,
             "definition": type_info.get("definition") or {},
             "description": type_info.get("description"),
             "config": type_info.get("config") or {},
             "docs": type_info.get("docs"),
         }
-        await self._contents.add_service_type(caller.workspace, short, entry)
+        await self._contents.add_service_type(workspace, short, entry)
         return entry
 
     async def get_service_type(self, caller: Caller, type_id: str) -> dict[str, Any]:
         """Get a service type by its id, [workspace/]type."""
-        workspace, slash, short = type_id.rpartition("/")
-        record = self._workspaces.get(workspace if slash else caller.workspace)
-        entry = record.service_types.get(short) if record is not None else None
-        missing = NotFound(f"Service type not found: {type_id}")
-        if entry is None or record is None:
-            raise missing
-        is_public = entry["config"].get("visibility") == Visibility.PUBLIC.value
-        if not is_public and not decide(caller, Action.READ_SERVICE_TYPE, record.id).allowed:
-            raise missing
-        return entry
+        return self._reach.service_type(caller, type_id)
 
     async def list_service_types(
         self, caller: Caller, workspace: str | None = None

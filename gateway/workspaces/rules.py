@@ -7,11 +7,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gateway.auth.access import Action, decide
+from gateway.auth.access import Action, ServiceAction, TokenAction, decide
 from gateway.auth.audit import AuditLog
 from gateway.rpc.local import LocalFunction
-from schema.errors import InvalidRequest
+from gateway.workspaces.listing import ServiceFilter
+from gateway.workspaces.registering import is_local_only, service_name
+from schema.errors import InvalidRequest, PermissionDenied
 from schema.identity import Caller
+from schema.ids import ServiceQuery
+from schema.services import BUILT_IN, Visibility
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,13 @@ class Rule:
     action: Action
     argument: str | None = None
     find: Callable[[Caller, Mapping[str, Any]], str] | None = None
+    each: Action | ServiceAction | TokenAction | None = None
+    """What each thing takes that it gives or changes besides. Whoever finds them decides about
+    them: ``registry.directory`` and ``workspaces.reach``."""
+
+    def of(self, caller: Caller, named: Mapping[str, Any]) -> Rule:
+        """The rule for a call."""
+        return self
 
     def workspace(self, caller: Caller, named: Mapping[str, Any]) -> str:
         """Which workspace a call is about. Raises InvalidRequest."""
@@ -31,11 +42,15 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Inside:
-    """What a function gives is decided piece by piece while it runs; ``because`` says why that
-    cannot be told from its arguments."""
+class OneOf:
+    """Several rules, of which the arguments of a call say which one holds."""
 
-    because: str
+    choose: Callable[[Caller, Mapping[str, Any]], Rule]
+    rules: tuple[Rule, ...]
+
+    def of(self, caller: Caller, named: Mapping[str, Any]) -> Rule:
+        """The rule for a call. Raises InvalidRequest."""
+        return self.choose(caller, named)
 
 
 def _of_client(caller: Caller, named: Mapping[str, Any]) -> str:
@@ -50,42 +65,89 @@ def _of_token(caller: Caller, named: Mapping[str, Any]) -> str:
     return workspace
 
 
-RULES: Final[dict[str, Rule | Inside]] = {
+def _of_service(caller: Caller, named: Mapping[str, Any]) -> str:
+    return ServiceQuery.parse(named["service_id"], caller.workspace).workspace
+
+
+def _of_type(caller: Caller, named: Mapping[str, Any]) -> str:
+    workspace, slash, _ = str(named["type_info"].get("id")).rpartition("/")
+    return workspace if slash else caller.workspace
+
+
+_REGISTER = Rule(Action.REGISTER_SERVICE, each=ServiceAction.OFFER)
+_REGISTER_BUILT_IN = Rule(Action.REGISTER_BUILT_IN, each=ServiceAction.OFFER)
+
+
+def _registering(caller: Caller, named: Mapping[str, Any]) -> Rule:
+    service = named["service"]
+    is_own_business = service_name(service) == BUILT_IN or is_local_only(service)
+    return _REGISTER_BUILT_IN if is_own_business else _REGISTER
+
+
+_LIST = Rule(Action.LIST_SERVICES, each=ServiceAction.SEE_LISTED)
+_LIST_HIDDEN = Rule(
+    Action.LIST_HIDDEN,
+    find=lambda caller, named: ServiceFilter.read(named["query"], caller.workspace).workspace,
+    each=ServiceAction.SEE_HIDDEN,
+)
+
+
+def _listing(caller: Caller, named: Mapping[str, Any]) -> Rule:
+    wanted = ServiceFilter.read(named["query"], caller.workspace)
+    if named["include_unlisted"] or wanted.wants_all_protected:
+        return _LIST_HIDDEN
+    if wanted.fields.get("visibility") == Visibility.UNLISTED.value:
+        raise PermissionDenied("Unlisted services are only listed with include_unlisted")
+    return _LIST
+
+
+_BOOKMARK_SERVICE = Rule(Action.KEEP_BOOKMARKS, each=ServiceAction.USE)
+_BOOKMARK_WORKSPACE = Rule(
+    Action.READ_WORKSPACE, find=lambda caller, named: str(named["item"].get("id"))
+)
+
+
+def _bookmarking(caller: Caller, named: Mapping[str, Any]) -> Rule:
+    is_workspace = named["item"].get("bookmark_type") == "workspace"
+    return _BOOKMARK_WORKSPACE if is_workspace else _BOOKMARK_SERVICE
+
+
+RULES: Final[dict[str, Rule | OneOf]] = {
     "echo": Rule(Action.ECHO),
     "log": Rule(Action.LOG_EVENT),
     "log_event": Rule(Action.LOG_EVENT),
     "get_events": Rule(Action.READ_EVENTS),
     "get_event_stats": Rule(Action.READ_EVENTS),
-    "register_service": Inside(
-        "whoever is connected registers its built-in, others need REGISTER_SERVICE"
+    "register_service": OneOf(_registering, (_REGISTER, _REGISTER_BUILT_IN)),
+    "unregister_service": Rule(
+        Action.UNREGISTER_SERVICE, find=_of_service, each=ServiceAction.REMOVE
     ),
-    "unregister_service": Rule(Action.UNREGISTER_SERVICE),
-    "list_services": Inside("each entry by SEE_LISTED"),
-    "search_services": Inside("there is no search, whoever asks"),
-    "get_service": Inside("USE of the service that is found"),
-    "get_service_info": Inside("USE of the service that is found"),
+    "list_services": OneOf(_listing, (_LIST, _LIST_HIDDEN)),
+    "search_services": Rule(Action.LIST_SERVICES),
+    "get_service": Rule(Action.FIND_SERVICE, each=ServiceAction.USE),
+    "get_service_info": Rule(Action.FIND_SERVICE, each=ServiceAction.USE),
     "list_clients": Rule(Action.LIST_CLIENTS, "workspace"),
-    "register_service_type": Rule(Action.REGISTER_SERVICE_TYPE),
-    "get_service_type": Inside("public types are for everybody, others need READ_SERVICE_TYPE"),
+    "register_service_type": Rule(Action.REGISTER_SERVICE_TYPE, find=_of_type),
+    "get_service_type": Rule(Action.FIND_SERVICE_TYPE, each=Action.READ_SERVICE_TYPE),
     "list_service_types": Rule(Action.READ_SERVICE_TYPE, "workspace"),
-    "list_workspaces": Inside("each entry by READ_WORKSPACE"),
-    "create_workspace": Rule(Action.CREATE_WORKSPACE),
+    "list_workspaces": Rule(Action.LIST_WORKSPACES, each=Action.READ_WORKSPACE),
+    "create_workspace": Rule(Action.CREATE_WORKSPACE, each=Action.UPDATE_WORKSPACE),
     "update_workspace": Rule(Action.UPDATE_WORKSPACE, "workspace"),
     "share_workspace": Rule(Action.SHARE_WORKSPACE, "workspace"),
     "unshare_workspace": Rule(Action.SHARE_WORKSPACE, "workspace"),
-    "list_members": Rule(Action.LIST_MEMBERS, "workspace"),
+    "list_members": Rule(Action.LIST_MEMBERS, "workspace", each=Action.SHARE_WORKSPACE),
     "delete_workspace": Rule(Action.DELETE_WORKSPACE, "workspace"),
-    "get_workspace_info": Rule(Action.READ_WORKSPACE, "workspace"),
+    "get_workspace_info": Rule(Action.READ_WORKSPACE, "workspace", each=Action.BOOKMARK),
     "get_summary": Rule(Action.READ_WORKSPACE),
     "check_status": Rule(Action.READ_WORKSPACE),
     "cleanup": Rule(Action.CLEAN_UP, "workspace"),
-    "bookmark": Inside("kept for the caller itself, who must be able to see what it points to"),
-    "unbookmark": Inside("the caller's own list"),
+    "bookmark": OneOf(_bookmarking, (_BOOKMARK_SERVICE, _BOOKMARK_WORKSPACE)),
+    "unbookmark": Rule(Action.KEEP_BOOKMARKS),
     "set_env": Rule(Action.WRITE_ENVIRONMENT),
     "get_env": Rule(Action.READ_ENVIRONMENT),
     "generate_token": Rule(Action.GENERATE_TOKEN, find=_of_token),
-    "revoke_token": Rule(Action.REVOKE_TOKEN),
-    "parse_token": Rule(Action.PARSE_TOKEN),
+    "revoke_token": Rule(Action.REVOKE_TOKEN, each=TokenAction.REVOKE),
+    "parse_token": Rule(Action.PARSE_TOKEN, each=TokenAction.PARSE),
     "generate_api_key": Rule(Action.MAKE_KEY, "workspace"),
     "list_api_keys": Rule(Action.MANAGE_KEYS, "workspace"),
     "revoke_api_key": Rule(Action.MANAGE_KEYS, "workspace"),
@@ -94,9 +156,10 @@ RULES: Final[dict[str, Rule | Inside]] = {
     "unrestrict_function": Rule(Action.RESTRICT_FUNCTION, "workspace"),
     "list_function_access": Rule(Action.RESTRICT_FUNCTION, "workspace"),
     "ping": Rule(Action.PING_CLIENT, find=_of_client),
-    "subscribe": Inside("events of the connection's own workspace, which CONNECT opened"),
-    "unsubscribe": Inside("the connection's own list"),
+    "subscribe": Rule(Action.SUBSCRIBE),
+    "unsubscribe": Rule(Action.SUBSCRIBE),
 }
+"""Every function of the manager."""
 
 
 AUDITED: Final = frozenset(
@@ -127,19 +190,22 @@ AUDITED: Final = frozenset(
 def guarded(name: str, function: LocalFunction, audit: AuditLog | None = None) -> LocalFunction:
     """The function, behind its rule. Raises KeyError for one without: deny by default."""
     rule = RULES[name]
-    checked = function
-    if isinstance(rule, Rule):
-
-        @functools.wraps(function)
-        async def permitted(caller: Caller, **named: Any) -> Any:
-            decide(caller, rule.action, rule.workspace(caller, named)).require()
-            return await function(caller, **named)
-
-        checked = permitted
+    checked = permitted(rule, function)
     if audit is None or name not in AUDITED:
         return checked
-    argument = rule.argument if isinstance(rule, Rule) else None
-    return audited(checked, audit, "manager", name, argument)
+    return audited(checked, audit, "manager", name, getattr(rule, "argument", None))
+
+
+def permitted(rule: Rule | OneOf, function: LocalFunction) -> LocalFunction:
+    """The function, for those whom the rule lets."""
+
+    @functools.wraps(function)
+    async def checked(caller: Caller, **named: Any) -> Any:
+        holds = rule.of(caller, named)
+        decide(caller, holds.action, holds.workspace(caller, named)).require()
+        return await function(caller, **named)
+
+    return checked
 
 
 def guarded_by(
@@ -147,11 +213,7 @@ def guarded_by(
 ) -> LocalFunction:
     """The function, for those who may do ``action`` on ``resource``."""
 
-    @functools.wraps(function)
-    async def checked(caller: Caller, **named: Any) -> Any:
-        decide(caller, action, resource).require()
-        return await function(caller, **named)
-
+    checked = permitted(Rule(action, find=lambda caller, named: resource), function)
     return checked if audit is None else audited(checked, audit, action.label, function.__name__)
 
 

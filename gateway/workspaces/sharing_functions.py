@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from gateway.auth.access import Action, decide
 from gateway.workspaces.event_log import EventLog
+from gateway.workspaces.reach import Reach
 from gateway.workspaces.records import Subject, Workspace
 from gateway.workspaces.workspaces import Workspaces
 from schema.errors import InvalidRequest
@@ -15,7 +15,8 @@ from schema.identity import Caller, Permission
 class SharingFunctions:
     """Share a workspace with users, e-mail addresses and roles."""
 
-    def __init__(self, workspaces: Workspaces, events: EventLog) -> None:
+    def __init__(self, workspaces: Workspaces, reach: Reach, events: EventLog) -> None:
+        self._reach = reach
         self._workspaces = workspaces
         self._events = events
 
@@ -60,12 +61,7 @@ class SharingFunctions:
         if not 1 <= limit <= 256 or offset < 0:
             raise InvalidRequest("limit must be from 1 to 256 and offset not negative")
         record = self._workspaces.require(workspace or caller.workspace)
-        sees_addresses = decide(caller, Action.SHARE_WORKSPACE, record.id).allowed
-        members = [
-            _entry(subject, permission)
-            for subject, permission in sorted(record.members.items())
-            if sees_addresses or subject.kind != "email"
-        ]
+        members = [_entry(*member) for member in self._reach.members(caller, record)]
         owner = {"user_id": record.owner, "permission": "admin", "is_owner": True}
         return [owner, *members][offset : offset + limit]
 

@@ -7,7 +7,7 @@ from typing import Any
 from gateway.auth.authentication import Authentication
 from gateway.auth.tokens import check_extra_scopes, check_life
 from gateway.workspaces.names import readable_name
-from schema.errors import InvalidRequest, PermissionDenied, Unauthenticated
+from gateway.workspaces.reach import Reach
 from schema.identity import ANONYMOUS_PREFIX, Caller, Permission, Scope, User
 from schema.ids import check_client_id
 
@@ -15,7 +15,10 @@ from schema.ids import check_client_id
 class TokenFunctions:
     """Mint, read and revoke tokens."""
 
-    def __init__(self, authentication: Authentication, *, max_life_seconds: float) -> None:
+    def __init__(
+        self, authentication: Authentication, reach: Reach, *, max_life_seconds: float
+    ) -> None:
+        self._reach = reach
         self._authentication = authentication
         self._max_life_seconds = max_life_seconds
 
@@ -48,26 +51,9 @@ class TokenFunctions:
 
     async def parse_token(self, caller: Caller, token: str) -> dict[str, Any]:
         """Read a token of this workspace."""
-        user = await self._authentication.user(token)
-        current = user.scope.current_workspace
-        if current is not None and current != caller.workspace:
-            raise PermissionDenied(
-                f"The token is for workspace {current}, not for {caller.workspace}"
-            )
-        return user.to_wire()
+        return (await self._reach.parsed(caller, token)).to_wire()
 
     async def revoke_token(self, caller: Caller, token: str) -> None:
         """Refuse a token of this workspace, or one of the caller's own, from now on. What was made
         from it goes with it, and whoever is connected by it is disconnected."""
-        try:
-            await self._authentication.bearer(token)
-        except Unauthenticated as error:
-            raise InvalidRequest(f"Invalid token: {error.message}") from None
-        try:
-            user = await self._authentication.user(token)
-        except Unauthenticated:
-            raise InvalidRequest("Token has already expired") from None
-        is_own = user.effective_id == caller.user.effective_id
-        if caller.workspace not in user.scope.workspaces and not is_own:
-            raise PermissionDenied("Only tokens of this workspace can be revoked here")
-        await self._authentication.revoke(user)
+        await self._authentication.revoke(await self._reach.revocable(caller, token))

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.auth.access import Action, decide
 from gateway.auth.function_access import FunctionAccess
 from gateway.registry.registry import Registry
 from gateway.routing.router import Router
 from gateway.routing.session import CLOSE_POLICY
 from gateway.workspaces.contents import Contents
 from gateway.workspaces.event_log import EventLog
+from gateway.workspaces.reach import Reach
 from gateway.workspaces.workspaces import Workspaces
-from schema.errors import InvalidRequest, PermissionDenied
+from schema.errors import InvalidRequest
 from schema.identity import Caller, User, personal_workspace
 
 MAX_LISTED = 256
@@ -24,6 +24,7 @@ class WorkspaceFunctions:
     def __init__(
         self,
         workspaces: Workspaces,
+        reach: Reach,
         contents: Contents,
         registry: Registry,
         router: Router,
@@ -31,6 +32,7 @@ class WorkspaceFunctions:
         functions: FunctionAccess,
     ) -> None:
         self._functions = functions
+        self._reach = reach
         self._workspaces = workspaces
         self._contents = contents
         self._registry = registry
@@ -42,15 +44,10 @@ class WorkspaceFunctions:
     ) -> dict[str, Any]:
         """Create a workspace that the caller owns. Its id needs a hyphen. With overwrite, an
         existing one that the caller may administer gets the new description."""
-        name = config.get("id") or config.get("name")
-        existing = self._workspaces.get(name) if isinstance(name, str) else None
-        if existing is not None and overwrite:
-            if not decide(caller, Action.UPDATE_WORKSPACE, existing.id).allowed:
-                raise PermissionDenied(
-                    f"Permission denied: user {caller.user.id} may not overwrite the workspace "
-                    f"{existing.id}"
-                )
-            return await self.update_workspace(caller, existing.id, config)
+        if overwrite:
+            existing = self._reach.to_overwrite(caller, config.get("id") or config.get("name"))
+            if existing is not None:
+                return await self.update_workspace(caller, existing.id, config)
         record = await self._workspaces.create(config, caller.user)
         entry = {"bookmark_type": "workspace", "id": record.id}
         await self._contents.add_bookmark(caller.user, entry)
@@ -88,10 +85,7 @@ class WorkspaceFunctions:
         """Get the record of a workspace. Environment variables are not part of it; the bookmarks
         that are kept there are, for those who may write."""
         record = self._workspaces.require(workspace or caller.workspace)
-        entry = record.to_wire()
-        if record.bookmarks and decide(caller, Action.BOOKMARK, record.id).allowed:
-            entry["config"]["bookmarks"] = list(record.bookmarks)
-        return entry
+        return self._reach.shown(caller, record)
 
     async def list_workspaces(
         self, caller: Caller, match: dict[str, Any] | None = None, offset: int = 0, limit: int = 256
@@ -100,11 +94,7 @@ class WorkspaceFunctions:
         id. A page has at most 256."""
         if not 1 <= limit <= MAX_LISTED or offset < 0:
             raise InvalidRequest(f"limit must be from 1 to {MAX_LISTED} and offset not negative")
-        found = [
-            record
-            for record in self._workspaces.of(caller.user)
-            if decide(caller, Action.READ_WORKSPACE, record.id).allowed
-        ]
+        found = self._reach.workspaces(caller)
         if not match:
             return [record.summary() for record in found[offset : offset + limit]]
         summaries = (record.summary() for record in found)
@@ -133,7 +123,7 @@ class WorkspaceFunctions:
 
     async def check_status(self, caller: Caller) -> dict[str, Any]:
         """Tell whether the workspace is ready, and what the caller may do in it."""
-        held = caller.permission_on(caller.workspace)
+        held = self._reach.permission(caller)
         if self._workspaces.get(caller.workspace) is None:
             return {"status": "not_found", "error": f"Workspace {caller.workspace} not found"}
         return {

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from gateway.auth.access import Action, ServiceAction, decide
+from gateway.auth.access import Action, FunctionAction, ServiceAction, TokenAction, decide
 from schema.errors import PermissionDenied
 from schema.identity import Caller, Permission, Scope, User, anonymous_http_caller
 from schema.ids import ServiceId
@@ -26,13 +28,14 @@ def service(visibility: Visibility, **config: object) -> ServiceInfo:
 @pytest.mark.parametrize("action", list(Action), ids=lambda a: a.label)
 @pytest.mark.parametrize("held", [None, "r", "rw", "a"])
 def test_an_action_takes_the_permission_that_its_row_says(action: Action, held: str | None) -> None:
-    asking = caller({"ws-a": held} if held else {})
-    allowed = held is not None and Permission(held).covers(action.needs)
+    asking = replace(caller({"ws-a": held} if held else {}, workspace="ws-a"), client_id="c")
+    allowed = action.needs is None or (held is not None and Permission(held).covers(action.needs))
     verdict = decide(asking, action, "ws-a")
     assert verdict.allowed is allowed
     if not allowed:
-        words = "Only admin" if held and action is Action.GENERATE_TOKEN else "ws-a"
-        assert words in verdict.reason
+        words = {Action.GENERATE_TOKEN: "Only admin" if held else "ws-a"}
+        words[Action.RUN_PROGRAM] = "only its operators"
+        assert words.get(action, "ws-a") in verdict.reason
         with pytest.raises(PermissionDenied):
             verdict.require()
 
@@ -76,7 +79,44 @@ def test_an_authorised_workspace_is_let_in_by_where_the_caller_is() -> None:
     assert not decide(caller(workspace="ws-other"), ServiceAction.USE, entry).allowed
 
 
+def test_a_list_with_what_is_hidden_is_for_those_who_are_there() -> None:
+    inside = caller({"ws-a": "r"}, workspace="ws-a")
+    for visibility in Visibility:
+        assert decide(inside, ServiceAction.SEE_HIDDEN, service(visibility)).allowed
+    for other in (caller({"ws-a": "a"}), caller(workspace="ws-a")):
+        assert not decide(other, ServiceAction.SEE_HIDDEN, service(Visibility.UNLISTED)).allowed
+
+
+def test_a_service_is_offered_by_its_client_and_removed_by_it_or_an_administrator() -> None:
+    entry = service(Visibility.PUBLIC)
+    owner = replace(caller({"ws-a": "rw"}, workspace="ws-a"), client_id="c")
+    other = replace(owner, client_id="d")
+    elsewhere = replace(owner, workspace="ws-b")
+    admin = caller({"ws-a": "a"}, workspace="ws-a")
+    for asking, offers, removes in (
+        (owner, True, True),
+        (other, False, False),
+        (elsewhere, False, False),
+        (admin, False, True),
+    ):
+        assert decide(asking, ServiceAction.OFFER, entry).allowed is offers
+        assert decide(asking, ServiceAction.REMOVE, entry).allowed is removes
+
+
+def test_a_token_is_read_where_it_is_for_and_revoked_there_or_by_its_maker() -> None:
+    there = User("made", parent="u", scope=Scope({"ws-b": Permission.READ}, "ws-b"))
+    for asking, parses, revokes in (
+        (caller(workspace="ws-b"), True, True),
+        (caller(workspace="ws-c"), False, True),
+        (Caller(User("eve"), "ws-c"), False, False),
+    ):
+        assert decide(asking, TokenAction.PARSE, there).allowed is parses
+        assert decide(asking, TokenAction.REVOKE, there).allowed is revokes
+
+
 def test_a_mismatch_of_action_and_resource_is_denied() -> None:
     root = caller({"ws-a": "a"})
     assert not decide(root, ServiceAction.USE, "ws-a").allowed
     assert not decide(root, Action.CONNECT, service(Visibility.PUBLIC)).allowed
+    assert not decide(root, FunctionAction.CALL, "ws-a").allowed
+    assert not decide(root, TokenAction.PARSE, "ws-a").allowed

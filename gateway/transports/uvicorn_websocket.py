@@ -23,6 +23,7 @@ from weakref import WeakKeyDictionary
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from gateway.transports.client_frames import FrameCutter, Raw, binary_header
+from gateway.transports.inbox import Gate, Inbox
 
 DIRECT_FRAMES: Final = "polyport.direct_frames"
 """Key in ``scope["extensions"]`` under which the protocol offers ``DirectFrames``."""
@@ -64,6 +65,8 @@ class RelayWebSocketProtocol(WebSocketsSansIOProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.queue = Inbox()  # type: ignore[assignment]  # as much of it as uvicorn uses
+        self.writable = Gate(is_open=True)  # type: ignore[assignment]
         self._sink: Sink | None = None
         self._cutter: FrameCutter | None = None
         self._output: list[bytes] = []
@@ -107,6 +110,15 @@ class RelayWebSocketProtocol(WebSocketsSansIOProtocol):
 
     def _set_sink(self, sink: Sink | None) -> None:
         self._sink = sink
+        if sink is not None:
+            self._forget_handshake()
+
+    def _forget_handshake(self) -> None:
+        """The headers of the opening handshake are of no use any more. Most connections are idle,
+        and the headers would be a sixth of what each takes."""
+        self.request.headers.clear()
+        self.response.headers.clear()
+        self.scope["headers"] = []
 
     @property
     def _is_compressed(self) -> bool:

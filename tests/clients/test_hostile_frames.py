@@ -105,6 +105,7 @@ async def test_a_body_that_claims_an_identity_is_refused_and_never_arrives(
 ) -> None:
     body = {"args": [], "promise": "*", key: victim.address}
     await attacker.send(call_header(victim.address, "services.secret.read"), body)
+    assert f"must not have the key {key!r}" in rejection(await attacker.received())
     assert (await attacker.heard())["type"] == "error"
     await nothing_arrived_at(victim, attacker)
 
@@ -115,6 +116,7 @@ async def test_a_body_that_claims_an_identity_is_refused_by_the_manager_too(
 ) -> None:
     header = call_header(attacker.manager, "services.default.get_summary")
     await attacker.send(header, {"args": [], "promise": "*", key: "root"})
+    assert f"must not have the key {key!r}" in rejection(await attacker.received())
     assert (await attacker.heard())["type"] == "error"
     assert await attacker.is_served()
 

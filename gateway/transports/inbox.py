@@ -41,15 +41,14 @@ class Gate:
 
     def __init__(self, *, is_open: bool = False) -> None:
         self._is_open = is_open
-        self._waiting: list[asyncio.Future[None]] | None = None
+        self._waiting: list[asyncio.Future[None]] = []
 
     def is_set(self) -> bool:
         return self._is_open
 
     def set(self) -> None:
         self._is_open = True
-        waiting, self._waiting = self._waiting, None
-        for waiter in waiting or ():
+        for waiter in self._waiting:
             if not waiter.done():
                 waiter.set_result(None)
 
@@ -61,11 +60,8 @@ class Gate:
         if self._is_open:
             return
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        if self._waiting is None:
-            self._waiting = []
         self._waiting.append(waiter)
         try:
             await waiter
         finally:
-            if self._waiting is not None and waiter in self._waiting:
-                self._waiting.remove(waiter)
+            self._waiting.remove(waiter)

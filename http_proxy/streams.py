@@ -1,7 +1,7 @@
 """Streams: the items of a generator as Server-Sent Events, NDJSON or msgpack, as they are made.
 
-Nothing is gathered: the next item is asked for when the last one has been handed to the
-transport, so a slow reader slows its generator. A client that leaves closes the generator.
+The next item is asked for when the last one has been taken by the transport, or goes out together
+with it (``gathering``), so a slow reader slows its generator. A client that leaves closes it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, cast
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.types import Message, Receive, Scope, Send
@@ -18,6 +18,7 @@ from starlette.types import Message, Receive, Scope, Send
 from gateway.api import ValueStream
 from http_proxy.encoding import to_json, to_msgpack
 from http_proxy.errors import defect, describe, is_defect
+from http_proxy.gathering import Body
 from http_proxy.negotiation import Media
 from http_proxy.replies import ANY_ORIGIN
 from http_proxy.request import ClientGone, Request
@@ -75,11 +76,15 @@ class _EventStream(EventSourceResponse):
     async def _stream_response(self, send: Send) -> None:
         start = {"status": self.status_code, "headers": self.raw_headers}
         await send({"type": "http.response.start", **start})
-        async for chunk in self.body_iterator:
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        async with self._send_lock:
-            self.active = False
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        body = Body(send)
+        try:
+            async for part in cast(AsyncIterator[bytes], self.body_iterator):
+                await body.write(part)
+            async with self._send_lock:
+                self.active = False
+                await body.end()
+        finally:
+            body.cancel()
 
 
 def is_stream(value: Any) -> TypeGuard[ValueStream]:

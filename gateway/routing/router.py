@@ -376,6 +376,15 @@ class Router:
         target.outbox.put(join(header, identity, body))
         return True
 
+    def deliver(self, address: str, frame: bytes) -> bool:
+        """Send a frame of the gateway's own endpoint, which counts for no call. False if the
+        client is not connected."""
+        target = self._sessions.get(address)
+        if target is None:
+            return False
+        target.outbox.put(frame)
+        return True
+
     def publish(self, workspace: str, event: str, data: Any) -> None:
         """Send an event to the clients of a workspace that subscribed to it."""
         members = self._workspaces.get(workspace)

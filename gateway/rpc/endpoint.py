@@ -22,7 +22,7 @@ from gateway.routing.session import ClientSession
 from gateway.rpc.callbacks import Callbacks
 from gateway.rpc.chunks import MAX_DIRECT_BYTES, ChunkStore, send_in_chunks
 from gateway.rpc.local import LocalServices, Packed
-from gateway.rpc.pending import SETTLING, PendingCall, PendingCalls
+from gateway.rpc.pending import SETTLING, Awaited, PendingCalls
 from gateway.rpc.promises import (
     Reply,
     answered_promise,
@@ -30,6 +30,7 @@ from gateway.rpc.promises import (
     call_content,
     read_arguments,
 )
+from gateway.rpc.steps import Steps
 from gateway.rpc.streams import LocalStreams, RemoteStream
 from gateway.rpc.values import encode_error
 from gateway.wire.codec import RESERVED_KEYS, Identity, Splitter, join, pack, unpack_body
@@ -167,27 +168,26 @@ class Endpoint:
             return RemoteStream.of(self, identity, target, value)
         return value
 
-    async def step(self, identity: Identity, target: str, method: str) -> Any:
-        """Have the client at ``target`` make the next item of a generator, and return it.
+    def steps(self, identity: Identity, target: str, method: str) -> Steps:
+        """Have the client at ``target`` make the items of a generator.
 
-        As ``call``, with one message less: a provider sends the first heartbeat at once, before
+        Each is a call with one message less: a provider sends the first heartbeat at once, before
         an item that is ready. Instead one that is silent is asked whether it is there.
         """
-        session = secrets.token_urlsafe(12)
-        call = self._pending.open(session, target, method, self._silence_seconds, self._probe)
-        try:
-            header = {"type": METHOD, "method": method, "session": session}
-            body = pack(bare_promise(identity, session))
-            if not self._router.send(target, header, identity, body):
-                raise ProviderGone(f"The provider {target} is not connected", delivered=False)
-            return await call.future
-        finally:
-            self._pending.close(session, call)
+        return Steps(
+            self._router,
+            self._pending,
+            identity,
+            target,
+            method,
+            silence_seconds=self._silence_seconds,
+            probe=self._probe,
+        )
 
-    def _probe(self, call: PendingCall) -> None:
+    def _probe(self, call: Awaited) -> None:
         self._spawn(self._ask_whether_there(call))
 
-    async def _ask_whether_there(self, call: PendingCall) -> None:
+    async def _ask_whether_there(self, call: Awaited) -> None:
         with contextlib.suppress(GatewayError):
             await self.ping(call.target, call.silence_seconds)
             call.hear()

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import AsyncIterator
 from typing import Any, Protocol
 
+from gateway.rpc.steps import Steps
 from gateway.wire.codec import Identity
 from schema.errors import FunctionNotFound, GatewayError, InternalError
 from schema.values import GENERATOR, RTYPE, STOP_ITERATION, rtype
@@ -16,7 +17,7 @@ class Calls(Protocol):
 
     async def call(self, identity: Identity, target: str, method: str) -> Any: ...
 
-    async def step(self, identity: Identity, target: str, method: str) -> Any: ...
+    def steps(self, identity: Identity, target: str, method: str) -> Steps: ...
 
 
 class RemoteStream:
@@ -28,7 +29,7 @@ class RemoteStream:
         self._calls = calls
         self._identity = identity
         self._target = target
-        self._next = next_method
+        self._steps = calls.steps(identity, target, next_method)
         self._close = close_method
         self._open = True
 
@@ -56,7 +57,7 @@ class RemoteStream:
         if not self._open:
             raise StopAsyncIteration
         try:
-            item = await self._calls.step(self._identity, self._target, self._next)
+            item = await self._steps.next()
         except GatewayError:
             self._open = False
             raise
@@ -68,6 +69,7 @@ class RemoteStream:
     async def aclose(self) -> None:
         """Close the provider's generator if it has not ended. Never raises for a provider that
         is gone or objects."""
+        self._steps.close()
         if self._open and self._close:
             self._open = False
             try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -14,7 +15,8 @@ from starlette.applications import Starlette
 from gateway.requests import current_address
 from gateway.testing import FakeGateway
 from http_proxy import waiting
-from http_proxy.asking import events, register
+from http_proxy.asking import events as asking_events
+from http_proxy.asking import register
 from schema.errors import CannotAsk
 from tests.http_proxy.asgi import PATIENCE, Exchange
 from tests.mcp_bridge.conftest import described
@@ -273,12 +275,20 @@ async def test_a_caller_says_how_long_it_waits(
 # By events
 
 
-async def event(stream: Exchange) -> tuple[str, Any]:
-    """The next event: its name, and its data."""
-    lines = (await stream.part()).decode().strip().split("\n")
-    fields = dict(line.split(": ", 1) for line in lines)
-    data = fields["data"]
-    return fields.get("event", ""), data if data == "[DONE]" else json.loads(data)
+class Events:
+    """The events that an exchange brings."""
+
+    def __init__(self, stream: Exchange) -> None:
+        self._stream = stream
+        self._come: deque[str] = deque()
+
+    async def next(self) -> tuple[str, Any]:
+        """The next event: its name, and its data."""
+        if not self._come:
+            self._come.extend((await self._stream.part()).decode().strip().split("\n\n"))
+        fields = dict(line.split(": ", 1) for line in self._come.popleft().split("\n"))
+        data = fields["data"]
+        return fields.get("event", ""), data if data == "[DONE]" else json.loads(data)
 
 
 async def test_events_tell_progress_and_questions_and_the_value(
@@ -287,11 +297,12 @@ async def test_events_tell_progress_and_questions_and_the_value(
     async with Exchange(app, URL, headers=EVENTS) as stream:
         status, headers = await stream.start()
         assert (status, headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+        events = Events(stream)
         half = {"value": 1, "total": 2, "message": "half"}
-        assert await event(stream) == ("progress", half)
+        assert await events.next() == ("progress", half)
         told = {"level": "info", "data": {"city": "Rome"}, "logger": "lab"}
-        assert await event(stream) == ("log", told)
-        name, first = await event(stream)
+        assert await events.next() == ("log", told)
+        name, first = await events.next()
         assert (name, first.keys(), list(first["requests"])) == (
             "ask",
             {"url", "requests"},
@@ -301,11 +312,11 @@ async def test_events_tell_progress_and_questions_and_the_value(
         assert (await client.post(first["url"], json={"name": 5})).status_code == 400
         answered = await client.post(first["url"], json={"name": accepted(name="Ada")})
         assert (answered.status_code, answered.content) == (204, b"")
-        _, second = await event(stream)
+        _, second = await events.next()
         assert (await client.get(first["url"])).status_code == 404
         assert (await client.post(second["url"], json={"answer": True})).status_code == 204
-        assert await event(stream) == ("", "Hello Ada in Rome!")
-        assert await event(stream) == ("", "[DONE]")
+        assert await events.next() == ("", "Hello Ada in Rome!")
+        assert await events.next() == ("", "[DONE]")
     assert lab.begun == 1
 
 
@@ -314,7 +325,8 @@ async def test_a_reader_that_leaves_while_it_is_asked_ends_the_function(
 ) -> None:
     async with Exchange(app, URL, headers=EVENTS) as stream:
         await stream.start()
-        while (told := await event(stream))[0] != "ask":
+        events = Events(stream)
+        while (told := await events.next())[0] != "ask":
             pass
         stream.disconnect()
         await lab.has_ended()
@@ -338,8 +350,8 @@ async def test_a_reader_that_is_far_behind_misses_what_is_only_told(
     number: int,
     bytes_: int,
 ) -> None:
-    monkeypatch.setattr(events, "MAX_WAITING", number)
-    monkeypatch.setattr(events, "MAX_WAITING_BYTES", bytes_)
+    monkeypatch.setattr(asking_events, "MAX_WAITING", number)
+    monkeypatch.setattr(asking_events, "MAX_WAITING_BYTES", bytes_)
     answer = await client.get("/ws-lab/services/lab/chatter", headers=EVENTS)
     assert 5 < answer.text.count("event: log") < 20
     assert answer.text.endswith('data: "done"\n\ndata: [DONE]\n\n')

@@ -264,7 +264,7 @@ async def step(parts: Parts, peer: Peer, silence_seconds: float) -> Any:
     endpoint._silence_seconds = silence_seconds
     identity = endpoint.manager_identity(peer.workspace)
     async with asyncio.timeout(5):
-        return await endpoint.step(identity, peer.address, "stream.next")
+        return await endpoint.steps(identity, peer.address, "stream.next").next()
 
 
 async def test_an_item_that_takes_long_is_waited_for_while_its_provider_answers(

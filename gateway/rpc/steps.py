@@ -1,0 +1,150 @@
+"""The steps of a generator: one call of a client, made again and again.
+
+What is the same in all of them is made once: the message, in which only the id of the step changes,
+the record of what is waited for, and the timer that watches for silence.
+
+A reader is woken for each item, and the next one is made when it asks. Where items come in a rush
+that would cost more than all the rest. So while a reader waits and items follow each other closely,
+the next one is asked for as soon as one has come, and the reader gets them in handfuls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+from gateway.routing.router import METHOD, Router
+from gateway.rpc.pending import Awaited, PendingCalls
+from gateway.rpc.promises import bare_promise
+from gateway.wire.codec import Identity, join, pack
+from schema.errors import GatewayError, ProviderGone
+from schema.values import STOP_ITERATION, rtype
+
+RUSH_SECONDS: Final = 0.002
+"""Items that come within this time follow each other closely, and wait no longer than that."""
+
+MAX_AHEAD: Final = 32
+MAX_AHEAD_BYTES: Final = 16 * 1024
+"""What a generator makes before its reader has taken it."""
+
+_NUMBER: Final = "%012x"
+"""Of one length for all steps that there can be, so that the rest of the message stays as it is."""
+
+
+class Steps(Awaited):
+    """Calls of ``method`` of the client at ``target``, one after the other; read by one task."""
+
+    __slots__ = (
+        "_ahead_bytes", "_came_at", "_failure", "_limit", "_name", "_number", "_parts", "_pending",
+        "_ready", "_router", "_session", "_waiter", "_wake_timer",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        router: Router,
+        pending: PendingCalls,
+        identity: Identity,
+        target: str,
+        method: str,
+        *,
+        silence_seconds: float,
+        probe: Callable[[Awaited], None],
+    ) -> None:
+        super().__init__(target, method, silence_seconds, probe=probe)
+        self._router = router
+        self._pending = pending
+        self._limit = silence_seconds
+        self._ready: deque[Any] = deque()
+        self._ahead_bytes = 0
+        self._came_at = float("-inf")
+        self._failure: GatewayError | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._wake_timer: asyncio.TimerHandle | None = None
+        self._session: str | None = None
+        self._number = 0
+        self._name = secrets.token_urlsafe(12)
+        session = self._name + _NUMBER % 0
+        header = {"type": METHOD, "method": method, "session": session, "to": target}
+        frame = join(header, identity, pack(bare_promise(identity, session)))
+        self._parts = frame.split(session.encode())
+
+    # What the reader does
+
+    async def next(self) -> Any:
+        """The outcome of the next step. Raises ServiceError, ProviderGone and CallTimeout."""
+        while not self._ready:
+            if self._failure is not None:
+                raise self._failure
+            if self._session is None:
+                self._ask()
+                continue
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            except asyncio.CancelledError:
+                self.close()
+                raise
+            finally:
+                self._waiter = None
+        return self._ready.popleft()
+
+    def close(self) -> None:
+        """Wait no more for what has been asked for."""
+        self._settled()
+        if self._wake_timer is not None:
+            self._wake_timer.cancel()
+            self._wake_timer = None
+
+    # What the provider does
+
+    @property
+    def is_over(self) -> bool:
+        return self._session is None
+
+    def succeed(self, value: Any, size: int) -> None:
+        self._settled()
+        self._ready.append(value)
+        if self._waiter is None:
+            return
+        now = time.monotonic()
+        is_rush, self._came_at = now - self._came_at < RUSH_SECONDS, now
+        self._ahead_bytes += size
+        is_full = len(self._ready) >= MAX_AHEAD or self._ahead_bytes >= MAX_AHEAD_BYTES
+        if is_full or not is_rush or rtype(value) == STOP_ITERATION:
+            self._wake()
+            return
+        self._ask()
+        if self._wake_timer is None:
+            loop = asyncio.get_running_loop()
+            self._wake_timer = loop.call_later(RUSH_SECONDS, self._wake)
+
+    def fail(self, error: GatewayError) -> None:
+        self._settled()
+        self._failure = error
+        self._wake()
+
+    def _ask(self) -> None:
+        self._number += 1
+        self._session = session = self._name + _NUMBER % self._number
+        self.made_at = time.monotonic()
+        self.silence_seconds = self._limit  # after a break it was less
+        self._pending.add(session, self)
+        if not self._router.deliver(self.target, session.encode().join(self._parts)):
+            self.fail(ProviderGone(f"The provider {self.target} is not connected", delivered=False))
+
+    def _settled(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            self._pending.remove(session, self)
+
+    def _wake(self) -> None:
+        self._ahead_bytes = 0
+        if self._wake_timer is not None:
+            self._wake_timer.cancel()
+            self._wake_timer = None
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)

@@ -75,6 +75,21 @@ async def test_the_typescript_sdk_uses_the_tools(url: str, programs: Path) -> No
     }
 
 
+@pytest.mark.parametrize(
+    ("mode", "version"),
+    [("auto", "2026-07-28"), ("legacy", "2025-11-25"), ("2026-07-28", "2026-07-28")],
+)
+async def test_the_second_typescript_sdk_uses_the_tools_in_either_era(
+    url: str, programs: Path, mode: str, version: str
+) -> None:
+    assert json.loads(await output("node", NODE / "session2.mjs", url, mode)) == {
+        **USED,
+        "version": version,
+        "counted": "[0,1]",
+        "progress": "0\n1",
+    }
+
+
 async def test_a_call_outlasts_the_time_limit_of_the_typescript_sdk(programs: Path) -> None:
     may_end = asyncio.Event()
 

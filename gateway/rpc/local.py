@@ -10,13 +10,11 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from types import MappingProxyType
 from typing import Any, Protocol, get_type_hints
-from weakref import WeakKeyDictionary
 
-from pydantic import BaseModel, ValidationError, create_model
+from pydantic import TypeAdapter, ValidationError
 
 from gateway.auth.access import ServiceAction, decide
 from gateway.auth.function_access import FunctionAccess
@@ -259,80 +257,87 @@ class _Bound:
         self.function = function
         self.doc = inspect.cleandoc(function.__doc__ or "")
         self.is_foreign = isinstance(function, ForeignFunction)
-        arguments = _arguments(function)
-        self.model = arguments.model
-        self.names = list(self.model.model_fields)
-        self.parameters = copy.deepcopy(arguments.schema)
+        self._takes = _parameters(function)
+        self._names = [parameter.name for parameter in self._takes]
+        self.parameters = _schema_of(function, self._takes)
 
     async def call(self, caller: Caller, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         if self.is_foreign:
             return await self.function(caller, *args, **kwargs)
-        if len(args) > len(self.names):
+        if len(args) > len(self._names):
             raise InvalidArguments(
-                f"takes {len(self.names)} positional arguments but {len(args)} were given"
+                f"takes {len(self._names)} positional arguments but {len(args)} were given"
             )
-        named = dict(zip(self.names, args, strict=False))
+        named = dict(zip(self._names, args, strict=False))
         for name, value in kwargs.items():
-            if name not in self.names:
+            if name not in self._names:
                 raise InvalidArguments(f"got an unexpected keyword argument '{name}'")
             if name in named:
                 raise InvalidArguments(f"got multiple values for argument '{name}'")
             named[name] = value
+        checked = {parameter.name: parameter.of(named) for parameter in self._takes}
+        return await self.function(caller, **checked)
+
+
+class _Type:
+    """What an annotation admits. Functions share them: they are slow to make, and those of the
+    gateway's own functions are needed at every start."""
+
+    def __init__(self, annotation: Any) -> None:
+        adapter: TypeAdapter[Any] = TypeAdapter(annotation)
+        self.validate = adapter.validate_python
+        self.schema = adapter.json_schema()
+
+
+_type_of = cache(_Type)
+
+
+class _Parameter:
+    """One argument of a function of the gateway's own."""
+
+    def __init__(self, parameter: inspect.Parameter, annotation: Any) -> None:
+        self.name = parameter.name
+        self.is_required = parameter.default is inspect.Parameter.empty
+        self._default = parameter.default
+        self._type: _Type = _type_of(annotation)
+
+    def of(self, named: Mapping[str, Any]) -> Any:
+        """Its value among those that were given by name. Raises InvalidArguments."""
+        if self.name not in named:
+            if self.is_required:
+                raise InvalidArguments(f"Missing required argument: '{self.name}'")
+            return self._default
         try:
-            checked = self.model.model_validate(named)
+            return self._type.validate(named[self.name])
         except ValidationError as error:
-            raise InvalidArguments(_first_problem(error)) from None
-        return await self.function(caller, **{name: getattr(checked, name) for name in self.names})
+            problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
+            place = ".".join(str(part) for part in (self.name, *problem["loc"]))
+            raise InvalidArguments(f"Argument '{place}': {problem['msg']}") from None
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """It as JSON Schema, the caller's own to change."""
+        schema = copy.deepcopy(self._type.schema)
+        return schema if self.is_required else {**schema, "default": self._default}
 
 
-@dataclass(frozen=True, slots=True)
-class _Arguments:
-    """What a function takes, as a model that checks it and as JSON Schema."""
-
-    model: type[BaseModel]
-    schema: dict[str, Any]
-
-
-_known: WeakKeyDictionary[LocalFunction, _Arguments] = WeakKeyDictionary()
-"""Models are slow to make, and those of the gateway's own functions are needed at every start."""
-
-
-def _arguments(function: LocalFunction) -> _Arguments:
-    found = _known.get(function)
-    if found is None:
-        if isinstance(function, ForeignFunction):
-            found = _Arguments(BaseModel, function.parameters)
-        else:
-            model = _arguments_model(function)
-            found = _Arguments(model, _json_schema(model))
-        _known[function] = found
-    return found
-
-
-def _arguments_model(function: LocalFunction) -> type[BaseModel]:
+def _parameters(function: LocalFunction) -> Sequence[_Parameter]:
+    """Those that follow the caller; none of a function that gets its arguments as they come."""
+    if isinstance(function, ForeignFunction):
+        return ()
     hints = get_type_hints(function, include_extras=True)
-    fields: dict[str, Any] = {}
-    for parameter in list(inspect.signature(function).parameters.values())[1:]:
-        required = parameter.default is inspect.Parameter.empty
-        annotation = hints.get(parameter.name, Any)
-        fields[parameter.name] = (annotation, ... if required else parameter.default)
-    return create_model("Arguments", **fields)
+    following = list(inspect.signature(function).parameters.values())[1:]
+    return [_Parameter(each, hints.get(each.name, Any)) for each in following]
 
 
-def _first_problem(error: ValidationError) -> str:
-    problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    name = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "missing":
-        return f"Missing required argument: '{name}'"
-    return f"Argument '{name}': {problem['msg']}"
-
-
-def _json_schema(model: type[BaseModel]) -> dict[str, Any]:
-    schema = model.model_json_schema()
-    schema.pop("title", None)
-    properties = schema.setdefault("properties", {})
-    for child in properties.values():
-        child.pop("title", None)
+def _schema_of(function: LocalFunction, takes: Sequence[_Parameter]) -> dict[str, Any]:
+    """What a function takes, as JSON Schema."""
+    if isinstance(function, ForeignFunction):
+        return copy.deepcopy(function.parameters)
+    properties = {parameter.name: parameter.schema for parameter in takes}
+    schema: dict[str, Any] = {"type": "object", "properties": properties}
+    if required := [parameter.name for parameter in takes if parameter.is_required]:
+        schema["required"] = required
     return schema
 
 
@@ -347,7 +352,7 @@ def describe_functions(functions: Mapping[str, LocalFunction]) -> dict[str, Any]
         declared = {
             "name": leaf,
             "description": inspect.cleandoc(function.__doc__ or ""),
-            "parameters": _listable(_arguments(function).schema),
+            "parameters": _listable(_schema_of(function, _parameters(function))),
         }
         node[leaf] = {"type": "function", "function": declared}
     return tree

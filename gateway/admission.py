@@ -276,7 +276,7 @@ class Doorkeeper:
                 f"Current workspace encoded in the token ({encoded}) does not match the "
                 f"specified workspace ({hello.workspace})"
             )
-        if wanted == PUBLIC_WORKSPACE and not encoded:
+        if wanted == PUBLIC_WORKSPACE and not encoded and not user.scope.permission_on(wanted):
             wanted = own
         if wanted == own and user.parent is None:
             self._workspaces.ensure_personal(user)

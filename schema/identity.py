@@ -33,10 +33,10 @@ class Permission(Enum):
         return self.rank >= needed.rank
 
     @classmethod
-    def parse(cls, text: str) -> Permission:
+    def parse(cls, text: object) -> Permission:
         """Accept the wire letter (``rw``) or the word (``read_write``). Raises InvalidRequest."""
         try:
-            return cls(_WORDS.get(text, text))
+            return cls(_WORDS.get(text, text) if isinstance(text, str) else text)
         except ValueError:
             raise InvalidRequest(
                 f"Invalid permission {text!r}: expected read, read_write or admin"

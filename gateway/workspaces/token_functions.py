@@ -28,11 +28,14 @@ class TokenFunctions:
         workspace = str(options.get("workspace") or caller.workspace)
         permission = Permission.parse(options.get("permission") or "read_write")
         client_id = options.get("client_id")
+        extra_scopes = options.get("extra_scopes") or ()
+        if not isinstance(extra_scopes, list | tuple):
+            raise InvalidRequest("The option 'extra_scopes' must be a list")
         scope = Scope(
             {workspace: permission},
             current_workspace=workspace,
             client_id=check_client_id(client_id) if client_id is not None else None,
-            extra_scopes=check_extra_scopes(options.get("extra_scopes") or ()),
+            extra_scopes=check_extra_scopes(extra_scopes),
         )
         prefix = ANONYMOUS_PREFIX if caller.user.is_anonymous else ""
         child = User(

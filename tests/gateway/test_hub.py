@@ -62,6 +62,15 @@ async def test_a_user_is_at_home_unless_the_token_or_the_request_says_otherwise(
     ).workspace == owner.workspace
 
 
+async def test_the_public_workspace_is_for_those_who_may_be_in_it_and_others_get_their_own(
+    parts: Parts,
+) -> None:
+    admin = token_for(parts, "boss", workspaces={"*": Permission.ADMIN})
+    assert (await Peer.join(parts, token=admin, workspace="public")).workspace == "public"
+    other = await Peer.join(parts, token=token_for(parts), workspace="public")
+    assert other.workspace == "ws-user-ann"
+
+
 @pytest.mark.parametrize(
     ("hello", "error", "text"),
     [

@@ -292,6 +292,25 @@ async def test_a_token_never_grants_more_than_its_maker_has(parts: Parts) -> Non
             await owner.manager("generate_token", {"expires_in": seconds})
 
 
+@pytest.mark.parametrize(
+    ("config", "text"),
+    [
+        ({"permission": ["admin"]}, "expected read"),
+        ({"permission": {"a": 1}}, "expected read"),
+        ({"permission": 5}, "expected read"),
+        ({"extra_scopes": "files"}, "must be a list"),
+        ({"extra_scopes": {"files": 1}}, "must be a list"),
+        ({"client_id": ["x"]}, "Invalid client id"),
+    ],
+)
+async def test_an_option_of_a_token_of_the_wrong_type_is_told(
+    parts: Parts, config: dict[str, Any], text: str
+) -> None:
+    owner = await Peer.join(parts)
+    with pytest.raises(RemoteFailure, match=text):
+        await owner.manager("generate_token", config)
+
+
 async def test_a_minted_token_carries_its_permission_parent_and_binding(parts: Parts) -> None:
     owner = await Peer.join(parts)
     token = await owner.manager("generate_token", {"permission": "read", "client_id": "pinned"})

@@ -52,6 +52,8 @@ class ServiceInfo:
     """Who registered it; None for the gateway's own services."""
     access: Mapping[str, FunctionRule] = field(default_factory=dict)
     """Who alone may call a function, by its path."""
+    size_bytes: int = 0
+    """Of what was registered, about; 0 for the gateway's own services."""
     limits: FunctionLimits | None = None
     """What there is of it for those who got this entry; None: all of it."""
 

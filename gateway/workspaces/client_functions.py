@@ -60,7 +60,7 @@ class ClientFunctions:
     async def ping(self, caller: Caller, client_id: str, timeout: float = 5) -> str:
         """Ask a client whether it is alive: "pong", or a text that says why not."""
         address = client_id if "/" in client_id else f"{caller.workspace}/{client_id}"
-        problem = await self._probe(address, min(max(timeout, 0.1), 60))
+        problem = await self._probe(address, min(60, max(0.1, timeout)))
         return f"Failed to ping client {address}: {problem}" if problem else "pong"
 
     async def cleanup(
@@ -68,7 +68,7 @@ class ClientFunctions:
     ) -> dict[str, Any]:
         """Ping every client of a workspace and remove those that do not answer."""
         target = workspace or caller.workspace
-        seconds = min(max(timeout, 0.1), 60)
+        seconds = min(60, max(0.1, timeout))
         sessions = [s for s in self._router.sessions_in(target) if s.address != caller.address]
         removed: list[str] = []
         for start in range(0, len(sessions), _CLEANUP_BATCH):

@@ -6,6 +6,7 @@ import re
 from typing import Any, Final
 
 from gateway.registry.directory import Directory
+from gateway.wire.plain import check_plain
 from gateway.workspaces.contents import Contents
 from gateway.workspaces.event_log import EventLog
 from gateway.workspaces.reach import Reach
@@ -14,6 +15,7 @@ from schema.errors import InvalidRequest
 from schema.identity import Caller
 from schema.ids import ServiceQuery
 
+MAX_SERVICE_TYPE_BYTES: Final = 1024 * 1024
 _MAX_NAME: Final = 255
 
 
@@ -93,6 +95,7 @@ class ContentFunctions:
             "config": type_info.get("config") or {},
             "docs": type_info.get("docs"),
         }
+        check_plain(entry, "service type", MAX_SERVICE_TYPE_BYTES)
         await self._contents.add_service_type(workspace, short, entry)
         return entry
 

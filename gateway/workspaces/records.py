@@ -10,11 +10,14 @@ from typing import Any, Final, NamedTuple
 
 from gateway.settings import RESERVED_MOUNTS, Settings
 from gateway.storage.rows import StoredMember, StoredWorkspace
+from gateway.wire.plain import check_plain
 from schema.errors import InvalidRequest, LimitExceeded
 from schema.identity import ANONYMOUS_PREFIX, Permission
 
 ROOT_WORKSPACE: Final = "ws-user-root"
 PUBLIC_WORKSPACE: Final = "public"
+
+MAX_RECORD_BYTES: Final = 512 * 1024
 
 _NAME: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)+")
 _RESERVED_PREFIXES: Final = ("ws-user-", "ws-anonymous")
@@ -173,6 +176,7 @@ def read_description(config: dict[str, Any]) -> dict[str, Any]:
             raise InvalidRequest("A workspace's config must be a map")
         # Hypha keeps these two there; here they have functions of their own.
         found["config"] = {k: v for k, v in given.items() if k not in ("environs", "bookmarks")}
+    check_plain(found, "workspace", MAX_RECORD_BYTES)
     return found
 
 

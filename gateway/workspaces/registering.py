@@ -6,11 +6,15 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from gateway.registry.sharing import SchemaPool
+from gateway.wire.plain import check_plain
 from schema.access import declared_rules, without_rules
 from schema.errors import InvalidRequest
 from schema.identity import Caller
 from schema.ids import ANY, parse_registration_id
 from schema.services import MAX_DESCRIPTION, ServiceInfo, parse_visibility
+
+MAX_SERVICE_BYTES: Final = 2 * 1024 * 1024
+"""Size of what is registered of one service; lists repeat it to everybody."""
 
 _LOCAL_ONLY_PREFIX: Final = "_rintf_"
 
@@ -18,7 +22,8 @@ _LOCAL_ONLY_PREFIX: Final = "_rintf_"
 def read_registration(
     service: Mapping[str, Any], caller: Caller, schemas: SchemaPool
 ) -> ServiceInfo:
-    """The registry entry that a client asks for. Raises InvalidRequest."""
+    """The registry entry that a client asks for. Raises InvalidRequest,
+    LimitExceeded."""
     sid = parse_registration_id(service.get("id"), caller.workspace)
     config = service.get("config") or {}
     if not isinstance(config, dict):
@@ -31,6 +36,7 @@ def read_registration(
         raise InvalidRequest(f"Invalid app id: {app_id!r}")
     schema = service.get("service_schema")
     schema = schema if isinstance(schema, dict) else {}
+    size = check_plain(service, "service", MAX_SERVICE_BYTES)
     access = declared_rules(config, schema)
     if access:
         schema = without_rules(schema)
@@ -46,6 +52,7 @@ def read_registration(
         access=access,
         config=config,
         owner=caller.user,
+        size_bytes=size,
     )
 
 

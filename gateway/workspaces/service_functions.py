@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from gateway.registry.directory import DEFAULT_SELECT_SECONDS, Directory
 from gateway.registry.registry import Registry
@@ -28,6 +28,9 @@ from schema.services import (
     ServiceInfo,
     Visibility,
 )
+
+MAX_CLIENT_BYTES: Final = 32 * 1024 * 1024
+"""Size of what one client can register altogether."""
 
 
 class ServiceFunctions:
@@ -61,13 +64,8 @@ class ServiceFunctions:
         if is_local_only(service):
             return  # callbacks of one client; it expects no error for them
         is_built_in = info.id.service_id == BUILT_IN
-        own = self._registry.of_client(session.address)
-        # Its built-in is not one that it chose to have.
-        is_full = len(own) > self._max_per_client and self._registry.get(info.id) is None
-        if is_full and not is_built_in:
-            raise LimitExceeded(
-                f"Service quota exceeded: a client can register {self._max_per_client}"
-            )
+        if not is_built_in:
+            self._check_quota(session.address, info)
         replaced = self._directory.offer(caller, info)
         if is_built_in:
             # A client is complete once its built-in is there, so that is when others hear of it.
@@ -140,6 +138,19 @@ class ServiceFunctions:
     ) -> Any:
         """Search services by meaning. Not available on this server."""
         raise Unavailable("Service search is not enabled.")
+
+    def _check_quota(self, address: str, info: ServiceInfo) -> None:
+        own = self._registry.of_client(address)
+        # Its built-in is not one that it chose to have.
+        if len(own) > self._max_per_client and self._registry.get(info.id) is None:
+            raise LimitExceeded(
+                f"Service quota exceeded: a client can register {self._max_per_client}"
+            )
+        others = sum(service.size_bytes for service in own if service.id != info.id)
+        if others + info.size_bytes > MAX_CLIENT_BYTES:
+            raise LimitExceeded(
+                f"Service quota exceeded: a client can register {MAX_CLIENT_BYTES} bytes"
+            )
 
     async def _find(self, caller: Caller, service_id: str, options: dict[str, Any]) -> ServiceInfo:
         query = ServiceQuery.parse(service_id, caller.workspace)

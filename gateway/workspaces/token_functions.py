@@ -8,6 +8,7 @@ from gateway.auth.authentication import Authentication
 from gateway.auth.tokens import check_extra_scopes, check_life
 from gateway.workspaces.names import readable_name
 from gateway.workspaces.reach import Reach
+from schema.errors import InvalidRequest
 from schema.identity import ANONYMOUS_PREFIX, Caller, Permission, Scope, User
 from schema.ids import check_client_id
 

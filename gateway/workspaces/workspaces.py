@@ -22,6 +22,7 @@ from gateway.workspaces.membership import (
     subjects_of,
 )
 from gateway.workspaces.records import (
+    MAX_RECORD_BYTES,
     PUBLIC_WORKSPACE,
     ROOT_WORKSPACE,
     Subject,
@@ -51,7 +52,6 @@ if TYPE_CHECKING:  # loads the database library
     from gateway.storage.workspaces import WorkspaceRepository
 
 MAX_MEMBERS: Final = 1000
-MAX_RECORD_BYTES: Final = 512 * 1024
 
 _SYSTEM: Final = (ROOT_WORKSPACE, PUBLIC_WORKSPACE, ANONYMOUS_WORKSPACE)
 _PERSONAL: Final = personal_workspace("")

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
+import msgpack
 import pytest
 
 from gateway.app import Parts
+from gateway.workspaces.registering import MAX_SERVICE_BYTES
 from gateway.workspaces.rules import RULES
 from tests.gateway.peer import Peer, RemoteFailure
 
@@ -408,3 +411,50 @@ async def test_functions_are_fetched_once_per_registration(parts: Parts) -> None
             service = await other.manager("get_service", full_id)
             assert service["description"] == f"version {registration}"
         assert asked == ["svc"]
+
+
+async def raw_registration(peer: Peer, service_id: str = "svc", **more: Any) -> None:
+    service = {"id": f"{peer.address}:{service_id}", "config": {"visibility": "public"}} | more
+    await peer.manager("register_service", service)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"config": {"visibility": "public", "x": {1: 2}}},
+        {"config": {"visibility": "public", "x": {"_rtype": "ndarray", "_rvalue": "broken"}}},
+        {"config": {"visibility": "public", "x": msgpack.Timestamp(1)}},
+        {"service_schema": {1: {}}},
+        {"docs": json.loads("[" * 400 + "]" * 400)},
+        {"docs": "x" * (MAX_SERVICE_BYTES + 1)},
+    ],
+)
+async def test_nobody_can_register_what_makes_the_lists_of_others_unreadable(
+    parts: Parts, more: dict[str, Any]
+) -> None:
+    peer, other = await Peer.join(parts), await Peer.join(parts)
+    with pytest.raises(RemoteFailure, match=r"^(ValueError|RuntimeError): The .*service"):
+        await raw_registration(peer, **more)
+    listed = await other.manager("list_services", {"workspace": "*"})
+    assert not [service for service in listed if service["id"].startswith(peer.address)]
+
+
+async def test_what_a_client_registers_altogether_has_a_limit(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.workspaces.service_functions.MAX_CLIENT_BYTES", 5000)
+    peer = await Peer.join(parts)
+    await raw_registration(peer, "one", docs="x" * 2000)
+    await raw_registration(peer, "two", docs="x" * 2000)
+    with pytest.raises(RemoteFailure, match="Service quota exceeded"):
+        await raw_registration(peer, "three", docs="x" * 2000)
+    await raw_registration(peer, "two", docs="y" * 2000)
+
+
+@pytest.mark.parametrize("value", [{1: 2}, {"_rtype": "set"}])
+async def test_what_is_kept_for_others_is_of_plain_values(parts: Parts, value: Any) -> None:
+    peer = await Peer.join(parts)
+    with pytest.raises(RemoteFailure, match="service type"):
+        await peer.manager("register_service_type", {"id": "t", "definition": value})
+    with pytest.raises(RemoteFailure, match="workspace"):
+        await peer.manager("update_workspace", peer.workspace, {"config": {"x": value}})

@@ -14,31 +14,12 @@ from starlette.types import Receive, Scope, Send
 from gateway.auth.login.page import LOGIN_PATH, LoginPage
 from gateway.auth.login.service import LoginService
 from gateway.edge.answers import body_of, cross_origin
+from gateway.look import PAGE_HEADERS, document
 from gateway.settings import Settings
 from schema.errors import InvalidRequest, NotFound
 
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Polyport {version}</title>
-<style>
-:root {{ color-scheme: light dark; --line: #8884; --soft: #8881; }}
-body {{ font: 16px/1.55 system-ui, sans-serif; max-width: 50rem; margin: 3rem auto;
-  padding: 0 1.2rem; }}
-h1 {{ margin: 0; font-size: 2rem; }} h2 {{ margin-top: 2rem; font-size: 1.1rem; }}
-.version {{ opacity: .7; }}
-code, pre {{ font: 14px/1.5 ui-monospace, monospace; }}
-pre {{ background: var(--soft); border: 1px solid var(--line); border-radius: 8px;
-  padding: .8rem 1rem; overflow-x: auto; }}
-table {{ border-collapse: collapse; width: 100%; }}
-td {{ border-top: 1px solid var(--line); padding: .45rem .6rem .45rem 0; vertical-align: top; }}
-</style>
-</head>
-<body>
-<h1>Polyport</h1>
-<p class="version">version {version} at {url}</p>
+_BODY = """<h1>Functions as web APIs and MCP tools</h1>
+<p class="soft">Polyport {version} at {url}</p>
 <p>Register a function over a websocket from wherever it runs. At that moment it is an RPC object,
 a web API and an MCP tool.</p>
 <h2>Register one</h2>
@@ -62,17 +43,15 @@ async def main():
 
 asyncio.run(main())</pre>
 <h2>Three doors</h2>
-<table>
-<tr><td>RPC</td><td><code>get_service("&lt;workspace&gt;/&lt;service&gt;")</code></td></tr>
-<tr><td>HTTP</td><td><code>{url}/&lt;workspace&gt;/services/&lt;service&gt;/&lt;function&gt;</code></td></tr>
-<tr><td>MCP</td><td><code>{url}/&lt;workspace&gt;/mcp/&lt;service&gt;/mcp</code></td></tr>
-</table>
-<h2>This server</h2>
-<p><a href="api-docs">API documentation</a> · <a href="login">log in</a> ·
-<a href="health/liveness">liveness</a> · <a href="health/readiness">readiness</a></p>
-</body>
-</html>
-"""
+<div class="card"><dl>
+<div><dt>RPC</dt><dd><code>get_service("&lt;workspace&gt;/&lt;service&gt;")</code></dd></div>
+<div><dt>HTTP</dt><dd><code>{url}/&lt;workspace&gt;/services/&lt;service&gt;/&lt;function&gt;</code></dd></div>
+<div><dt>MCP</dt><dd><code>{url}/&lt;workspace&gt;/mcp/&lt;service&gt;/mcp</code></dd></div>
+</dl></div>"""
+_LINKS = (
+    '<a href="public/">Public services</a><a href="api-docs">API documentation</a>'
+    '<a href="health/readiness">Health</a>'
+)
 
 
 class Pages:
@@ -83,7 +62,8 @@ class Pages:
     ) -> None:
         self._login = login
         self._service = service
-        self._html = _PAGE.format(version=escape(version), url=escape(settings.base_url))
+        body = _BODY.format(version=escape(version), url=escape(settings.base_url))
+        self._html = document(f"Polyport {version}", body, home="./", links=_LINKS)
 
     def routes(self) -> list[Route]:
         return [
@@ -95,8 +75,7 @@ class Pages:
 
     async def index(self, request: Request) -> Response:
         """The page at ``/``. Loads nothing from anywhere."""
-        policy = "default-src 'none'; style-src 'unsafe-inline'"
-        return HTMLResponse(self._html, headers={"content-security-policy": policy})
+        return HTMLResponse(self._html, headers=PAGE_HEADERS)
 
     async def login(self, request: Request) -> Response:
         """The login page; with ``logout=true`` it forgets a login that a cookie keeps."""

@@ -13,6 +13,7 @@ from urllib.parse import quote
 from starlette.types import ASGIApp
 
 from gateway.api import Gateway
+from gateway.look import PAGE_HEADERS, document
 from gateway.settings import RESERVED_MOUNTS, Settings
 from http_proxy.errors import MethodNotAllowed
 from http_proxy.replies import BytesReply, content
@@ -28,38 +29,18 @@ _NO_WORKSPACES: Final = RESERVED_MOUNTS - {"public"}
 
 _WEB: Final = frozenset({"asgi", "functions"})
 _HEADERS: Final = (
-    (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'"),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
+    *((name.encode(), value.encode()) for name, value in PAGE_HEADERS.items()),
     (b"cache-control", b"private, no-cache"),
     (b"vary", b"Cookie, Authorization"),
 )
-_PAGE: Final = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{workspace}</title>
-<style>
-:root {{ color-scheme: light dark; --line: #8884; --soft: #8881; }}
-body {{ font: 16px/1.55 system-ui, sans-serif; max-width: 56rem; margin: 2.5rem auto;
-  padding: 0 1.2rem; }}
-h1 {{ margin: 0; font-size: 1.7rem; }} h2 {{ margin: 0; font-size: 1.1rem; }}
-section {{ border-top: 1px solid var(--line); padding: 1.2rem 0; }}
-.soft {{ opacity: .7; }} p {{ margin: .3rem 0; }}
-code, pre {{ font: 14px/1.5 ui-monospace, monospace; }}
-pre {{ background: var(--soft); border: 1px solid var(--line); border-radius: 8px;
-  padding: .6rem .9rem; margin: .5rem 0; overflow-x: auto; }}
-</style>
-</head>
-<body>
-<h1>{workspace}</h1>
-<p class="soft">{summary} <a href="api-docs">API documentation</a> ·
-<a href="openapi.json">OpenAPI</a> · <a href="services">services as JSON</a></p>
-{services}
-</body>
-</html>
-"""
+_LINKS: Final = (
+    '<a href="api-docs">API documentation</a><a href="openapi.json">OpenAPI</a>'
+    '<a href="services">JSON</a><a href="mcp">MCP</a>'
+)
+_NOTHING: Final = (
+    '<p class="soft">Protected services are shown to those who may use them: to requests with '
+    "their token.</p>"
+)
 
 
 class WorkspacePage:
@@ -92,42 +73,55 @@ class WorkspacePage:
             found = []
         listed = [service for service in found if service.id.service_id != BUILT_IN]
         count = len(listed)
-        html = _PAGE.format(
-            workspace=escape(workspace),
-            summary=f"{count} service{'' if count == 1 else 's'} for you here.",
-            services="\n".join(self._section(service) for service in listed[:_MAX_SERVICES]),
+        summary = f"{count} service{'' if count == 1 else 's'} for you here."
+        sections = map(self._section, listed[:_MAX_SERVICES])
+        body = "\n".join(
+            (
+                f'<h1>{escape(workspace)}</h1>\n<p class="soft">{summary}</p>',
+                *sections,
+                *(() if listed else (_NOTHING,)),
+            )
         )
+        html = document(workspace, body, home="../", links=_LINKS)
         return content(html.encode(), b"text/html; charset=utf-8", more=_HEADERS)
 
     def _section(self, service: ServiceInfo) -> str:
         description = f"<p>{escape(service.description)}</p>" if service.description else ""
-        lines = "\n".join(self._usage(service))
+        usage = "".join(
+            f"<div><dt>{door}</dt><dd><code>{escape(text)}</code></dd></div>"
+            for door, text in self._usage(service)
+        )
+        connect = ""
+        if service.type.lower() not in _WEB:
+            name = quote(service.id.service_id)
+            connect = f'<p><a href="mcp/{name}">Connect an MCP client</a></p>'
         return (
-            f"<section><h2>{escape(service.name)}</h2>"
-            f'<p class="soft"><code>{escape(str(service.id))}</code> · {escape(service.type)}</p>'
-            f"{description}{_functions(service)}<pre>{escape(lines)}</pre></section>"
+            f'<section class="card"><h2>{escape(service.name)} '
+            f'<span class="tag">{escape(service.type)}</span></h2>'
+            f'<p class="soft"><code>{escape(str(service.id))}</code></p>'
+            f"{description}{_functions(service)}<dl>{usage}</dl>{connect}</section>"
         )
 
-    def _usage(self, service: ServiceInfo) -> Iterator[str]:
+    def _usage(self, service: ServiceInfo) -> Iterator[tuple[str, str]]:
         """How each door is used, ready to be copied."""
         workspace, name = quote(service.id.workspace), quote(service.id.service_id)
         base = f"{self._base_url}/{workspace}"
         if service.type.lower() in _WEB:
-            yield f"{base}/apps/{name}/"
+            yield "Web", f"{base}/apps/{name}/"
             return
         function = next(iter(service.functions.values()), None)
         if function is not None:
             arguments = "&".join(f"{name}=…" for name in function.parameter_names)
             query = f"?{arguments}" if arguments else ""
-            yield f"curl '{base}/services/{name}/{function.path}{query}'"
-        yield f"MCP     {base}/mcp/{name}/mcp"
-        yield f'Python  service = await server.get_service("{service.id}")'
+            yield "HTTP", f"curl '{base}/services/{name}/{function.path}{query}'"
+        yield "MCP", f"{base}/mcp/{name}/mcp"
+        yield "Python", f'service = await server.get_service("{service.id}")'
 
 
 def _functions(service: ServiceInfo) -> str:
     names = list(service.functions)
     if not names:
         return ""
-    shown = ", ".join(f"<code>{escape(name)}</code>" for name in names[:_MAX_FUNCTIONS])
-    more = f" and {len(names) - _MAX_FUNCTIONS} more" if len(names) > _MAX_FUNCTIONS else ""
-    return f"<p>{shown}{more}</p>"
+    shown = "".join(f"<li><code>{escape(name)}</code></li>" for name in names[:_MAX_FUNCTIONS])
+    more = f"<li>{len(names) - _MAX_FUNCTIONS} more</li>" if len(names) > _MAX_FUNCTIONS else ""
+    return f'<ul class="names">{shown}{more}</ul>'

@@ -19,7 +19,7 @@ from mcp_bridge import sse
 from mcp_bridge.guard import RawHeaders
 from mcp_bridge.headers import Accepts
 
-_JSON: Final = (b"content-type", b"application/json")
+JSON: Final = (b"content-type", b"application/json")
 _HEARTBEAT: Final = 0.001
 """What a heartbeat adds to the progress, which must grow with every notification but otherwise
 counts items."""
@@ -52,6 +52,7 @@ class Reply:
     body: bytes
     status: int = 200
     headers: RawHeaders = ()
+    content_type: tuple[bytes, bytes] = JSON
 
 
 class ClientGone(Exception):
@@ -247,10 +248,10 @@ async def respond(send: Send, accepts: Accepts, reply: Reply, headers: RawHeader
 
 
 async def send_reply(send: Send, reply: Reply, headers: RawHeaders = ()) -> None:
-    """Send a finished response as JSON, or without content if its body is empty."""
+    """Send a finished response; one without a body has no content type."""
     start = [*reply.headers, *headers]
     if reply.body:
-        start.append(_JSON)
+        start.append(reply.content_type)
     if reply.status != 204:  # RFC 9110 section 8.6
         start.append((b"content-length", b"%d" % len(reply.body)))
     await send({"type": "http.response.start", "status": reply.status, "headers": start})

@@ -83,6 +83,32 @@ async def test_a_user_makes_an_account_on_the_page(
     assert browser.log.strip() == ""
 
 
+async def test_a_user_logs_in_with_the_keyboard_alone(gateway: Gateway, browser: Browser) -> None:
+    await account(gateway, "kim@example.org")
+    program = Started(gateway)
+    page = await browser.page(await program.url())
+    await page.until("document.activeElement.name === 'email'")
+    unnamed = "[...document.querySelectorAll('input')].filter((i) => !i.labels.length).length"
+    assert await page.run(f"return {unnamed}") == 0
+    await page.send("Input.insertText", text="kim@example.org")
+    await press(page, "Tab")
+    await page.send("Input.insertText", text=PASSWORD)
+    await press(page, "Enter")
+    assert await text(page, "done") == DONE
+    assert await program.token
+
+
+async def press(page: Page, key: str) -> None:
+    """Press a key and let it go."""
+    code = {"Tab": 9, "Enter": 13}[key]
+    typed = {"text": "\r"} if key == "Enter" else {}
+    for kind in ("keyDown", "keyUp"):
+        await page.send(
+            "Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code, **typed
+        )
+        typed = {}
+
+
 async def test_a_user_sets_a_new_password_on_the_page(gateway: Gateway, browser: Browser) -> None:
     await account(gateway, "bob@example.org")
     program = Started(gateway)

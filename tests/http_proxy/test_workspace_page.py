@@ -17,7 +17,9 @@ async def test_a_workspace_has_a_page_that_shows_how_to_use_its_services(
 ) -> None:
     answer = await client.get("/ws-lab/")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
-    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    policy = answer.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; style-src 'sha256-")
+    assert "unsafe" not in policy
     for line in ("/ws-lab/mcp/calc/mcp", "curl &#x27;http", "get_service(&quot;ws-lab/worker:calc"):
         assert line in answer.text
     assert "private" not in re.sub("<style>.*?</style>", "", answer.text)
@@ -30,6 +32,7 @@ async def test_the_page_of_a_workspace_that_is_not_there_says_so_little_as_an_em
     answer = await client.get("/ws-none/")
     assert answer.status_code == 200
     assert "0 services for you here" in answer.text
+    assert "Protected services are shown to those who may use them" in answer.text
 
 
 async def test_what_providers_write_is_text_on_the_page(

@@ -98,6 +98,38 @@ async def test_the_page_names_endpoint_tools_and_configurations(door: Door, slas
     assert clients["vscode"]["content"] == {"servers": {"calc": {"type": "http", "url": url}}}
 
 
+@pytest.mark.parametrize("path", [PAGE, "/ws-lab/mcp"])
+async def test_a_browser_gets_a_page_that_needs_nothing_and_runs_nothing(
+    door: Door, path: str
+) -> None:
+    headers = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    response = await door.send(method="GET", path=path, headers=headers)
+    html = response.body.decode()
+    assert response.status == 200
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    assert "Accept" in response.headers["vary"]
+    policy = response.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; style-src 'sha256-")
+    assert "unsafe" not in policy
+    assert f"<pre>http://127.0.0.1:9527{path}" in html
+    for shown in ("Add two integers.", "claude mcp add --transport http", "<summary>Cursor"):
+        assert shown in html
+    for missing in ("<script", " src=", " style=", " onclick="):
+        assert missing not in html
+
+
+async def test_what_providers_write_is_text_on_the_page(door: Door, gateway: FakeGateway) -> None:
+    def f() -> None: ...
+
+    described = {"name": "f", "description": "<img src=x>", "parameters": {"type": "object"}}
+    f.__schema__ = described  # type: ignore[attr-defined]
+    gateway.add_service("ws-lab/w:evil", {"f": f}, name="<script>x</script>", visibility="public")
+    headers = {"accept": "text/html"}
+    html = (await door.send(method="GET", path="/ws-lab/mcp/evil", headers=headers)).body
+    assert b"&lt;script&gt;" in html
+    assert b"<script" not in html and b"<img" not in html
+
+
 async def test_the_page_of_a_protected_service_never_repeats_the_token(door: Door) -> None:
     headers = {"authorization": "Bearer good"}
     response = await door.send(method="GET", path="/ws-lab/mcp/private", headers=headers)

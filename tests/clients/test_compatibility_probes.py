@@ -74,11 +74,14 @@ async def serve(args: Any, context: Any = None) -> None:
     }
     headers = [[b"content-type", b"application/json"], [b"x-own", b"1"]]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": json.dumps(seen).encode()})
+    for part in (json.dumps(seen).encode(), b"\n", b""):
+        message = {"type": "http.response.body", "body": part, "more_body": bool(part)}
+        await send(message)
 
 
 FUNCTIONS: dict[str, Any] = {
     "index": lambda event: {"status": 200, "body": "the index"},
+    "section": {"index": lambda event: {"status": 200, "body": "its index"}},
     "nested": {"leaf": lambda event: {"status": 201, "headers": {"x-a": "b"}, "body": "leaf"}},
     "nothing": lambda event: {"status": 204},
     "empty": lambda event: {"status": 200, "body": ""},
@@ -88,15 +91,26 @@ FUNCTIONS: dict[str, Any] = {
 
 
 class Services(NamedTuple):
-    """Where the probes go: workspace and a token of its owner."""
+    """Where the probes go, and tokens of the owner of that workspace."""
 
     workspace: str
     token: str
+    expired: str
+    revoked: str
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def services(gateway: Gateway) -> AsyncIterator[Services]:
-    async with connect_to_server({"server_url": gateway.url, "client_id": "lab"}) as provider:
+    async with (
+        connect_to_server({"server_url": gateway.url, "client_id": "lab"}) as provider,
+        connect_to_server(
+            {
+                "server_url": gateway.url,
+                "workspace": provider.config.workspace,
+                "token": await provider.generate_token(),
+            }
+        ) as other,
+    ):
         members = {
             "echo": echo,
             "both": both,
@@ -123,8 +137,14 @@ async def services(gateway: Gateway) -> AsyncIterator[Services]:
         await provider.register_service(
             {"id": "fn", "type": "functions", "config": {"visibility": "public"}, **FUNCTIONS}
         )
-        token = await provider.generate_token()
-        yield Services(provider.config.workspace, token)
+        twice = {"id": "twice", "config": {"visibility": "public"}, "f": lambda: "one of two"}
+        for client in (provider, other):
+            await client.register_service(twice)
+        revoked, expired, token = [
+            await provider.generate_token({"expires_in": seconds}) for seconds in (60, 0.001, 60)
+        ]
+        await provider.revoke_token(revoked)
+        yield Services(provider.config.workspace, token, expired, revoked)
 
 
 def whoami(context: Any = None) -> Any:
@@ -210,6 +230,8 @@ SCALARS = [
     ("", ""), ("a%20b", "a b"), ("1&x=2", 2),
 ]  # fmt: skip
 
+WHO = ("anonymous", "owner", "stranger", "cookie")
+
 PROBES = [
     *(got(text, value) for text, value in SCALARS),
     failed(f"{P}/echo?x={{a", 400, code="invalid_request"),
@@ -265,6 +287,7 @@ PROBES = [
     failed("/ws-user-nobod%3F/services/public/later", 400, code="invalid_request"),
     failed("/no-such-workspace/services/public/later", 404),
     failed("/no-such-workspace/services/public/later", 404, as_="stranger"),
+    *(failed(f"{path}/f", 404, as_=who) for path in (P, f"{S}/nothing") for who in WHO),
     # What a function raises
     failed(f"{P}/fail?kind=ValueError", 400, code="service_error", type="ValueError"),
     failed(f"{P}/fail?kind=KeyError", 404, code="service_error", type="KeyError"),
@@ -281,9 +304,14 @@ PROBES = [
     Probe(f"{P}/whoami", 200, {"id": "anonymouz-http", "ws": "ws-anonymous"}),
     Probe(f"{P}/whoami", 200, lambda r: r.json()["ws"] == "ws-user-bob", as_="stranger"),
     Probe(f"{P}/later", 401, header("www-authenticate", "Bearer"), as_="forged"),
-    Probe("/{ws}/apps/web/", 401, as_="forged"),
-    Probe("/{ws}/info", 401, as_="forged"),
-    Probe(f"{S}/", 401, as_="forged"),
+    *(Probe(path, 401, as_=credential)
+      for path in (f"{P}/later", "/{ws}/apps/web/", "/{ws}/apps/fn/", "/{ws}/info", f"{S}/", P)
+      for credential in ("forged", "expired", "revoked")),
+    # In whose workspace: one of its own with a token that names it, that of the URL without
+    Probe("/public/services/ws/list_clients", 200,
+          lambda r: any(client["id"].endswith("/lab") for client in r.json()), as_="owner"),
+    Probe("/{ws}/services/protected/whoami", 200, lambda r: r.json()["ws"] != "public", as_="root"),
+    failed(f"{S}/protected/later", 403, as_="stranger"),
     failed(f"{S}/protected/later?access_token={ROOT}", 403),
     # Lists and records
     Probe(f"{S}/", 200, names("public")),
@@ -302,6 +330,10 @@ PROBES = [
     Probe(f"{P}/gen?n=2", 200, EVENTS),
     Probe(f"{P}/agen?n=3&fail_after=1", 200,
           lambda r: r.text.startswith('data: 0\n\ndata: {"error":') and "[DONE]" in r.text),
+    Probe(f"{P}/agen?n=3&fail_after=1", 200,
+          lambda r: [*msgpack.Unpacker(_file(r))][1]["error"] == "ValueError: broken",
+          headers={"accept": "application/msgpack"}),
+    failed(f"{P}/agen?n=3&fail_after=0", 400, code="service_error"),
     Probe(f"{P}/agen?n=2", 200, "0\n1\n", headers={"accept": "application/x-ndjson"}),
     post(f"{P}/agen", 200, lambda r: list(msgpack.Unpacker(_file(r))) == [0, 1],
          msgpack.packb({"n": 2}), **{"content-type": "application/msgpack"}),
@@ -310,6 +342,10 @@ PROBES = [
     *(Probe(f"{P}/later?_mode={mode}", 200, "later")
       for mode in ("random", "first", "last", "exact", "min_load")),
     failed(f"{P}/later?_mode=sometimes", 400, code="invalid_request"),
+    failed(f"{S}/twice/f?_mode=exact", 400, code="ambiguous_service"),
+    *(Probe(f"{S}/twice/f?_mode={mode}", 200, "one of two")
+      for mode in ("random", "first", "last")),
+    Probe(f"{S}/lab:twice/f?_mode=exact", 200, "one of two"),
     # Web services
     *(web(method) for method in ("GET", "HEAD", "DELETE", "OPTIONS")),
     *(web(method, content=b"body") for method in ("POST", "PUT", "PATCH")),
@@ -319,6 +355,8 @@ PROBES = [
     Probe("/{ws}/apps/public/", 404),
     Probe("/{ws}/apps/fn/", 200, "the index"),
     Probe("/{ws}/apps/fn/index", 200, "the index"),
+    Probe("/{ws}/apps/fn/section", 200, "its index"),
+    Probe("/{ws}/apps/fn/section/", 200, "its index"),
     Probe("/{ws}/apps/fn/nested/leaf", 201, header("x-a", "b")),
     Probe("/{ws}/apps/fn/nothing", 204, ""),
     Probe("/{ws}/apps/fn/empty", 200, ""),
@@ -361,6 +399,10 @@ async def test_probe(probe: Probe, services: Services, gateway: Gateway) -> None
         match probe.as_:
             case "owner":
                 headers["authorization"] = f"Bearer {services.token}"
+            case "root":
+                headers["authorization"] = f"Bearer {ROOT}"
+            case "expired" | "revoked":
+                headers["authorization"] = f"Bearer {getattr(services, probe.as_)}"
             case "cookie":
                 headers["cookie"] = f"access_token={services.token}"
             case "forged":

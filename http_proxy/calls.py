@@ -33,7 +33,7 @@ from http_proxy.negotiation import Media
 from http_proxy.request import Request
 from http_proxy.streams import is_stream, open_stream
 from http_proxy.waiting import limit_of, waited_for
-from schema.errors import PermissionDenied, ServiceError
+from schema.errors import ServiceError
 from schema.functions import FunctionInfo
 from schema.identity import Caller
 from schema.services import ServiceInfo
@@ -64,6 +64,7 @@ class Calls:
 
     async def answer(self, request: Request, caller: Caller) -> ASGIApp:
         """Call the function, or read the constant. Raises GatewayError and ClientGone."""
+        self._origins.check_cookie(request.headers, caller)
         query = parse_query(request.scope["query_string"])
         service = await self._gateway.find_service(
             caller, request.workspace, request.service, mode=query.get(MODE)
@@ -100,14 +101,9 @@ class Calls:
         return Arguments()
 
     async def _form(self, request: Request, media: Media) -> dict[str, Any]:
-        headers = request.headers
-        # Any page can have a browser send a form anywhere, cookies included.
-        by_cookie = b"cookie" in headers and b"authorization" not in headers
-        if by_cookie and not self._origins.may_use_cookies(headers):
-            raise PermissionDenied("A page of another origin cannot send forms with cookies")
         # Programs that send nothing still name a type: curl -d '' says it is a form.
         body = await request.body(self._max_body_bytes)
-        return from_form(body, media, headers[b"content-type"]) if body else {}
+        return from_form(body, media, request.headers[b"content-type"]) if body else {}
 
     async def _told(
         self,

@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from http_proxy.replies import ANY_ORIGIN, BytesReply, Header
+from schema.errors import PermissionDenied
+from schema.identity import Caller
 
 _MAX_AGE = b"86400"
 """Seconds that a browser may remember a preflight; browsers cap it themselves."""
@@ -43,11 +45,27 @@ class Origins:
         return [ANY_ORIGIN, vary] if self._any else [vary]
 
     def may_use_cookies(self, headers: Mapping[bytes, bytes]) -> bool:
-        """Whether a request is from the gateway's own origin or a listed one, or from no page."""
+        """Whether a request is from the gateway's own origin or a listed one, or from no page, or
+        is the way to a page that somebody opens."""
         origin = headers.get(b"origin")
-        if origin is None or origin in self._listed:
+        if origin in self._listed:
             return True
+        if origin is None:  # as with the images and scripts of a page (Fetch Metadata, section 2)
+            is_foreign = headers.get(b"sec-fetch-site") == b"cross-site"
+            return not is_foreign or headers.get(b"sec-fetch-mode") == b"navigate"
         return urlsplit(origin.decode("latin-1")).netloc.encode() == headers.get(b"host")
+
+    def check_cookie(self, headers: Mapping[bytes, bytes], caller: Caller) -> None:
+        """Any page can have a browser send a request anywhere, cookies included: what the cookie
+        says who the caller is does not count for pages of others. Raises PermissionDenied."""
+        if (
+            b"cookie" in headers
+            and not caller.user.is_anonymous
+            and b"authorization" not in headers
+            and b"x-api-key" not in headers
+            and not self.may_use_cookies(headers)
+        ):
+            raise PermissionDenied("A page of another origin cannot use the browser's cookies here")
 
     def applied_to(self, app: ASGIApp) -> ASGIApp:
         """An application whose answers admit the origins; they are written to admit any."""

@@ -19,7 +19,7 @@ from http_proxy.callers import Callers
 from http_proxy.cors import Origins
 from http_proxy.replies import BytesReply
 from http_proxy.request import Request
-from schema.errors import GatewayError, PermissionDenied, ServiceNotFound
+from schema.errors import GatewayError, ServiceNotFound
 from schema.identity import Caller
 from schema.services import ServiceInfo
 
@@ -57,6 +57,7 @@ class WebServices:
         caller = _as_seen(caller, request.workspace)
         if service.type.lower() == _ASGI:
             return self._exchange(request, caller, service, HttpDialogue())
+        self._origins.check_cookie(request.headers, caller)
         # Whatever an application behind ASGI answers is its own business; this is the gateway's.
         return self._origins.applied_to(await self._functions.answer(request, caller, service))
 
@@ -65,9 +66,8 @@ class WebServices:
         await receive()  # websocket.connect, which the application gets when it asks for it
         try:
             request = Request(scope, receive)
-            if b"authorization" not in request.headers and b"cookie" in request.headers:
-                self._check_origin(request)
             caller = await self._callers.identify(request)
+            self._origins.check_cookie(request.headers, caller)
             admit(scope, caller)
             service = await self._find(request, caller)
             if service.type.lower() != _ASGI:
@@ -78,11 +78,6 @@ class WebServices:
         caller = _as_seen(caller, request.workspace)
         exchange = self._exchange(request, caller, service, WebSocketDialogue())
         await exchange(scope, _after_connect(receive), send)
-
-    def _check_origin(self, request: Request) -> None:
-        # Browsers let any page open a websocket to anywhere, and send the cookies along.
-        if not self._origins.may_use_cookies(request.headers):
-            raise PermissionDenied("A page of another origin cannot use the browser's cookies here")
 
     async def _find(self, request: Request, caller: Caller) -> ServiceInfo:
         query = parse_query(request.scope["query_string"])

@@ -54,7 +54,7 @@ OTHERS: list[Requirement] = [
                 "a_token_is_given_out_once", "a_check_gives_up_in_time",
                 "the_profile_has_what_was_reported")),
     must("W6-report", "a report needs a good token and can be exchanged for a workspace's",
-         logins("a_token_that_is_not_good_is_never_taken",
+         logins("s9_a_token_that_is_not_good_is_never_taken",
                 "a_login_to_a_workspace_gives_a_token_for_that_alone")),
     must("W6-by-url", "reports and checks are made by URL too",
          logins("a_script_logs_in_with_the_commands_of_the_guide",
@@ -70,7 +70,7 @@ OTHERS: list[Requirement] = [
                "a_program_shows_where_to_log_out")),
     must("W6-page", "the page reports, and tells its opener the key",
          login_page("a_pasted_token_reaches_the_program",
-                    "whoever_opened_the_page_is_told_the_key_and_never_the_token")),
+                    "s38_whoever_opened_the_page_is_told_the_key_and_never_the_token")),
     # 7
     must("W7-health",
          "liveness and readiness answer", coming_in("pages_that_helpers_wait_for_are_there")),

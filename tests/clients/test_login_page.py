@@ -94,7 +94,7 @@ async def test_the_page_says_for_which_workspace_it_is(
     assert member.config.workspace == workspace
 
 
-async def test_whoever_opened_the_page_is_told_the_key_and_never_the_token(
+async def test_s38_whoever_opened_the_page_is_told_the_key_and_never_the_token(
     browser: Browser, site: Site, program: Started, connect: Connect
 ) -> None:
     token = await (await connect()).generate_token()

@@ -72,7 +72,7 @@ async def test_every_door_has_the_limit(method: str, path: str, status: int) -> 
     assert (await site.ask(path, **request, peer="4.3.2.1")).status_code == status
 
 
-async def test_a_page_can_read_that_it_asked_too_often() -> None:
+async def test_s26_a_page_can_read_that_it_asked_too_often() -> None:
     site = Site(**LIMITED)
     await site.statuses("/public/services")
     for path in ("/", "/public/services", "/public/mcp/x/mcp", "/rpc"):
@@ -124,7 +124,7 @@ async def test_a_user_has_more_than_an_address_and_shares_it_with_their_tokens()
     assert (await site.ask("/public/services", headers=bob)).status_code == 200
 
 
-async def test_a_token_that_is_not_good_lifts_nobody_above_their_address() -> None:
+async def test_s25_a_token_that_is_not_good_lifts_nobody_above_their_address() -> None:
     site = Site(**LIMITED)
     forged = {"authorization": "Bearer " + site.token("alice")[:-2] + "xx"}
     assert await site.statuses("/public/services", headers=forged) == [401] * BURST + [429]
@@ -135,7 +135,7 @@ async def test_a_token_that_is_not_good_lifts_nobody_above_their_address() -> No
     assert (await site.ask("/public/services", headers=good)).status_code == 200
 
 
-async def test_forwarded_addresses_count_from_trusted_proxies_only() -> None:
+async def test_s25_forwarded_addresses_count_from_trusted_proxies_only() -> None:
     site = Site(**LIMITED, trusted_proxies=["10.0.0.0/8"])
 
     async def ask(client: str, peer: str) -> int:

@@ -66,3 +66,6 @@ def test_cookies_are_for_the_own_origin_listed_ones_and_programs() -> None:
     assert origins.may_use_cookies({b"origin": b"http://a:1", b"host": b"a:1"})
     assert not origins.may_use_cookies({b"origin": OTHER.encode(), b"host": b"a:1"})
     assert not origins.may_use_cookies({b"origin": b"null", b"host": b"a:1"})
+    image = {b"sec-fetch-site": b"cross-site", b"sec-fetch-mode": b"no-cors"}
+    assert not origins.may_use_cookies(image)
+    assert origins.may_use_cookies(image | {b"sec-fetch-mode": b"navigate"})

@@ -99,7 +99,9 @@ async def test_a_body_that_says_it_is_too_large_is_refused_unread(app: Starlette
             assert http.received_by_app == 0
 
 
-async def test_a_body_that_proves_too_large_is_refused_without_reading_all(app: Starlette) -> None:
+async def test_n11_a_body_that_proves_too_large_is_refused_without_reading_all(
+    app: Starlette,
+) -> None:
     parts = (b"x" * 1024,) * 1000
     async with Exchange(app, ADD, method="POST", parts=parts) as http:
         status, _ = await http.start()
@@ -135,7 +137,7 @@ async def test_gzip_members_in_a_row_are_one_body(client: httpx.AsyncClient) -> 
         gzip.compress(b" " * (MAX_BODY + 1), mtime=0),
     ],
 )
-async def test_a_gzip_bomb_is_refused(client: httpx.AsyncClient, body: bytes) -> None:
+async def test_n11_a_gzip_bomb_is_refused(client: httpx.AsyncClient, body: bytes) -> None:
     assert len(body) < MAX_BODY
     answer = await client.post(ADD, content=body, headers={"Content-Encoding": "gzip"})
     assert (answer.status_code, answer.json()["code"]) == (413, "payload_too_large")

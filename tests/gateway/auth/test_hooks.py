@@ -263,7 +263,7 @@ async def test_only_functions_are_taken(server: SimpleNamespace) -> None:
         await server.set_parse_token_function("sk-")
 
 
-async def test_a_report_of_a_token_that_no_hook_knows_is_refused(
+async def test_s9_a_report_of_a_token_that_no_hook_knows_is_refused(
     http: httpx.AsyncClient, server: SimpleNamespace
 ) -> None:
     await server.register_auth_service(parse_token=by_key)

@@ -177,7 +177,7 @@ async def test_a_program_s_login_is_checked_by_nobody_else(parts: Parts, program
 
 @pytest.mark.parametrize("workspace", [None, "ws-lab"])
 @pytest.mark.parametrize("kind", ["garbage", "empty", "foreign", "expired", "reconnection"])
-async def test_a_token_that_is_not_good_is_never_taken(
+async def test_s9_a_token_that_is_not_good_is_never_taken(
     parts: Parts, program: Peer, kind: str, workspace: str | None
 ) -> None:
     user = member(ws_lab="rw")

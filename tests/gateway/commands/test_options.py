@@ -60,7 +60,7 @@ def test_lists_in_the_environment_are_split_on_spaces(
     assert values["extensions"] == ["http_proxy"]
 
 
-def test_a_flag_wins_over_the_environment_and_the_new_name_over_the_old(
+def test_s41_a_flag_wins_over_the_environment_and_the_new_name_over_the_old(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HYPHA_PORT", "1")
@@ -111,7 +111,7 @@ def test_a_flag_that_is_relied_on_is_refused_in_one_line(
 
 
 @pytest.mark.parametrize("flag", sorted(PASSED_OVER))
-def test_a_flag_for_a_part_that_is_not_there_is_passed_over_with_its_value(
+def test_s41_a_flag_for_a_part_that_is_not_there_is_passed_over_with_its_value(
     capsys: pytest.CaptureFixture[str], flag: str
 ) -> None:
     for written in ([flag], [flag, "value"], [f"{flag}=value"]):

@@ -79,7 +79,7 @@ async def test_health_has_the_shape_that_dashboards_know() -> None:
         ("all", "8.8.8.8", {}, True),
     ],
 )
-async def test_details_are_for_the_machine_itself_and_administrators(
+async def test_n15_details_are_for_the_machine_itself_and_administrators(
     shown_to: str, peer: str, headers: dict[str, str], is_shown: bool
 ) -> None:
     async with client_of(peer, show_operations_to=shown_to) as client:
@@ -146,7 +146,7 @@ def health(ping: Any, clock: Any) -> Health:
     return Health(Hub(), Endpoint(), Counters(), ping, clock=clock)  # type: ignore[arg-type]
 
 
-async def test_a_report_is_made_once_for_all_who_ask() -> None:
+async def test_n9_a_report_is_made_once_for_all_who_ask() -> None:
     asked = 0
     now = 0.0
 

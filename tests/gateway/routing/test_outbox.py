@@ -70,7 +70,9 @@ async def test_frames_for_a_full_connection_wait_and_keep_their_order(
     assert failures == []
 
 
-async def test_a_reader_with_too_much_waiting_is_given_up(wire: Wire, failures: Failures) -> None:
+async def test_s33_a_reader_with_too_much_waiting_is_given_up(
+    wire: Wire, failures: Failures
+) -> None:
     box = outbox(wire, failures, max_bytes=10)
     wire.room.clear()
     box.put(b"12345")
@@ -83,7 +85,7 @@ async def test_a_reader_with_too_much_waiting_is_given_up(wire: Wire, failures: 
     assert wire.written == []
 
 
-async def test_a_reader_that_takes_nothing_for_long_is_given_up(
+async def test_s33_a_reader_that_takes_nothing_for_long_is_given_up(
     wire: Wire, failures: Failures
 ) -> None:
     box = outbox(wire, failures, stall=0.01)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from gateway.api import DEFAULT_OPTIONS, CallOptions, Credentials
 from gateway.interaction import lent
@@ -59,6 +59,9 @@ class FakeStream:
 async def _as_async(items: Iterable[Any]) -> AsyncIterator[Any]:
     for item in items:
         yield item
+
+
+_NO_CONFIG: Final[Mapping[str, Any]] = {}
 
 
 class _Loan:
@@ -273,7 +276,7 @@ class FakeGateway:
         return self._versions.get(workspace, 0)
 
     def workspace_config(self, workspace: str) -> Mapping[str, Any]:
-        return self._configs.get(workspace, {})
+        return self._configs.get(workspace, _NO_CONFIG)
 
     def watch(self, workspace: str, watcher: Callable[[ServiceInfo], None]) -> Callable[[], None]:
         entry = (workspace, watcher)

@@ -25,6 +25,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from tests.bench.report import machine, table
 from tests.bench.sections import with_section
 from tests.bench.servers import Server, polyport
+from tests.mcp_bridge.wire import MODERN, message
 
 TITLE = "Many clients"
 IDLE_CLIENTS = 1000
@@ -37,6 +38,9 @@ REST_SECONDS = 20.0
 COMINGS = 10_000
 AT_ONCE = 20
 """Connections that are being made at the same time."""
+
+OPEN_STREAMS = 1000
+WANTED = {"toolsListChanged": True}
 
 PUBLIC = {"visibility": "public"}
 
@@ -209,7 +213,52 @@ async def all_at_once(server: Server) -> list[Row]:
     return [Row(what, f"{elapsed:.2f} s", "3 s")]
 
 
-MEASUREMENTS = (idle_clients, look_ups, comings_and_goings, all_at_once)
+async def open_streams(server: Server) -> list[Row]:
+    """Memory of streams that MCP clients have open, and the time until all of them have heard of a
+    change."""
+
+    async def stream(path: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        host, _, port = server.url.removeprefix("http://").partition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(listen_request(path, host))
+        await reader.readuntil(b"subscriptions/acknowledged")
+        return reader, writer
+
+    async with AsyncExitStack() as clients:
+        client = await real_client(server, clients)
+        path = f"/{client.config.workspace}/mcp/offer/mcp"
+        first = await in_turns(20, lambda _: stream(path), AT_ONCE)
+        before = server.memory_bytes()
+        opened = await in_turns(OPEN_STREAMS, lambda _: stream(path), AT_ONCE)
+        each = (server.memory_bytes() - before) / OPEN_STREAMS / 1e3
+        begin = time.perf_counter()
+        await client.unregister_service("offer")
+        streams = [*first, *opened]
+        await asyncio.gather(*(r.readuntil(b"tools/list_changed") for r, _ in streams))
+        elapsed = time.perf_counter() - begin
+        for _, writer in streams:
+            writer.close()
+    return [
+        Row(f"{OPEN_STREAMS:,} open subscriptions/listen streams, each", f"{each:.1f} KB", "20 KB"),
+        Row("until the last of them has heard of a change", f"{elapsed:.2f} s", "1 s"),
+    ]
+
+
+def listen_request(path: str, host: str) -> bytes:
+    """An HTTP request that opens such a stream."""
+    body, headers = message(MODERN, "subscriptions/listen", {"notifications": WANTED})
+    data = json.dumps(body).encode()
+    headers |= {
+        "Host": host,
+        "Content-Type": "application/json",
+        "Accept": "text/event-stream, application/json",
+        "Content-Length": str(len(data)),
+    }
+    lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode() + data
+
+
+MEASUREMENTS = (idle_clients, look_ups, comings_and_goings, all_at_once, open_streams)
 
 
 def main() -> None:

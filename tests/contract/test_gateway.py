@@ -207,6 +207,7 @@ async def test_a_service_that_has_gone_is_not_found_even_with_its_old_entry(benc
 async def test_a_workspace_is_not_configured_unless_somebody_does_it(bench: Bench) -> None:
     first = bench.gateway.workspace_config(bench.workspace)
     assert first == {} == bench.gateway.workspace_config("ws-nowhere")
+    assert bench.gateway.workspace_config(bench.workspace) is first
 
 
 async def test_the_version_of_a_workspace_changes_with_its_services(bench: Bench) -> None:

@@ -22,11 +22,18 @@ from gateway.upstreams.supervisor import State
 from schema.errors import CallTimeout, ProviderGone, ServiceError, Unauthenticated
 from schema.identity import Caller, Permission, User
 from schema.identity import Scope as Rights
+from tests.gateway.peer import Peer
 from tests.gateway.upstreams.conftest import ROOT, Older, Run, call, find, listening, status, until
 
 STATIC = "Bearer canary-static-1"
 ANN = "canary-of-ann-2"
 SENT = "canary-sent-along-3"
+HEADERS = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "tools/call",
+    "params": {"name": "headers", "arguments": {}},
+}
 ROOT_TOKEN = "canary-root-token-4-and-thirty-two-characters"
 
 
@@ -212,13 +219,7 @@ async def test_a_caller_may_send_a_credential_along_and_the_token_for_the_gatewa
         }
         by_http = await http.post("/public/services/demo/headers", headers=sent)
         assert by_http.json()["authorization"] == f"Bearer {SENT}"
-        body = {
-            "jsonrpc": "2.0",
-            "id": 1,
-            "method": "tools/call",
-            "params": {"name": "headers", "arguments": {}},
-        }
-        by_mcp = await http.post("/public/mcp/demo/mcp", headers=sent, json=body)
+        by_mcp = await http.post("/public/mcp/demo/mcp", headers=sent, json=HEADERS)
         structured = json.loads(by_mcp.json()["result"]["content"][0]["text"])
         assert structured["authorization"] == f"Bearer {SENT}"
         del sent["X-Upstream-Demo-Authorization"]
@@ -231,6 +232,34 @@ async def test_a_caller_may_send_a_credential_along_and_the_token_for_the_gatewa
     ours = [r.getMessage() for r in caplog.records if r.name.startswith(("gateway", "mcp_bridge"))]
     assert SENT not in str(ours)
     assert ROOT_TOKEN not in str(ours)
+
+
+async def test_what_a_user_has_stored_goes_with_the_calls_of_that_user_from_every_door(
+    tmp_path: Path, era: str
+) -> None:
+    async with serving(era) as port, edge(tmp_path, {"demo": entry(port)}) as http:
+        transport = http._transport
+        assert isinstance(transport, httpx.ASGITransport)
+        parts: Parts = transport.app.state.parts  # type: ignore[attr-defined]
+        tokens = {n: parts.tokens.issue(User(n), expires_in_seconds=60) for n in ("ann", "bob")}
+        stored = await http.post(
+            "/public/services/mcp-servers/set_credential",
+            json={"name": "demo", "credential": ANN, "workspace": "public"},
+            headers={"Authorization": f"Bearer {tokens['ann']}"},
+        )
+        assert stored.status_code == 200, stored.text
+        for name, carried in (("ann", f"Bearer {ANN}"), ("bob", None)):
+            headers = {"Authorization": f"Bearer {tokens[name]}"}
+            by_http = (await http.post("/public/services/demo/headers", headers=headers)).json()
+            by_mcp = await http.post("/public/mcp/demo/mcp", headers=headers, json=HEADERS)
+            structured = json.loads(by_mcp.json()["result"]["content"][0]["text"])
+            peer = await Peer.join(parts, token=tokens[name])
+            service = await peer.manager("get_service", "public/demo")
+            function = service["headers"]
+            by_socket = await peer.call(function["_rtarget"], function["_rmethod"])
+            for seen_there in (by_http, structured, by_socket):
+                assert seen_there.get("authorization") == carried
+                assert tokens[name] not in str(seen_there)
 
 
 async def test_nothing_behind_the_edge_sees_what_was_sent_for_an_upstream() -> None:

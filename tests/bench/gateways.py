@@ -1,8 +1,9 @@
 """`make bench-gateways`: MCP gateways beside this one, on the same work in one run.
 
-The work is a call of the tool ``add``, by the handshake-era protocol that all of them speak. Others
-stand in front of an MCP server on FastMCP; Polyport is measured in front of the same server, and
-with the function in a hypha-rpc provider, which is what it is made for.
+The work is a call of the tool ``add``, by the handshake-era protocol that all of them speak. Each
+gateway stands in front of the same servers: one that costs next to nothing, so that the gateway is
+what is measured, and one on FastMCP. Polyport is also measured with the function in a hypha-rpc
+provider, which is what it is made for.
 
 FASTMCP_PYTHON, MCP_PROXY_PYTHON and CONTEXTFORGE_PYTHON name the Pythons of environments that have
 them; what is not named is left out.
@@ -18,8 +19,8 @@ import secrets
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -33,7 +34,7 @@ from tests.clients.gateways import free_port
 
 TITLE: Final = "MCP gateways"
 CONNECTIONS: Final = 8
-SCRIPT: Final = Path(__file__).with_name("mcp_server.py")
+HERE: Final = Path(__file__).parent
 HEADERS: Final = {
     "Content-Type": "application/json",
     "Accept": "application/json, text/event-stream",
@@ -43,7 +44,10 @@ INTRODUCTION: Final = f"""\
 `make bench-gateways` writes this section and the figures behind it, `benchmarks-gateways.json`.
 Each gateway takes calls of the tool `add` over {CONNECTIONS} connections, by the protocol of
 2025-06-18; the others without sessions, where they have such a mode, and ContextForge without its
-rate limiter.
+rate limiter. Those that are compared stand in front of the same server and are measured in turns;
+a row is the round in the middle. CPU is that of the gateway with the programs that it has started.
+The minimal server adds two numbers and does nothing else, so the gateway is what is measured;
+before FastMCP it is mostly FastMCP.
 """
 
 
@@ -58,49 +62,96 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Contender:
-    """A way to reach the tool, and the environment variable that names the Python it needs."""
+class Behind:
+    """What gateways stand in front of: an MCP server, over pipes or over HTTP."""
 
     name: str
-    start: Callable[[ExitStack], Target]
+    script: str
+    variable: str | None = None
+    """Names the Python that it needs; None for the one that runs this."""
+
+    def program(self) -> list[str]:
+        """The command for it, over pipes."""
+        return [self._python(), str(HERE / self.script), "stdio"]
+
+    def serving(self, stack: ExitStack) -> str:
+        """Its URL, when it has been started."""
+        return f"{self.started(stack).url}/mcp"
+
+    def started(self, stack: ExitStack) -> Server:
+        """Serving over HTTP."""
+        port = free_port()
+        command = [self._python(), str(HERE / self.script), "serve", str(port)]
+        return stack.enter_context(started(self.name, command, {}, port=port, probe=None))
+
+    def _python(self) -> str:
+        return python(self.variable) if self.variable is not None else sys.executable
+
+
+MINIMAL: Final = Behind("a minimal server", "minimal_server.py")
+FASTMCP: Final = Behind("FastMCP", "mcp_server.py", "FASTMCP_PYTHON")
+
+Start = Callable[[ExitStack, Behind], Target]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A gateway, and the environment variables that name the Pythons it needs."""
+
+    name: str
+    start: Start
     needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Those that are compared: the first one with the others."""
+
+    title: str
+    behind: Behind
+    contenders: tuple[Contender, ...]
+
+    def possible(self) -> list[Contender]:
+        """Those whose Pythons are named."""
+        behind = [self.behind.variable] if self.behind.variable is not None else []
+        found = []
+        for contender in self.contenders:
+            missing = [n for n in (*contender.needs, *behind) if n not in os.environ]
+            if missing:
+                print(f"{contender.name} is left out: {', '.join(missing)} is not set", flush=True)
+            else:
+                found.append(contender)
+        return found
 
 
 def python(variable: str) -> str:
     return os.environ[variable]
 
 
-def upstream(stack: ExitStack) -> Server:
-    """The MCP server over HTTP."""
-    port = free_port()
-    command = [python("FASTMCP_PYTHON"), str(SCRIPT), "serve", str(port)]
-    return stack.enter_context(started("FastMCP", command, {}, port=port, probe=None))
-
-
-def direct(stack: ExitStack) -> Target:
-    server = upstream(stack)
+def nothing(stack: ExitStack, behind: Behind) -> Target:
+    server = behind.started(stack)
     return Target(server, f"{server.url}/mcp")
 
 
-def fastmcp_proxy(stack: ExitStack) -> Target:
-    behind, port = upstream(stack), free_port()
-    command = [python("FASTMCP_PYTHON"), str(SCRIPT), "proxy", str(port), f"{behind.url}/mcp"]
+def fastmcp_proxy(stack: ExitStack, behind: Behind) -> Target:
+    url, port = behind.serving(stack), free_port()
+    command = [python("FASTMCP_PYTHON"), str(HERE / FASTMCP.script), "proxy", str(port), url]
     server = stack.enter_context(started("FastMCP proxy", command, {}, port=port, probe=None))
     return Target(server, f"{server.url}/mcp")
 
 
-def mcp_proxy(stack: ExitStack) -> Target:
+def mcp_proxy(stack: ExitStack, behind: Behind) -> Target:
     port = free_port()
     command = [
         *(python("MCP_PROXY_PYTHON"), "-m", "mcp_proxy", "--stateless", "--port", str(port)),
-        *("--log-level", "ERROR", "--", python("FASTMCP_PYTHON"), str(SCRIPT), "stdio"),
+        *("--log-level", "ERROR", "--", *behind.program()),
     ]
     server = stack.enter_context(started("mcp-proxy", command, {}, port=port, probe="/status"))
     return Target(server, f"{server.url}/mcp/")
 
 
-def contextforge(stack: ExitStack) -> Target:
-    behind, port, user = upstream(stack), free_port(), "admin@example.com"
+def contextforge(stack: ExitStack, behind: Behind) -> Target:
+    url, port, user = behind.serving(stack), free_port(), "admin@example.com"
     directory = stack.enter_context(tempfile.TemporaryDirectory())
     environment = {
         "DATABASE_URL": f"sqlite:///{directory}/mcp.db",
@@ -133,26 +184,25 @@ def contextforge(stack: ExitStack) -> Target:
     def ask(path: str, body: Any = None) -> Any:
         return fetch(server.url + path, body, token=token)
 
-    ask("/gateways", {"name": "up", "url": f"{behind.url}/mcp", "transport": "STREAMABLEHTTP"})
+    ask("/gateways", {"name": "up", "url": url, "transport": "STREAMABLEHTTP"})
     tool = ask("/tools")[0]
     made = ask("/servers", {"server": {"name": "bench", "associated_tools": [tool["id"]]}})
     return Target(server, f"{server.url}/servers/{made['id']}/mcp/", tool["name"], token)
 
 
-def polyport_provider(stack: ExitStack) -> Target:
+def polyport_provider(stack: ExitStack, _behind: Behind) -> Target:
     server = stack.enter_context(polyport())
     service = stack.enter_context(provider(server))
     return Target(server, f"{server.url}/{service.workspace}/mcp/bench/mcp")
 
 
-def polyport_in_front(stack: ExitStack) -> Target:
-    behind = upstream(stack)
-    return _configured(stack, {"type": "http", "url": f"{behind.url}/mcp"})
+def polyport_over_http(stack: ExitStack, behind: Behind) -> Target:
+    return _configured(stack, {"type": "http", "url": behind.serving(stack)})
 
 
-def polyport_in_front_stdio(stack: ExitStack) -> Target:
-    arguments = [str(SCRIPT), "stdio"]
-    return _configured(stack, {"command": python("FASTMCP_PYTHON"), "args": arguments})
+def polyport_over_pipes(stack: ExitStack, behind: Behind) -> Target:
+    command, *arguments = behind.program()
+    return _configured(stack, {"command": command, "args": arguments})
 
 
 def _configured(stack: ExitStack, server: Mapping[str, Any]) -> Target:
@@ -164,14 +214,22 @@ def _configured(stack: ExitStack, server: Mapping[str, Any]) -> Target:
     return Target(running, f"{running.url}/public/mcp/bench/mcp")
 
 
-CONTENDERS: Final = (
-    Contender("Polyport, the function in a provider", polyport_provider),
-    Contender("Polyport before FastMCP (HTTP)", polyport_in_front, ("FASTMCP_PYTHON",)),
-    Contender("Polyport before FastMCP (stdio)", polyport_in_front_stdio, ("FASTMCP_PYTHON",)),
-    Contender("FastMCP itself, no gateway", direct, ("FASTMCP_PYTHON",)),
+PIPES: Final = (
+    Contender("Polyport", polyport_over_pipes),
+    Contender("mcp-proxy", mcp_proxy, ("MCP_PROXY_PYTHON",)),
+)
+HTTP: Final = (
+    Contender("Polyport", polyport_over_http),
     Contender("FastMCP create_proxy", fastmcp_proxy, ("FASTMCP_PYTHON",)),
-    Contender("mcp-proxy (stdio)", mcp_proxy, ("FASTMCP_PYTHON", "MCP_PROXY_PYTHON")),
-    Contender("ContextForge", contextforge, ("FASTMCP_PYTHON", "CONTEXTFORGE_PYTHON")),
+    Contender("ContextForge", contextforge, ("CONTEXTFORGE_PYTHON",)),
+    Contender("no gateway", nothing),
+)
+CONTESTS: Final = (
+    Contest("a hypha-rpc provider", MINIMAL, (Contender("Polyport", polyport_provider),)),
+    Contest("a minimal server, pipes", MINIMAL, PIPES),
+    Contest("a minimal server, HTTP", MINIMAL, HTTP),
+    Contest("FastMCP, pipes", FASTMCP, PIPES),
+    Contest("FastMCP, HTTP", FASTMCP, HTTP),
 )
 
 
@@ -202,7 +260,10 @@ def measure(target: Target, seconds: int) -> Calls:
     if target.token is not None:
         headers["Authorization"] = f"Bearer {target.token}"
     wrk(target.server, target.url, call, headers, CONNECTIONS, 1)
-    return wrk(target.server, target.url, call, headers, CONNECTIONS, seconds)
+    calls = wrk(target.server, target.url, call, headers, CONNECTIONS, seconds)
+    if not calls.per_second:
+        raise RuntimeError(f"{target.url} answered nothing in {seconds} s")
+    return calls
 
 
 def version_in(variable: str, package: str) -> str:
@@ -220,48 +281,62 @@ PACKAGES: Final = {
 }
 
 
-def possible() -> Iterator[Contender]:
-    for contender in CONTENDERS:
-        missing = [name for name in contender.needs if name not in os.environ]
-        if missing:
-            print(f"{contender.name} is left out: {', '.join(missing)} is not set", flush=True)
-        else:
-            yield contender
+Rounds = dict[str, list[Calls]]
 
 
-@contextmanager
-def running(contender: Contender) -> Iterator[Target]:
-    with ExitStack() as stack:
-        yield contender.start(stack)
+def held(contest: Contest, rounds: int, seconds: int) -> Rounds:
+    """The figures of each contender, round by round."""
+    found: Rounds = {}
+    possible = contest.possible()
+    for _ in range(rounds if len(possible) > 1 else 1):
+        for contender in possible:
+            with ExitStack() as stack:
+                calls = measure(contender.start(stack, contest.behind), seconds)
+            found.setdefault(contender.name, []).append(calls)
+            print(f"{contest.title}: {contender.name}: {calls.per_second:,.0f}/s", flush=True)
+    return found
 
 
-def section_of(results: Mapping[str, Calls], versions: list[str]) -> str:
-    ours = next(iter(results.values()))
-    rows = [
-        [
-            name,
-            f"{calls.per_second:,.0f}",
-            f"{calls.p50_ms:.2f} / {calls.p99_ms:.2f}",
-            f"{ours.per_second / calls.per_second:.1f}x",
-        ]
-        for name, calls in results.items()
+def middle(rounds: Sequence[Calls]) -> Calls:
+    """The round in the middle, by calls per second."""
+    return sorted(rounds, key=lambda calls: calls.per_second)[len(rounds) // 2]
+
+
+def section_of(results: Mapping[str, Rounds], versions: list[str]) -> str:
+    rows = []
+    for title, rounds in results.items():
+        ours: Calls | None = None
+        for name, all_calls in rounds.items():
+            calls = middle(all_calls)
+            ours = ours or calls
+            rows.append(
+                [
+                    f"{name}, before {title}",
+                    f"{calls.per_second:,.0f}",
+                    f"{calls.p50_ms:.2f} / {calls.p99_ms:.2f}",
+                    f"{calls.cpu_us:,.0f}",
+                    f"{ours.per_second / calls.per_second:.1f}x" if calls is not ours else "",
+                    f"{calls.cpu_us / ours.cpu_us:.1f}x" if calls is not ours else "",
+                ]
+            )
+    head = [
+        *("gateway", "calls/s", "p50 / p99 ms", "CPU µs per call"),
+        *("Polyport makes more calls", "Polyport takes less CPU"),
     ]
-    head = ["gateway", "calls/s", "p50 / p99 ms", "Polyport with a provider is"]
     return f"{INTRODUCTION}\n{table(head, rows)}\n{machine()}\nBeside it: {', '.join(versions)}."
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench-gateways", description=__doc__)
-    parser.add_argument("--seconds", type=int, default=5, help="for each gateway")
+    parser.add_argument("--seconds", type=int, default=4, help="for each gateway and round")
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--output", type=Path, help="the page with the section")
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
 
-    results: dict[str, Calls] = {}
-    for contender in possible():
-        with running(contender) as target:
-            results[contender.name] = measure(target, arguments.seconds)
-        print(f"{contender.name}: {results[contender.name].per_second:,.0f} calls/s", flush=True)
+    results = {
+        contest.title: held(contest, arguments.rounds, arguments.seconds) for contest in CONTESTS
+    }
     versions = [version_in(v, p) for v, p in PACKAGES.items() if v in os.environ]
     text = section_of(results, versions)
     print(f"\n{text}")
@@ -273,7 +348,10 @@ def main() -> None:
             "seconds": arguments.seconds,
             "python": sys.version.split()[0],
             "versions": versions,
-            "calls": {name: asdict(calls) for name, calls in results.items()},
+            "rounds": {
+                title: {name: [asdict(calls) for calls in rounds] for name, rounds in found.items()}
+                for title, found in results.items()
+            },
         }
         file = arguments.output.with_name("benchmarks-gateways.json")
         file.write_text(json.dumps(raw, indent=2) + "\n", encoding="utf-8")

@@ -149,7 +149,8 @@ def wrk(
     count, duration_us, p50_us, p99_us, errors = map(int, found.groups())
     if errors:
         raise RuntimeError(f"{errors} of {count} requests to {url} failed")
-    return Calls(count / duration_us * 1e6, p50_us / 1e3, p99_us / 1e3, cpu / count * 1e6)
+    per_call = cpu / max(count, 1) * 1e6
+    return Calls(count / duration_us * 1e6, p50_us / 1e3, p99_us / 1e3, per_call)
 
 
 # RPC, driven by the hypha-rpc client

@@ -123,13 +123,17 @@ class Catalogue:
 
     def resource_mark(self, uri: str) -> bytes | None:
         """What tells two states of a resource apart, as far as that can be known without reading
-        it: contents that a function makes may be others with every registration."""
+        it: contents that a function makes may be others with every registration, unless the
+        provider says of which revision they are."""
         found = self.resources.find(uri)
         if found is None:
             return None
-        if isinstance(found.source.value, str):
-            return hashlib.sha256(found.source.value.encode("utf-8", "replace")).digest()
-        return self._own_mark
+        state = found.source.revision
+        if state is None and isinstance(found.source.value, str):
+            state = found.source.value
+        if state is None:
+            return self._own_mark
+        return hashlib.sha256(state.encode("utf-8", "replace")).digest()
 
     def _introduction(self, *, tells_changes: bool) -> dict[str, Any]:
         def listed() -> dict[str, Any]:

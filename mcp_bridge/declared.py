@@ -155,12 +155,13 @@ class _Reader:
     def _source(self, path: str, raw: Mapping[str, Any], entry: Mapping[str, Any]) -> Source | None:
         function = self._handler(path, raw)
         if function is not None:
-            parameters = tuple(function.parameter_names)
+            parameters, revision = tuple(function.parameter_names), entry.get("revision")
             return Source(
                 function.path,
                 is_function=True,
                 parameters=parameters,
                 interacts=function.takes_interaction,
+                revision=revision if isinstance(revision, str) else None,
             )
         for key in ("text", "blob", "content", "contents", "read"):
             if isinstance(entry.get(key), str | bytes | list):

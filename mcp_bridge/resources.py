@@ -39,6 +39,8 @@ class Source:
     """What the function takes: variables of the address, and the whole of it as ``uri``."""
     interacts: bool = False
     """The function may want something of its caller while it runs."""
+    revision: str | None = None
+    """What the provider calls the state of the contents; None if that is not known."""
     origin: Origin = OWN
 
 

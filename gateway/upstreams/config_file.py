@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from gateway.settings import LOOPBACK_HOSTS, Settings, process_environment
+from gateway.upstreams import json_comments
 from gateway.upstreams.entries import BadEntry, Upstream, read_entry
 from gateway.upstreams.expansion import Expansion
 from schema.services import Visibility
 
 _GROUPS: Final = ("mcpServers", "servers")
+_NO_SERVERS: Final = "it needs the key 'mcpServers' with a map of servers by name"
 
 
 class ConfigMistake(Exception):
@@ -25,7 +26,14 @@ def read_config(settings: Settings) -> list[Upstream]:
     if path is None:
         return []
     try:
-        return parse(load(path), process_environment(), default_visibility(settings))
+        content = load(path)
+        expand = Expansion(
+            process_environment(),
+            may_read_files=True,
+            folder=_project(path),
+            inputs=_inputs(content),
+        )
+        return parse(servers_of(content), expand, default_visibility(settings))
     except (BadEntry, ValueError) as error:
         raise ConfigMistake(f"{path}: {error}") from None
 
@@ -39,25 +47,47 @@ def default_visibility(settings: Settings) -> Visibility:
 
 
 def load(path: Path) -> Mapping[str, Any]:
-    """The entries in a file, by name. Raises ValueError."""
+    """What is in a file. Raises ValueError."""
     try:
-        content = json.loads(path.read_text("utf-8-sig"))
+        content = json_comments.loads(path.read_text("utf-8-sig"))
     except OSError as error:
         raise ValueError(f"it cannot be read ({error.strerror})") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"it is not JSON ({error})") from None
-    groups = [content.get(key) for key in _GROUPS] if isinstance(content, dict) else []
+    if not isinstance(content, dict):
+        raise ValueError(_NO_SERVERS)
+    return content
+
+
+def servers_of(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The entries in a file, by name. Raises ValueError."""
+    inner = content.get("mcp")  # in the settings of an editor
+    places = [content, inner] if isinstance(inner, dict) else [content]
+    groups = [place.get(key) for place in places for key in _GROUPS]
     found = next((group for group in groups if group is not None), None)
     if not isinstance(found, dict):
-        raise ValueError("it needs the key 'mcpServers' with a map of servers by name")
+        raise ValueError(_NO_SERVERS)
     return found
 
 
-def parse(
-    entries: Mapping[str, Any], variables: Mapping[str, str], visibility: Visibility
-) -> list[Upstream]:
+def _inputs(content: Mapping[str, Any]) -> dict[str, str | None]:
+    inputs = content.get("inputs")
+    found: dict[str, str | None] = {}
+    for entry in inputs if isinstance(inputs, list) else ():
+        if isinstance(entry, dict) and isinstance(entry.get("id"), str):
+            default = entry.get("default")
+            found[entry["id"]] = default if isinstance(default, str) else None
+    return found
+
+
+def _project(path: Path) -> Path:
+    """The folder that a file is about: editors keep it in one of their own."""
+    folder = path.resolve().parent
+    return folder.parent if folder.name.startswith(".") else folder
+
+
+def parse(entries: Mapping[str, Any], expand: Expansion, visibility: Visibility) -> list[Upstream]:
     """The upstreams of a file. Raises BadEntry."""
-    expand = Expansion(variables, may_read_files=True)
     found: dict[str, Upstream] = {}
     for name, entry in entries.items():
         if isinstance(entry, Mapping) and entry.get("disabled") is True:

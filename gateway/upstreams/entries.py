@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -26,6 +28,13 @@ _MILLISECONDS_FROM: Final = 1_000
 
 _BLANKS: Final = re.compile(r"[^A-Za-z0-9_-]+")
 _HEADER: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_INCLUDE: Final = ("include", "includeTools", "tools")
+_EXCLUDE: Final = ("exclude", "excludeTools", "disabledTools")
+_CANNOT: Final = {
+    "sandboxEnabled": "it wants a sandbox, which the gateway does not have",
+    "headersHelper": "'headersHelper' is a program that the gateway does not run: write 'headers'",
+}
 _HTTP_TYPES: Final = ("http", "streamable-http", "streamableHttp", "streamable_http", "sse")
 
 
@@ -84,6 +93,16 @@ class Upstream:
     """Each user calls it with a credential of their own (``"auth": "user"``)."""
     may_be_private: bool = True
     """Its URL may lead to this machine or a private network."""
+    has_sessions: bool = False
+    """MCP clients of the older era get a session, in which the server can ask them."""
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    """Patterns of the names of tools that are offered; ``*`` stands for anything."""
+
+    def offers(self, tool: str) -> bool:
+        """Whether a tool of this name is offered."""
+        is_included = not self.include or any(fnmatchcase(tool, each) for each in self.include)
+        return is_included and not any(fnmatchcase(tool, each) for each in self.exclude)
 
     @property
     def key(self) -> str:
@@ -117,29 +136,44 @@ def read_entry(
         if not isinstance(entry, Mapping):
             raise BadEntry("it must be a map")
         raw = expand.tree(entry)
+        _check_wishes(raw)
         return Upstream(
             name=service_id(name),
             workspace=_text(raw, "workspace") or workspace,
             visibility=_visibility(raw, visibility),
-            target=_target(raw),
+            target=_target(raw, expand),
             is_disabled=_flag(raw, "disabled") or raw.get("enabled") is False,
             description=_text(raw, "description"),
             start_seconds=_seconds(raw, "startTimeout", DEFAULT_START_SECONDS),
             call_seconds=_seconds(raw, "timeout", DEFAULT_CALL_SECONDS),
             per_user=_per_user(raw),
             may_be_private=may_be_private,
+            has_sessions=_flag(raw, "stateful"),
+            include=_of_any(raw, _INCLUDE),
+            exclude=_of_any(raw, _EXCLUDE),
         )
     except (BadEntry, CannotExpand) as error:
         raise BadEntry(f"server {name[:80]!r}: {error.message}") from None
 
 
-def _target(raw: Mapping[str, Any]) -> Program | Remote | Document:
+def _check_wishes(raw: Mapping[str, Any]) -> None:
+    """What changes who may do what must not be passed over. Raises BadEntry."""
+    for key, sentence in _CANNOT.items():
+        if raw.get(key):
+            raise BadEntry(sentence)
+
+
+def _of_any(raw: Mapping[str, Any], keys: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for key in keys for name in _texts(raw, key))
+
+
+def _target(raw: Mapping[str, Any], expand: Expansion) -> Program | Remote | Document:
     kinds = [key for key in ("command", "url", "serverUrl", "httpUrl", "openapi") if raw.get(key)]
     if len(kinds) != 1:
         raise BadEntry("it needs exactly one of 'command', 'url' and 'openapi'")
     kind = kinds[0]
     if kind == "command":
-        return _program(raw)
+        return _program(raw, expand)
     if kind == "openapi":
         return _document(raw)
     declared = raw.get("type") or raw.get("transport") or "http"
@@ -148,19 +182,42 @@ def _target(raw: Mapping[str, Any]) -> Program | Remote | Document:
     return Remote(_url(raw, kind), _headers(raw), is_sse=declared == "sse")
 
 
-def _program(raw: Mapping[str, Any]) -> Program:
+def _program(raw: Mapping[str, Any], expand: Expansion) -> Program:
     if raw.get("type") not in (None, "stdio"):
         raise BadEntry(f"its type {raw['type']!r} does not fit a command")
     env = raw.get("env") or {}
     if not isinstance(env, Mapping):
         raise BadEntry("'env' must be a map")
+    env = {**_env_file(raw, expand), **env}
     values = {str(key): _scalar(value, f"env.{key}") for key, value in env.items()}
     return Program(
-        command=_text(raw, "command") or "",
+        command=_command(raw),
         args=_texts(raw, "args"),
         env={key: value for key, value in values.items() if value is not None},
         cwd=_text(raw, "cwd"),
     )
+
+
+def _command(raw: Mapping[str, Any]) -> str:
+    command = _text(raw, "command") or ""
+    return str(Path(command).expanduser()) if command.startswith("~/") else command
+
+
+def _env_file(raw: Mapping[str, Any], expand: Expansion) -> dict[str, str]:
+    """The variables in the file ``envFile``. Raises BadEntry, CannotExpand."""
+    path = _text(raw, "envFile")
+    found: dict[str, str] = {}
+    for line in expand.file(path).splitlines() if path else ():
+        text = line.strip().removeprefix("export ").strip()
+        name, has_value, value = text.partition("=")
+        if not text or text.startswith("#"):
+            continue
+        if not has_value or not _VARIABLE.fullmatch(name.strip()):
+            raise BadEntry(f"the file {path} has a line that is no NAME=value")
+        value = value.strip()
+        is_quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+        found[name.strip()] = value[1:-1] if is_quoted else value
+    return found
 
 
 def _document(raw: Mapping[str, Any]) -> Document:

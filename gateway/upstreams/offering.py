@@ -15,6 +15,9 @@ from gateway.upstreams.tools import RESERVED, leaf, paths
 MCP_TYPE: Final = "mcp"
 MAX_ENTRIES: Final = 2_000
 
+REVISION: Final = "revision"
+"""In the entry of a resource."""
+
 RESOURCES, TEMPLATES, PROMPTS, COMPLETE = RESERVED
 
 
@@ -36,8 +39,11 @@ class Lists(Protocol):
 class Offering:
     """The functions of a service, and what each of them is for the server."""
 
-    def __init__(self, lists: Lists, held: Collection[str] = ()) -> None:
-        """``held`` are names of tools that are not offered."""
+    def __init__(
+        self, lists: Lists, held: Collection[str] = (), updates: Mapping[str, int] | None = None
+    ) -> None:
+        """``held`` are names of tools that are not offered; ``updates`` says how often contents
+        have changed, by address, of a server that tells of that."""
         self.lists = lists
         by_name = {str(tool.get("name")): tool for tool in lists.tools}
         found = paths(by_name)
@@ -50,7 +56,7 @@ class Offering:
         self.members: dict[str, Any] = {}
         """What the service object has beside its functions."""
         for key, entries, function in (
-            (RESOURCES, lists.resources, _read),
+            (RESOURCES, _with_revisions(lists.resources, updates), _read),
             (TEMPLATES, lists.templates, _read_any),
             (PROMPTS, lists.prompts, _get),
         ):
@@ -61,9 +67,26 @@ class Offering:
         if lists.has_completions:
             self.schema[COMPLETE] = _COMPLETE
 
+    def is_like(self, other: Offering) -> bool:
+        """Whether it offers the same."""
+        return (self.lists, self.schema, self.members) == (
+            other.lists,
+            other.schema,
+            other.members,
+        )
+
     def output_schema(self, path: str) -> Any:
         """What the tool says about its results, or None."""
         return self.schema[path]["function"].get("outputSchema")
+
+
+def _with_revisions(
+    entries: list[dict[str, Any]], updates: Mapping[str, int] | None
+) -> list[dict[str, Any]]:
+    """Resources with what the MCP door compares to tell its clients of new contents."""
+    if updates is None:
+        return entries
+    return [{**entry, REVISION: str(updates.get(entry["uri"], 0))} for entry in entries]
 
 
 def _read(entry: Mapping[str, Any]) -> dict[str, Any]:

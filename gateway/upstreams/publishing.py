@@ -22,7 +22,10 @@ def service_of(
     """The service that an upstream is; without a schema, as it is before anything is known of
     it."""
     sid = hosting.id_of(upstream.workspace, upstream.name)
-    return hosting.describe(sid, schema or {}, visibility=upstream.visibility, **texts)
+    config = {"mcp": {"stateful": True}} if upstream.has_sessions else {}
+    return hosting.describe(
+        sid, schema or {}, visibility=upstream.visibility, config=config, **texts
+    )
 
 
 class Publisher:

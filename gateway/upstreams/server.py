@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,6 +32,7 @@ RECOVERY_SECONDS: Final = 5.0
 REFRESH_SECONDS: Final = 60.0
 """How often a server that tells of no changes is asked, and whether it lives."""
 
+MAX_WATCHED: Final = 100
 _SETTLE_SECONDS: Final = 0.1
 """Servers report several changes at a time."""
 
@@ -48,6 +50,10 @@ class McpServer:
         self._link: Link | None = None
         self._offering: Offering | None = None
         self._changed = asyncio.Event()
+        self._updates: Counter[str] = Counter()
+        """How often the contents of a resource have changed, by its address."""
+        self._tells_updates = False
+        self._telling: asyncio.TimerHandle | None = None
         self._garbage = 0
         """Lines of earlier runs that were no messages."""
         self._garbage_now: Callable[[], int] = lambda: 0
@@ -95,14 +101,17 @@ class McpServer:
     async def _serve(self, ready: Callable[[], None]) -> None:
         client = await mcp_client()
         diagnosis = client.Diagnosis()
+        news = client.News(self._changed.set, self._updated)
         self._stderr = diagnosis.stderr
         self._garbage_now = lambda: diagnosis.garbage
         try:
             async with contextlib.AsyncExitStack() as stack:
                 async with asyncio.timeout(self.upstream.start_seconds):
                     link: Link = await stack.enter_async_context(
-                        client.opened(self.upstream, diagnosis, changed=self._changed.set)
+                        client.opened(self.upstream, diagnosis, news=news)
                     )
+                    self._tells_updates = link.tells_updates
+                    self._updates.update(self._uris())  # what was missed meanwhile is unknown
                     await self._list(link)
                 self._link = link
                 ready()
@@ -114,11 +123,13 @@ class McpServer:
 
     async def _attend(self, link: Link) -> None:
         """Until the link is lost: renew what is offered when it changes, and look now and then."""
-        watching = asyncio.get_running_loop().create_task(link.watch(self._changed.set))
-        losing = asyncio.get_running_loop().create_task(link.lost.wait())
+        loop = asyncio.get_running_loop()
+        watched = self._uris()
+        watching = loop.create_task(link.watch(watched))
+        losing = loop.create_task(link.lost.wait())
         try:
             while not link.lost.is_set():
-                changing = asyncio.get_running_loop().create_task(self._changed.wait())
+                changing = loop.create_task(self._changed.wait())
                 done, _ = await asyncio.wait(
                     (changing, losing),
                     timeout=REFRESH_SECONDS,
@@ -132,6 +143,10 @@ class McpServer:
                 else:
                     await link.check()
                 await self._list(link)
+                if watched != self._uris():
+                    watching.cancel()
+                    watched = self._uris()
+                    watching = loop.create_task(link.watch(watched))
         finally:
             watching.cancel()
             losing.cancel()
@@ -140,13 +155,33 @@ class McpServer:
         self._changed.clear()
         async with asyncio.timeout(self.upstream.start_seconds):
             listing = await link.listing()
+        listing.tools[:] = [tool for tool in listing.tools if self.upstream.offers(tool["name"])]
         await self._publisher.see(self.upstream, listing.tools)
         self._offer(listing)
 
+    def _uris(self) -> list[str]:
+        """Resources whose contents are watched: those that the server lists first."""
+        resources = self._offering.lists.resources if self._offering is not None else []
+        return [entry["uri"] for entry in resources[:MAX_WATCHED]]
+
+    def _updated(self, uri: str) -> None:
+        """The contents of a resource have changed."""
+        if uri not in self._uris():
+            return
+        self._updates[uri] += 1
+        if self._telling is None:
+            self._telling = asyncio.get_running_loop().call_later(_SETTLE_SECONDS, self._tell)
+
+    def _tell(self) -> None:
+        self._telling = None
+        if self._offering is not None and self._link is not None:
+            self._offer(self._offering.lists)
+
     def _offer(self, listing: Any) -> None:
-        offering = Offering(listing, self._publisher.held(self.upstream))
+        updates = self._updates if self._tells_updates else None
+        offering = Offering(listing, self._publisher.held(self.upstream), updates)
         before = self._offering
-        if before is not None and before.lists == listing and before.schema == offering.schema:
+        if before is not None and before.is_like(offering):
             return
         self._offering = offering
         self._publisher.publish(

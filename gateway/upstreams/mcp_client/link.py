@@ -7,15 +7,16 @@ which is the business of the door that passes them on.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import mcp_types as types
 from mcp import Client
-from mcp.client.subscriptions import ListenNotSupportedError, SubscriptionLost
+from mcp.client.subscriptions import ListenNotSupportedError, ResourceUpdated, SubscriptionLost
 from mcp.shared.exceptions import MCPError
 from mcp.shared.inbound import find_invalid_x_mcp_header, x_mcp_header_map
 from pydantic import BaseModel
@@ -33,7 +34,7 @@ from schema.errors import CallTimeout, GatewayError, ProviderGone, ServiceError
 
 logger = logging.getLogger(__name__)
 
-__all__ = ["Diagnosis", "Link", "Listing", "opened"]
+__all__ = ["Diagnosis", "Link", "Listing", "News", "opened"]
 
 MAX_PAGES: Final = 200
 MAX_LISTED: Final = 10_000
@@ -59,6 +60,15 @@ class Listing:
     server: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class News:
+    """What is called when the server says that it offers something else, or with the address of a
+    resource that has other contents."""
+
+    changed: Callable[[], None] = lambda: None
+    updated: Callable[[str], None] = lambda _: None
+
+
 class Link:
     """An open connection. ``lost`` is set once it is of no use any more."""
 
@@ -69,11 +79,13 @@ class Link:
         upstream: Upstream,
         lost: asyncio.Event,
         conversations: Conversations,
+        news: News,
     ) -> None:
         self._client = client
         self._channel = channel
         self._upstream = upstream
         self._conversations = conversations
+        self._news = news
         self._envelope = Envelope(client.protocol_version if self.is_modern else None)
         self.lost = lost
 
@@ -155,21 +167,41 @@ class Link:
         except CallTimeout:
             raise ProviderGone(f"{self._upstream.name} does not answer") from None
 
-    async def watch(self, changed: Callable[[], None]) -> None:
-        """Report changes for as long as the connection lasts, as far as a modern server tells of
-        them; an older one sends them by itself."""
+    @property
+    def tells_updates(self) -> bool:
+        """Whether the server says when the contents of a resource change."""
+        resources = self._client.server_capabilities.resources
+        return bool(resources and resources.subscribe)
+
+    async def watch(self, uris: Sequence[str]) -> None:
+        """Have changes reported for as long as the connection lasts, also of the contents of
+        resources, as far as the server tells of them."""
+        if not self.tells_updates:
+            uris = ()
+        if self.is_modern:
+            await self._listen(uris)
+            return
+        for uri in uris:  # it tells of changes of its lists by itself
+            with contextlib.suppress(GatewayError):
+                await self._once("resources/subscribe", {"uri": uri}, Patience(self._limit))
+
+    async def _listen(self, uris: Sequence[str]) -> None:
         can = self._client.server_capabilities
         wanted: dict[str, Any] = {
             "tools_list_changed": bool(can.tools and can.tools.list_changed),
             "prompts_list_changed": bool(can.prompts and can.prompts.list_changed),
             "resources_list_changed": bool(can.resources and can.resources.list_changed),
+            "resource_subscriptions": list(uris),
         }
-        while self.is_modern and any(wanted.values()) and not self.lost.is_set():
+        while any(wanted.values()) and not self.lost.is_set():
             try:
                 async with self._client.listen(**wanted) as subscription:
-                    changed()  # nobody knows what was missed before
-                    async for _event in subscription:
-                        changed()
+                    self._news.changed()  # nobody knows what was missed before
+                    async for event in subscription:
+                        if isinstance(event, ResourceUpdated):
+                            self._news.updated(event.uri)
+                        else:
+                            self._news.changed()
             except (SubscriptionLost, TimeoutError):
                 pass
             except (ListenNotSupportedError, MCPError):
@@ -203,7 +235,7 @@ class Link:
         cursor: Any = None
         for _ in range(MAX_PAGES):
             params = {"cursor": cursor} if cursor is not None else {}
-            page = await self._asked(method, params, Patience(self._limit))
+            page = await self._once(method, params, Patience(self._limit))
             if not isinstance(page.get(key), list):
                 raise self._invalid(method)
             found += checking.entries(page[key], known_by)
@@ -308,6 +340,7 @@ def _plain(value: BaseModel) -> dict[str, Any]:
     return plain
 
 
+NO_NEWS: Final = News()
 _LISTS: Final = (
     types.ToolListChangedNotification
     | types.ResourceListChangedNotification
@@ -333,10 +366,9 @@ async def opened(
     diagnosis: Diagnosis,
     *,
     headers: Mapping[str, str] | None = None,
-    changed: Callable[[], None] = lambda: None,
+    news: News = NO_NEWS,
 ) -> AsyncIterator[Link]:
-    """Connect and shake hands. ``changed`` is called when the server says that it offers something
-    else. Raises whatever the SDK and the system raise."""
+    """Connect and shake hands. Raises whatever the SDK and the system raise."""
     lost = asyncio.Event()
     conversations = Conversations()
     session = Session()
@@ -344,7 +376,9 @@ async def opened(
 
     async def on_message(message: Any) -> None:
         if isinstance(message, _LISTS):
-            changed()
+            news.changed()
+        elif isinstance(message, types.ResourceUpdatedNotification):
+            news.updated(str(message.params.uri))
 
     async def on_log(params: types.LoggingMessageNotificationParams) -> None:
         conversations.tell(_plain(params))
@@ -353,7 +387,9 @@ async def opened(
         if method == LOG:
             conversations.tell(params)
         elif method.endswith("/list_changed"):
-            changed()
+            news.changed()
+        elif method == "notifications/resources/updated":
+            news.updated(str(params.get("uri")))
         else:
             return False
         return True
@@ -381,7 +417,7 @@ async def opened(
     async with _explained(diagnosis), client:
         session.protocol_version = client.protocol_version
         session.is_modern = client.protocol_version >= _MODERN_FROM
-        link = Link(client, ways[0].channel, upstream, lost, conversations)
+        link = Link(client, ways[0].channel, upstream, lost, conversations, news)
         try:
             yield link
         finally:

@@ -9,6 +9,8 @@ from typing import Any
 
 VERSION = "2025-06-18"
 ASKING: dict[Any, Any] = {}
+WATCHED: list[str] = []
+RESOURCES = [{"uri": "old://a", "name": "a"}, {"uri": "old://b", "name": "b"}]
 
 
 def send(message: dict[str, Any]) -> None:
@@ -27,6 +29,9 @@ def call(request_id: Any, params: dict[str, Any]) -> None:
         asked = {"message": "Are you sure?", "requestedSchema": schema}
         send({"id": "q1", "method": "elicitation/create", "params": asked})
         return
+    if params["name"] == "touch":
+        for uri in WATCHED:
+            send({"method": "notifications/resources/updated", "params": {"uri": uri}})
     if params["name"] == "strange":  # a result that is not what its schema says
         send({"id": request_id, "result": {**text("odd"), "structuredContent": {"n": "odd"}}})
         return
@@ -40,7 +45,7 @@ def call(request_id: Any, params: dict[str, Any]) -> None:
 def tools() -> list[dict[str, Any]]:
     plain = {"type": "object"}
     numbers = {"type": "object", "properties": {"n": {"type": "integer"}}}
-    names = ("echo", "ask", "strange", "a/b c", "resources")
+    names = ("echo", "ask", "strange", "a/b c", "resources", "touch")
     listed: list[dict[str, Any]] = [{"name": name, "inputSchema": plain} for name in names]
     listed[2]["outputSchema"] = numbers
     return listed
@@ -52,8 +57,18 @@ def handle(message: dict[str, Any]) -> None:
         send({"id": ASKING.pop(request_id), "result": text(json.dumps(message.get("result")))})
     elif method == "initialize":
         info = {"name": "old", "version": "1"}
-        result = {"protocolVersion": VERSION, "capabilities": {"tools": {}}, "serverInfo": info}
+        can = {"tools": {}, "resources": {"subscribe": True}}
+        result = {"protocolVersion": VERSION, "capabilities": can, "serverInfo": info}
         send({"id": request_id, "result": result})
+    elif method == "resources/list":
+        send({"id": request_id, "result": {"resources": RESOURCES}})
+    elif method == "resources/read":
+        contents = {"uri": message["params"]["uri"], "text": "old"}
+        send({"id": request_id, "result": {"contents": [contents]}})
+    elif method == "resources/subscribe":
+        if message["params"]["uri"] == "old://a":
+            WATCHED.append("old://a")
+        send({"id": request_id, "result": {}})
     elif method == "tools/list":
         send({"id": request_id, "result": {"tools": tools()}})
     elif method == "tools/call":

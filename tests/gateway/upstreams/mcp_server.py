@@ -137,10 +137,27 @@ def header(name: str, ctx: Context) -> str:
     return headers.get(name.lower(), "")
 
 
+GREETING = ["hello"]
+
+
 @server.resource("demo://greeting", mime_type="text/plain")
 def greeting() -> str:
     """A greeting."""
-    return "hello"
+    return GREETING[0]
+
+
+@server.resource("demo://farewell", mime_type="text/plain")
+def farewell() -> str:
+    """It stays the same."""
+    return "bye"
+
+
+@server.tool()
+async def greet(text: str, ctx: Context) -> str:
+    """Greet in another way from now on, and say so."""
+    GREETING[0] = text
+    await ctx.notify_resource_updated("demo://greeting")
+    return text
 
 
 @server.resource("demo://item/{id}")

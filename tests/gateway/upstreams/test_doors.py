@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import sys
 from collections.abc import AsyncIterator
@@ -10,13 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
+from mcp.client.subscriptions import ResourceUpdated
 from mcp_types import ElicitResult, TextContent, TextResourceContents
 
 from gateway.app import create_app
 from gateway.settings import Settings
-from tests.gateway.upstreams.conftest import program
+from tests.gateway.upstreams.conftest import listening, program
 
 OLD = str(Path(__file__).parent / "legacy_server.py")
 ORIGIN = "http://127.0.0.1:9527"
@@ -86,3 +90,59 @@ async def test_the_question_of_an_older_server_reaches_the_user_of_a_newer_clien
         assert isinstance(content, TextContent)
         assert json.loads(content.text) == {"action": "accept", "content": {"sure": True}}
         assert asked == ["Are you sure?"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "tool", "uris"),
+    [
+        (program(), "greet", ("demo://greeting", "demo://farewell")),
+        ({"command": sys.executable, "args": [OLD]}, "touch", ("old://a", "old://b")),
+    ],
+    ids=["newer", "older"],
+)
+async def test_new_contents_of_a_resource_are_told_within_a_second_and_to_nobody_else(
+    tmp_path: Path, entry: dict[str, Any], tool: str, uris: tuple[str, str]
+) -> None:
+    uri, other = uris
+    file = tmp_path / "mcp.json"
+    file.write_text(json.dumps({"mcpServers": {"demo": entry}}))
+    app = create_app(Settings(port=9527, ephemeral=True, mcp_config=file))
+    async with listening(app, timeout_graceful_shutdown=0) as port:
+        url = f"http://127.0.0.1:{port}/public/mcp/demo/mcp"
+        async with (
+            Client(url, cache=None) as demo,
+            demo.listen(resource_subscriptions=[uri]) as hearing,
+            demo.listen(resource_subscriptions=[other], resources_list_changed=True) as deaf,
+        ):
+
+            async def told(seconds: float) -> bool:
+                await demo.call_tool(tool, {"text": "hey"})
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(seconds):
+                        return await anext(hearing) == ResourceUpdated(uri)
+                return False
+
+            async with asyncio.timeout(10):
+                while not await told(0.5):
+                    pass  # the gateway itself has only begun to listen
+            assert await told(1)
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.3):
+                    await anext(deaf)
+
+
+async def test_with_sessions_a_client_of_the_older_era_is_asked_as_well(tmp_path: Path) -> None:
+    async def answer(_context: Any, params: Any) -> ElicitResult:
+        return ElicitResult(action="accept", content={"sure": params.message == "Are you sure?"})
+
+    entry = {"command": sys.executable, "args": [OLD], "stateful": True, "include": ["ask"]}
+    file = tmp_path / "mcp.json"
+    file.write_text(json.dumps({"mcpServers": {"demo": entry}}))
+    app = create_app(Settings(port=9527, ephemeral=True, mcp_config=file))
+    async with listening(app, timeout_graceful_shutdown=0) as port:
+        url = f"http://127.0.0.1:{port}/public/mcp/demo/mcp"
+        async with Client(url, cache=None, mode="legacy", elicitation_callback=answer) as demo:
+            assert [tool.name for tool in (await demo.list_tools()).tools] == ["ask"]
+            [content] = (await demo.call_tool("ask")).content
+            assert isinstance(content, TextContent)
+            assert json.loads(content.text) == {"action": "accept", "content": {"sure": True}}

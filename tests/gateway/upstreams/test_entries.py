@@ -11,11 +11,12 @@ import pytest
 from gateway.settings import Settings
 from gateway.upstreams.config_file import ConfigMistake, parse, read_config
 from gateway.upstreams.entries import BadEntry, Document, Program, Remote, Upstream
+from gateway.upstreams.expansion import Expansion
 from schema.services import Visibility
 
 
 def read(entries: dict[str, Any], **variables: str) -> list[Upstream]:
-    return parse(entries, variables, Visibility.PUBLIC)
+    return parse(entries, Expansion(variables, may_read_files=True), Visibility.PUBLIC)
 
 
 def test_the_three_kinds_are_told_by_their_keys() -> None:
@@ -80,7 +81,13 @@ def test_values_come_from_the_environment_and_from_files(tmp_path: Path) -> None
         ({"url": "https://a.example", "headers": {"A": "b\r\nC: d"}}, "printable ASCII"),
         ({"url": "https://a.example", "headers": {"A b": "c"}}, "no name of a header"),
         ({"url": "https://${HOST}/mcp"}, "environment variable HOST is not set"),
-        ({"url": "https://a.example", "headers": {"A": "${input:key}"}}, "is not known here"),
+        ({"url": "https://a.example", "headers": {"A": "${input:a-key}"}}, "variable A_KEY"),
+        ({"command": "${workspaceFolder}/x"}, "is not set"),
+        ({"command": "${command:pick}"}, "is not known here"),
+        ({"command": "x", "envFile": "/nowhere/.env"}, "cannot be read"),
+        ({"command": "x", "sandboxEnabled": True}, "wants a sandbox"),
+        ({"url": "https://a.example", "headersHelper": "x"}, "does not run"),
+        ({"command": "x", "includeTools": "a"}, "'includeTools' must be a list"),
         ({"command": "x", "timeout": -1}, "number of seconds"),
         ({"command": "x", "visibility": "secret"}, "'visibility' is"),
         ({"command": "x", "auth": "oauth"}, "'auth' is"),
@@ -121,3 +128,66 @@ def test_servers_are_public_only_where_nobody_else_gets_to(tmp_path: Path) -> No
     assert visibility(host="127.0.0.1") is Visibility.PUBLIC
     assert visibility(host="0.0.0.0") is Visibility.PROTECTED
     assert visibility(host="0.0.0.0", mcp_visibility="public") is Visibility.PUBLIC
+
+
+def test_a_file_of_an_editor_is_read_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("API_KEY", "from-environment")
+    folder = tmp_path / "project"
+    (folder / ".vscode").mkdir(parents=True)
+    (folder / ".env").write_text("# ours\nexport A='one'\nB = two\n\nC=x=y\n")
+    file = folder / ".vscode" / "mcp.json"
+    file.write_text("""{
+      // what VS Code asks for
+      "inputs": [
+        {"id": "api-key", "type": "promptString", "password": true},
+        {"id": "level", "type": "promptString", "default": "low"}, /* and more */
+      ],
+      "servers": {
+        "local": {
+          "type": "stdio",
+          "command": "${workspaceFolder}/run",
+          "args": ["--url", "http://x//y", "${workspaceFolderBasename}", "${userHome}${/}x"],
+          "envFile": "${workspaceFolder}/.env",
+          "env": {"B": "three", "LEVEL": "${input:level}"},
+          "dev": {"watch": "**/*.ts"},
+        },
+        "remote": {"url": "https://a.example", "headers": {"K": "${input:api-key}"}},
+      },
+    }""")
+    local, remote = read_config(Settings(mcp_config=file))
+    assert local.target == Program(
+        f"{folder}/run",
+        ("--url", "http://x//y", "project", f"{Path.home()}/x"),
+        {"A": "one", "B": "three", "C": "x=y", "LEVEL": "low"},
+    )
+    assert remote.target == Remote("https://a.example", {"K": "from-environment"})
+
+
+def test_the_settings_of_an_editor_have_them_deeper_down(tmp_path: Path) -> None:
+    file = tmp_path / "settings.json"
+    file.write_text('{"editor.x": 1, "mcp": {"servers": {"a": {"command": "~/bin/x"}}}}')
+    [upstream] = read_config(Settings(mcp_config=file))
+    assert upstream.target == Program(str(Path.home() / "bin/x"))
+
+
+@pytest.mark.parametrize(
+    ("keys", "offered"),
+    [
+        ({}, ["get_a", "get_b", "put"]),
+        ({"includeTools": ["get_a", "put"]}, ["get_a", "put"]),
+        ({"tools": ["*"], "disabledTools": ["put"]}, ["get_a", "get_b"]),
+        ({"include": ["get_*"], "exclude": ["*_b"]}, ["get_a"]),
+    ],
+)
+def test_tools_are_chosen_as_other_programs_do_it(keys: dict[str, Any], offered: list[str]) -> None:
+    [upstream] = read({"a": {"command": "x", **keys}})
+    assert [name for name in ("get_a", "get_b", "put") if upstream.offers(name)] == offered
+
+
+def test_a_missing_brace_is_said_where_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "mcp.json"
+    file.write_text('{"mcpServers": {"a": {"command": "x"}\n')
+    with pytest.raises(ConfigMistake, match="line 2"):
+        read_config(Settings(mcp_config=file))

@@ -24,7 +24,7 @@ async def test_names_that_are_no_paths_become_some_and_none_is_lost(run: Run) ->
     functions = (await find(await run({"demo": ENTRY}))).functions
     assert list(functions)[:3] == ["echo", "ask", "strange"]
     assert functions["a_b_c"].declared["_meta"] == {"polyport/upstream-name": "a/b c"}
-    [other] = [path for path in functions if path.startswith("resources")]
+    [other] = [path for path in functions if path.startswith("resources_")]
     assert functions[other].declared["_meta"] == {"polyport/upstream-name": "resources"}
 
 

@@ -60,7 +60,7 @@ async def test_resources_templates_and_prompts_are_entries_with_functions(run: R
     parts = await run({"demo": program()})
     service = await find(parts)
     shown = await parts.gateway.read(ROOT, service)
-    [resource], [template] = shown["resources"], shown["resource_templates"]
+    [resource, _], [template] = shown["resources"], shown["resource_templates"]
     assert (resource["uri"], resource["mimeType"]) == ("demo://greeting", "text/plain")
     assert template["uriTemplate"] == "demo://item/{id}"
     [content] = (await call(parts, "resources.0.read"))["contents"]

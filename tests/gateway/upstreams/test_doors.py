@@ -132,7 +132,7 @@ async def test_new_contents_of_a_resource_are_told_within_a_second_and_to_nobody
 
 
 async def test_with_sessions_a_client_of_the_older_era_is_asked_as_well(tmp_path: Path) -> None:
-    async def answer(_context: Any, params: Any) -> ElicitResult:
+    async def answer(context: Any, params: Any) -> ElicitResult:
         return ElicitResult(action="accept", content={"sure": params.message == "Are you sure?"})
 
     entry = {"command": sys.executable, "args": [OLD], "stateful": True, "include": ["ask"]}

@@ -7,6 +7,7 @@ Every setting can be given as ``POLYPORT_<NAME>`` or, for deployments that move 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Literal
@@ -26,6 +27,8 @@ MIB = 1024 * 1024
 ANY_ADDRESS = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not bound to
 LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 """Names of this machine that no other has, as they stand in URLs."""
+
+LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 MIN_ROOT_TOKEN: Final = 32
 """Characters of a root token: too many to guess."""
@@ -153,7 +156,7 @@ class Settings(LoginSettings, OperationsSettings):
     log_level: str = Field(
         "WARNING",
         validation_alias=AliasChoices("POLYPORT_LOG_LEVEL", "HYPHA_LOGLEVEL"),
-        description="DEBUG, INFO, WARNING or ERROR.",
+        description="DEBUG, INFO, WARNING, ERROR or CRITICAL.",
     )
     handshake_timeout_seconds: float = Field(
         5.0,
@@ -398,8 +401,19 @@ class Settings(LoginSettings, OperationsSettings):
 
     @field_validator("public_base_url")
     @classmethod
-    def _strip_slash(cls, value: str | None) -> str | None:
-        return value.rstrip("/") if value else None
+    def _check_public_base_url(cls, value: str | None) -> str | None:
+        if not value:
+            return None
+        if not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", value):
+            raise ValueError(f"{value!r} is not of the form http(s)://host[:port][/path]")
+        return value.rstrip("/")
+
+    @field_validator("log_level")
+    @classmethod
+    def _check_log_level(cls, value: str) -> str:
+        if value.upper() not in LOG_LEVELS:
+            raise ValueError(f"It is one of {', '.join(LOG_LEVELS)}")
+        return value.upper()
 
     @property
     def data_directory(self) -> Path:

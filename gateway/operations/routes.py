@@ -20,7 +20,7 @@ from gateway.edge.proxies import FORWARDED
 from gateway.operations.health import Health
 from gateway.operations.metrics import CONTENT_TYPE, Metrics
 from gateway.requests import admit, client_address
-from gateway.settings import Settings
+from gateway.settings import LOOPBACK_HOSTS, Settings
 from schema.errors import GatewayError, PermissionDenied
 from schema.identity import ANY_WORKSPACE
 
@@ -97,7 +97,21 @@ def _is_local(request: Request) -> bool:
     was not told of is no reason to trust whoever is behind it."""
     if any(name in FORWARDED for name, _ in request.scope["headers"]):
         return False
+    if not _names_an_address(request.url.hostname or ""):
+        return False
     try:
         return ipaddress.ip_address(client_address(request.scope)).is_loopback
     except ValueError:
         return False
+
+
+def _names_an_address(host: str) -> bool:
+    """Any other name may be one that a web page had pointed at this machine (DNS rebinding), and
+    the page would read what its visitor's browser is shown."""
+    if host in LOOPBACK_HOSTS or host.endswith(".localhost"):
+        return True
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

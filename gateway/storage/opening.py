@@ -69,7 +69,12 @@ class OpenDatabase:
         if not (settings.ephemeral or (settings.jwt_secret and settings.secrets_key)):
             prepare(settings.data_directory)  # the keys are there
         if self._url.get_backend_name() != "sqlite":
-            return create_async_engine(self._url, pool_size=5, pool_pre_ping=True)
+            try:
+                return create_async_engine(self._url, pool_size=5, pool_pre_ping=True)
+            except ModuleNotFoundError:
+                raise StorageFailed(
+                    "PostgreSQL needs its driver: pip install 'polyport[postgres]'"
+                ) from None
         if self._url.database not in (None, "", ":memory:"):
             path = Path(str(self._url.database))
             prepare(path.parent)

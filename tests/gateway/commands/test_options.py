@@ -100,6 +100,26 @@ def test_every_mistake_is_told_in_one_sentence(
     ]
 
 
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [
+        ("--log-level", "LOUD"),
+        ("--public-base-url", "ftp://host"),
+        ("--public-base-url", "gateway.example"),
+        ("--public-base-url", "https://host?x=1"),
+    ],
+)
+def test_a_value_that_means_nothing_is_refused(
+    capsys: pytest.CaptureFixture[str], flag: str, value: str
+) -> None:
+    assert main(["check-config", flag, value]) == 2
+    assert capsys.readouterr().err.startswith(f"{flag[2:].replace('-', '_')}: ")
+
+
+def test_the_log_level_may_be_written_as_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:
+    assert shown(capsys, "--log-level", "debug")["log_level"] == "DEBUG"
+
+
 @pytest.mark.parametrize("flag", sorted(REFUSED))
 def test_a_flag_that_is_relied_on_is_refused_in_one_line(
     capsys: pytest.CaptureFixture[str], flag: str

@@ -93,6 +93,14 @@ async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
         await Database(settings_for(None, tmp_path)).open()
 
 
+async def test_postgresql_without_its_driver_is_refused_with_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "asyncpg", None)
+    with pytest.raises(StorageFailed, match=r"pip install 'polyport\[postgres\]'"):
+        await Database(settings_for("postgresql://user@host/db", tmp_path)).open()
+
+
 async def test_a_server_that_is_not_there_is_refused_without_its_password(tmp_path: Path) -> None:
     uri = f"postgresql://user:hunter2@/db?host={tmp_path}"
     with pytest.raises(StorageFailed, match="cannot be used") as raised:

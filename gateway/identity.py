@@ -9,9 +9,11 @@ from typing import Any
 from starlette.routing import Route
 
 from gateway.admission import Doorkeeper
+from gateway.auth import hypha_tokens
 from gateway.auth.api_keys import ApiKeys
-from gateway.auth.authentication import Authentication
+from gateway.auth.authentication import Authentication, TokenReader
 from gateway.auth.hooks import AuthHooks
+from gateway.auth.hypha_tokens import HyphaTokens
 from gateway.auth.keys import signing_keys
 from gateway.auth.local.accounts import Accounts
 from gateway.auth.local.functions import LocalLogins
@@ -83,10 +85,22 @@ def identity_of(settings: Settings, database: Database, stored: Repositories) ->
     hooks = AuthHooks()
     oidc = [Provider(config) for config in oidc_configs(settings)]
     by_issuer = {p.config.issuer: (p.config, p.verifier) for p in oidc if p.config.audience}
-    readers = [OidcReader(by_issuer)] if by_issuer else []
+    readers: list[TokenReader] = [OidcReader(by_issuer)] if by_issuer else []
+    if settings.jwt_secret is not None:
+        readers.append(_hypha_tokens(settings, keys))
     api_keys = ApiKeys(tokens.revocations, stored.api_keys)
     authentication = Authentication(tokens, hooks, readers, keys=api_keys)
     return Identity(settings, database, keys, tokens, hooks, authentication, api_keys, oidc)
+
+
+def _hypha_tokens(settings: Settings, keys: list[str]) -> HyphaTokens:
+    """The secret was given, and may be that of a Hypha server."""
+    return HyphaTokens(
+        keys,
+        settings.auth0_issuer or hypha_tokens.ISSUER,
+        settings.auth0_audience or hypha_tokens.AUDIENCE,
+        settings.auth0_namespace or hypha_tokens.NAMESPACE,
+    )
 
 
 def logins_of(identity: Identity, doorkeeper: Doorkeeper, own: OwnServices) -> Logins:

@@ -145,6 +145,12 @@ class LoginSettings(SettingsPart):
         validation_alias=AliasChoices("POLYPORT_AUTH0_CLIENT_ID", "AUTH0_CLIENT_ID"),
         description="What this server is called there.",
     )
+    auth0_issuer: str | None = Field(
+        None,
+        validation_alias=AliasChoices("POLYPORT_AUTH0_ISSUER", "AUTH0_ISSUER"),
+        description="Issuer of tokens that a Hypha server signs with this server's jwt_secret, if "
+        "not the usual one.",
+    )
     auth0_audience: str | None = Field(
         None,
         validation_alias=AliasChoices("POLYPORT_AUTH0_AUDIENCE", "AUTH0_AUDIENCE"),

@@ -122,6 +122,8 @@ MESSAGES: list[Requirement] = [
          messages("every_kind_of_value_comes_back_from_echo")),
     must("W2.7-absolute-targets", "functions that the manager hands on have absolute targets",
          messages("functions_among_values_are_found_from_wherever_they_are_passed_on")),
+    should("W2.7-server", "functions of the manager name the public base URL as their server",
+           manager("the_manager_has_these_members_and_these_functions")),
     must("W2.7-names-and-docs", "names and documentation of functions survive",
          python_client("nested_functions_constants_and_documentation_survive")),
     must("W2.7-generators", "generators deliver in order, end, fail and are closed",

@@ -1,6 +1,6 @@
 """`make bench-scale`: what many clients cost, and whether what they leave behind grows.
 
-Takes about three minutes. The figures go into a section of their own in docs/benchmarks.md.
+Takes about two minutes. The figures go into a section of their own in docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -33,8 +33,6 @@ PROVIDERS = 200
 FEW_SERVICES, MANY_SERVICES = 100, 10_000
 SERVICES_PER_WORKSPACE = 10
 CALLS = 2000
-REST_SECONDS = 20.0
-"""As long as it takes until every connection has had a ping."""
 COMINGS = 10_000
 AT_ONCE = 20
 """Connections that are being made at the same time."""
@@ -118,31 +116,35 @@ async def idle_clients(server: Server) -> list[Row]:
 
 
 async def look_ups(server: Server) -> list[Row]:
-    """CPU time of the server for a look-up, with few and with many services of others."""
-    others: list[RawClient] = []
+    """CPU time of the server for a look-up, with few and with many services of others.
+
+    All who will offer them are connected from the beginning: each connection has pings, which cost
+    the server the same whatever is looked up.
+    """
+    others = await in_turns(
+        MANY_SERVICES // SERVICES_PER_WORKSPACE, lambda _: RawClient.open(server), AT_ONCE
+    )
+    waiting = iter(others)
 
     async def fill(count: int) -> None:
-        async def workspace(_: int) -> None:
-            client = await RawClient.open(server)
-            others.append(client)
+        async def offer(_: int) -> None:
+            client = next(waiting)
             for number in range(SERVICES_PER_WORKSPACE):
                 await client.register(f"s{number}")
 
-        missing = count // SERVICES_PER_WORKSPACE - len(others)
-        await in_turns(missing, workspace, AT_ONCE)
+        await in_turns(count // SERVICES_PER_WORKSPACE, offer, AT_ONCE)
 
     costs: dict[str, list[float]] = {}
     async with AsyncExitStack() as clients:
         client = await real_client(server, clients)
         query = {"workspace": client.config.workspace}
-        for count in (FEW_SERVICES, MANY_SERVICES):
-            await fill(count)
-            rest = await at_rest(server)
+        for missing in (FEW_SERVICES, MANY_SERVICES - FEW_SERVICES):
+            await fill(missing)
             for name, call in (
                 ("get_service", lambda: client.get_service("offer")),
                 ("list_services", lambda: client.list_services(query)),
             ):
-                costs.setdefault(name, []).append(await cost_of(server, call, rest))
+                costs.setdefault(name, []).append(await cost_of(server, call))
     await in_turns(len(others), lambda number: others[number].socket.close(), AT_ONCE)
     return [
         Row(
@@ -154,24 +156,15 @@ async def look_ups(server: Server) -> list[Row]:
     ]
 
 
-async def cost_of(server: Server, call: Callable[[], Awaitable[Any]], at_rest: float) -> float:
-    """Microseconds of the server's CPU for one call, the best of three rounds, without what the
-    server would have done ``at_rest``."""
+async def cost_of(server: Server, call: Callable[[], Awaitable[Any]]) -> float:
+    """Microseconds of the server's CPU for one call, the best of three rounds."""
     rounds = []
     for _ in range(3):
-        before, begin = server.cpu_nanoseconds(), time.perf_counter()
+        before = server.cpu_nanoseconds()
         for _ in range(CALLS // 3):
             await call()
-        rest = at_rest * (time.perf_counter() - begin)
-        rounds.append((server.cpu_nanoseconds() - before - rest) / (CALLS // 3) / 1e3)
+        rounds.append((server.cpu_nanoseconds() - before) / (CALLS // 3) / 1e3)
     return min(rounds)
-
-
-async def at_rest(server: Server) -> float:
-    """Nanoseconds of CPU in a second in which nobody calls: each connection has its pings."""
-    before = server.cpu_nanoseconds()
-    await asyncio.sleep(REST_SECONDS)
-    return (server.cpu_nanoseconds() - before) / REST_SECONDS
 
 
 async def comings_and_goings(server: Server) -> list[Row]:

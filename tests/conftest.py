@@ -6,5 +6,12 @@ import os
 import sys
 from pathlib import Path
 
+from hypothesis import HealthCheck, settings
+
 # Node.js and npm come with the environment that the tests run in.
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+
+# How long an example takes is a matter of what else the machine does.
+settings.register_profile("any", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any")
+settings.register_profile("nightly", settings.get_profile("any"), max_examples=100_000)

@@ -13,7 +13,7 @@ from tests.clients.gateways import Gateway, started
 
 __all__ = ["connect", "http", "node", "pytest_itemcollected"]
 
-SETTINGS = {"POLYPORT_HANDSHAKE_TIMEOUT_SECONDS": "0.5", "POLYPORT_JWT_SECRET": "behaviour" * 8}
+SETTINGS = {"POLYPORT_JWT_SECRET": "behaviour" * 8}
 
 
 @pytest.fixture(scope="session")

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hypothesis
 import pytest
 
 from gateway.app import Parts, build
 from gateway.settings import Settings
-
-hypothesis.settings.register_profile("nightly", max_examples=100_000)
 
 
 @pytest.fixture

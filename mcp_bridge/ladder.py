@@ -178,6 +178,8 @@ def _modern_failure(request: Request, version: str | None) -> Failure | None:
     missing = [k for k in (PROTOCOL_VERSION_KEY, CLIENT_CAPABILITIES_KEY) if k not in meta]
     if missing:
         return Failure(INVALID_PARAMS, f"params._meta must have {' and '.join(missing)}")
+    if not isinstance(meta[CLIENT_CAPABILITIES_KEY], dict):
+        return Failure(INVALID_PARAMS, f"{CLIENT_CAPABILITIES_KEY} must be an object")
     declared = meta[PROTOCOL_VERSION_KEY]
     if version != declared:
         return _mismatch("MCP-Protocol-Version", version, declared)

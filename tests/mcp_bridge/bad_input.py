@@ -16,6 +16,8 @@ CAPABILITIES: Final = f"{META}clientCapabilities"
 VERSION: Final = f"{META}protocolVersion"
 CLIENT: Final = {"capabilities": {}, "clientInfo": {"name": "c", "version": "1"}}
 
+NO_OBJECTS: Final[tuple[Any, ...]] = (None, [], "elicitation")
+
 OverStdio = Literal["the same", "served", "no answer", "not possible"]
 
 
@@ -83,6 +85,11 @@ def named(sentence: str, header: str | None, status: int = 400, **case: Any) -> 
 METADATA = [
     Case("no _meta", 400, -32602, without_meta=("_meta",), says=CAPABILITIES, over_stdio="served"),
     Case("no client capabilities", 400, -32602, without_meta=(CAPABILITIES,), says=CAPABILITIES),
+    *(
+        Case(f"{given!r} as client capabilities", 400, -32602, says=CAPABILITIES,
+             params={"_meta": {CAPABILITIES: given}})
+        for given in NO_OBJECTS
+    ),
     Case("no client info is served", 200),
     Case("header and body differ", 400, -32020, headers={"mcp-protocol-version": "2025-11-25"}),
     Case("a proxy dropped the header", 400, -32020, headers={"mcp-protocol-version": None}),

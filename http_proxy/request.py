@@ -15,7 +15,7 @@ from gateway.api import DEFAULT_OPTIONS, CallOptions
 from gateway.requests import call_context
 from http_proxy.negotiation import Formats, Media, media_of, negotiate
 from schema.errors import InvalidRequest, PayloadTooLarge, Unauthenticated, UnsupportedMediaType
-from schema.ids import MANAGER
+from schema.ids import MANAGER, MANAGER_WORD
 
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
 
@@ -48,7 +48,7 @@ class Request:
         """The service of the path, as the gateway is asked for it."""
         name: str = self.scope["path_params"]["service"]
         # Clients know the workspace manager by this word; the registry has its own for it.
-        return MANAGER if name == "ws" else name
+        return MANAGER if name == MANAGER_WORD else name
 
     @property
     def function(self) -> str:

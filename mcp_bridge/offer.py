@@ -37,14 +37,11 @@ from schema.errors import (
     ServiceNotFound,
 )
 from schema.identity import Caller
-from schema.ids import MANAGER
+from schema.ids import MANAGER, MANAGER_WORD
 from schema.services import ServiceInfo
 
 WORKSPACE = "*"
 """Service id of what stands for all services of a workspace; none can be called so."""
-
-MANAGER_WORD = "ws"
-"""By which clients know the manager of the workspace that they are in."""
 
 
 @dataclass(slots=True)

@@ -12,6 +12,9 @@ ANY = "*"
 """Stands for "any client" or "any app" in a query; never for a workspace."""
 
 MANAGER = "~"
+MANAGER_WORD = "ws"
+"""By which paths name the manager of the workspace that they are in."""
+
 """Service id of the workspace manager in a query (``~`` or ``workspace/~``)."""
 
 _FORBIDDEN = re.compile(r"[\s*?\[\]{}]")

@@ -16,7 +16,7 @@ from http_proxy.openapi.own import gateway_document
 from http_proxy.replies import ANY_ORIGIN, BytesReply, Header, content
 from http_proxy.request import Request
 from schema.identity import Caller
-from schema.ids import ANY, MANAGER, ServiceQuery
+from schema.ids import ANY, MANAGER, MANAGER_WORD, ServiceQuery
 from schema.services import BUILT_IN, ServiceInfo
 
 MAX_CACHED_BYTES: Final = 32 * 1024 * 1024
@@ -68,7 +68,7 @@ def _address(request: Request) -> str:
     """The service of a URL, without what says nothing, so that there are few forms to keep."""
     query = ServiceQuery.parse(request.service, request.workspace)
     if query.service_id == MANAGER:
-        return "ws"
+        return MANAGER_WORD
     client = f"{query.client_id}:" if query.client_id != ANY else ""
     app = f"@{query.app_id}" if query.app_id != ANY else ""
     return f"{client}{query.service_id}{app}"

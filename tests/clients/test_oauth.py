@@ -144,8 +144,9 @@ async def test_the_official_client_asks_for_more_when_a_tool_needs_it(
     assert await owner.get_env("COLOUR") == "green"
     asked = [re.search(r"There it could</dt><dd>(.+?)</dd>", page) for page in user.pages]
     assert [match[1] for match in asked if match] == [
-        "call its services",
-        "call its services, and register and change services",
+        "see its services, who is connected, and events",
+        "see its services, who is connected, and events; change services; "
+        "read and set environment variables",
     ]
 
 

@@ -17,7 +17,8 @@ from gateway.auth.oauth.requests import AuthorizationRequest
 from gateway.settings import LOOPBACK_HOSTS
 from schema.identity import User
 
-_FORM: Final = """<h1>{name} wants to act for you</h1>
+_FORM: Final = """<p class="brand">Polyport</p>
+<h1>{name} wants to act for you</h1>
 <p class="soft">{vouched}</p>
 <dl>
 <div><dt>You are</dt><dd>{user}</dd></div>
@@ -48,7 +49,9 @@ def consent_page(request_id: str, request: AuthorizationRequest, permission: str
         else "Nobody vouches for this name: the program has given it itself."
     )
     asked = "all MCP endpoints of this server"
-    if resource.service is not None:
+    if resource.is_manager:
+        asked = f"the workspace {resource.workspace}"
+    elif resource.service is not None:
         asked = f"the service {resource.service} in the workspace {resource.workspace}"
     elif resource.workspace is not None:
         asked = f"the services of the workspace {resource.workspace}"

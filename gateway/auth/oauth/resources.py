@@ -14,6 +14,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from gateway.settings import LOOPBACK_HOSTS
 from schema.identity import Permission
+from schema.ids import MANAGER_WORD
 
 METADATA_PATH: Final = "/.well-known/oauth-protected-resource"
 """RFC 9728 section 3."""
@@ -38,6 +39,11 @@ class Resource:
     url: str
     workspace: str | None = None
     service: str | None = None
+
+    @property
+    def is_manager(self) -> bool:
+        """Whether it is the workspace itself, and not a service in it."""
+        return self.service == MANAGER_WORD
 
 
 class Resources:

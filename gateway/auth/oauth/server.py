@@ -166,6 +166,11 @@ class AuthorizationServer:
         permission = self._grants.permission(request.user, workspace, tuple(scope.split()))
         if permission is None:
             return "call its public services"
+        if request.resource.is_manager:
+            seen = "see its services, who is connected, and events"
+            if permission is SCOPES["read_write"]:
+                return f"{seen}; change services; read and set environment variables"
+            return seen
         if permission is SCOPES["read_write"]:
             return "call its services, and register and change services"
         return "call its services"

@@ -23,6 +23,10 @@ PREFIX: Final = "services.built-in.message_cache."
 
 MAX_BYTES_PER_SENDER: Final = 512 * 1024 * 1024
 MAX_MESSAGES_PER_SENDER: Final = 256
+MAX_BYTES_ALTOGETHER: Final = 1024 * 1024 * 1024
+"""Of all senders. Once it is reached, each can still have ``SMALL_SHARE_BYTES``."""
+
+SMALL_SHARE_BYTES: Final = 4 * 1024 * 1024
 IDLE_SECONDS: Final = 60.0
 """After so long without a chunk, an unfinished message makes room for another."""
 
@@ -147,13 +151,20 @@ class LongMessages:
         index = len(upload.chunks) if call.place is None else call.place
         more = len(call.data) - len(upload.chunks.get(index, b""))
         upload.touched_at = self._clock()
-        if self._bytes.get(upload.sender, 0) + more > MAX_BYTES_PER_SENDER:
-            self._make_room(upload.sender)
-            if self._bytes.get(upload.sender, 0) + more > MAX_BYTES_PER_SENDER:
+        if self._is_too_much(upload.sender, more):
+            for sender in list(self._of_sender):
+                self._make_room(sender)
+            if self._is_too_much(upload.sender, more):
                 raise LimitExceeded("Too much data in unfinished long messages")
         upload.appends = appends
         upload.chunks[index] = call.data
         self._bytes[upload.sender] = self._bytes.get(upload.sender, 0) + more
+
+    def _is_too_much(self, sender: str, more: int) -> bool:
+        own = self._bytes.get(sender, 0) + more
+        return own > MAX_BYTES_PER_SENDER or (
+            own > SMALL_SHARE_BYTES and sum(self._bytes.values()) + more > MAX_BYTES_ALTOGETHER
+        )
 
     def _make_room(self, sender: str) -> None:
         """Drop what a sender seems to have given up. A receiver that has refused to begin a message

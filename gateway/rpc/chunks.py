@@ -18,6 +18,10 @@ MAX_DIRECT_BYTES: Final = CHUNK_BYTES + 64 * 1024
 CONCURRENT_CHUNKS: Final = 16
 MAX_BYTES_PER_SENDER: Final = 512 * 1024 * 1024
 MAX_MESSAGES_PER_SENDER: Final = 256
+MAX_BYTES_ALTOGETHER: Final = 1024 * 1024 * 1024
+"""Of all senders. Once it is reached, each can still have ``SMALL_SHARE_BYTES``."""
+
+SMALL_SHARE_BYTES: Final = 4 * 1024 * 1024
 _CACHE: Final = "services.built-in.message_cache"
 
 
@@ -58,7 +62,10 @@ class ChunkStore:
         if index < 0:
             raise InvalidArguments("The argument 'index' must be a whole number from 0")
         total = self._bytes.get(sender, 0) + len(data) - len(chunks.get(index, b""))
-        if total > MAX_BYTES_PER_SENDER:
+        if total > MAX_BYTES_PER_SENDER or (
+            total > SMALL_SHARE_BYTES
+            and sum(self._bytes.values()) + len(data) > MAX_BYTES_ALTOGETHER
+        ):
             raise LimitExceeded("Too much data in unfinished long messages")
         chunks[index] = data
         self._bytes[sender] = total

@@ -92,6 +92,23 @@ async def test_unfinished_messages_are_bounded(
     await sender.call(target.address, f"{CACHE}.set", "k2", 0, b"x" * 900)
 
 
+async def test_unfinished_messages_of_all_senders_together_are_bounded(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.routing.long_messages.MAX_BYTES_ALTOGETHER", 1500)
+    monkeypatch.setattr("gateway.routing.long_messages.SMALL_SHARE_BYTES", 100)
+    first, target = await sending(parts)
+    second, third = await Peer.join(parts), await Peer.join(parts)
+    for number, sender in enumerate((first, second, third)):
+        await sender.call(target.address, f"{CACHE}.create", f"k{number}")
+    await first.call(target.address, f"{CACHE}.set", "k0", 0, b"x" * 1400)
+    with pytest.raises(LimitExceeded):
+        await second.call(target.address, f"{CACHE}.set", "k1", 0, b"x" * 200)
+    await third.call(target.address, f"{CACHE}.set", "k2", 0, b"x" * 100)
+    first.leave()
+    await second.call(target.address, f"{CACHE}.set", "k1", 0, b"x" * 1000)
+
+
 async def test_a_chunk_of_an_unknown_message_or_without_a_key_is_refused(parts: Parts) -> None:
     sender, target = await sending(parts)
     for args in (("nothing", 0, b"x"), (5, 0, b"x"), ()):

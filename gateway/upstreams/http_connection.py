@@ -51,6 +51,7 @@ class Connection(asyncio.Protocol):
         self._has_head = False
         self._is_complete = True
         self._is_exchanging = False
+        self._has_body = True
         self._keeps_alive = False
         self._is_ending = False
         self._ended: Callable[[], None] | None = None
@@ -69,9 +70,11 @@ class Connection(asyncio.Protocol):
             and not transport.is_closing()
         )
 
-    async def exchange(self, request: bytes) -> None:
-        """Send a whole request and wait for the head of its answer. Raises ConnectionFailed."""
+    async def exchange(self, request: bytes, *, has_body: bool = True) -> None:
+        """Send a whole request and wait for the head of its answer, which is all of it unless it
+        ``has_body``. Raises ConnectionFailed."""
         assert self._transport is not None  # noqa: S101 - it is connected
+        self._has_body = has_body
         self._has_head = self._is_complete = self._keeps_alive = False
         self._is_exchanging = True
         self._is_ending = False
@@ -218,6 +221,7 @@ class Connection(asyncio.Protocol):
         self.status = self._parser.get_status_code()
         if self.status >= 200:  # else another head follows
             self._has_head = True
+            self._is_complete = not self._has_body
 
     def on_body(self, body: bytes) -> None:
         if self._ended is not None:  # nobody reads it

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterable
 from functools import cache, partial
 from typing import Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 import httpx2
 
@@ -50,14 +50,14 @@ class Host:
         """As the header ``Host`` has it."""
 
     @contextlib.asynccontextmanager
-    async def sent(self, request: bytes) -> AsyncIterator[Connection]:
+    async def sent(self, request: bytes, method: str = "POST") -> AsyncIterator[Connection]:
         """The connection on which the head of the answer has come. It is hung up if the caller
         leaves before the end of the body. Raises CannotConnect and ConnectionFailed."""
         async with self._free:
             connection = self._kept() or await self._connect()
             self._used.add(connection)
             try:
-                await connection.exchange(request)
+                await connection.exchange(request, has_body=method != "HEAD")
                 yield connection
             except BaseException:
                 connection.close()
@@ -128,6 +128,17 @@ def head(method: str, target: str, headers: Iterable[tuple[str, str]]) -> bytes:
 def is_same_origin(url: str, other: str) -> bool:
     """Whether two URLs have one scheme, host and port (RFC 6454)."""
     return _origin(url) == _origin(other)
+
+
+def redirected(url: str, location: str | None) -> str | None:
+    """Where a redirect of a request for ``url`` leads, if that is on the same host; credentials
+    must not go to another one."""
+    try:
+        found = urljoin(url, location or "")
+        is_good = "@" not in urlsplit(found).netloc and is_same_origin(found, url)
+    except ValueError:
+        return None
+    return found if location and is_good else None
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:

@@ -9,12 +9,11 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import urljoin
 
 import orjson
 
 from gateway.upstreams.http_connection import AnswerTooLarge, Connection, ConnectionFailed
-from gateway.upstreams.http_pool import CannotConnect, Host, head, is_same_origin, target_of
+from gateway.upstreams.http_pool import CannotConnect, Host, head, redirected, target_of
 from gateway.upstreams.mcp_client import asking, faults
 from gateway.upstreams.mcp_client.channel import (
     LOG,
@@ -136,8 +135,8 @@ class HttpChannel:
         async with self.sent("POST", body, headers) as connection:
             if connection.status not in _REDIRECTS:
                 return await call.answer(connection)
-            location = urljoin(self._url, connection.headers.get("location", ""))
-        if location == self._url or not is_same_origin(location, self._url):
+            location = redirected(self._url, connection.headers.get("location"))
+        if location is None:
             raise CallFailed(faults.REFUSED, "The server redirects to another place")
         self._url = location
         async with self.sent("POST", body, headers) as connection:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import unquote, urljoin, urlsplit
 
+from gateway.upstreams.openapi.swagger import upgraded
 from schema.errors import InvalidRequest
 
 MAX_BYTES: Final = 8 * 1024 * 1024
@@ -22,14 +23,16 @@ class BadDocument(InvalidRequest):
 
 
 class Document:
-    """A document of version 3.0 or 3.1."""
+    """A document of version 3.0 or 3.1, or of Swagger 2.0, which is read as 3.0."""
 
     def __init__(self, content: Mapping[str, Any]) -> None:
         """Raises BadDocument."""
+        if content.get("swagger") == "2.0":
+            content = upgraded(content)
         version = content.get("openapi")
         if not isinstance(version, str) or not version.startswith("3."):
-            found = "Swagger 2.0" if "swagger" in content else f"{version!r}"
-            raise BadDocument(f"The document must be OpenAPI 3.0 or 3.1, not {found}")
+            found = f"Swagger {content['swagger']}" if "swagger" in content else f"{version!r}"
+            raise BadDocument(f"The document must be OpenAPI 3 or Swagger 2.0, not {found[:40]}")
         self.content = content
         self.has_old_schemas = version.startswith("3.0")
         """Its schemas are of the dialect of 3.0, in which null is no type."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -22,6 +23,9 @@ from gateway.upstreams.openapi.operations import (
 )
 from schema.errors import InvalidArguments
 
+_IN_QUOTES: Final = {ord('"'): "%22", ord("\r"): "%0D", ord("\n"): "%0A"}
+"""As browsers write names of fields (HTML Living Standard, section 4.10.22.8)."""
+
 _DELIMITERS: Final = {"spaceDelimited": "%20", "pipeDelimited": "%7C"}
 
 
@@ -32,9 +36,7 @@ class Prepared:
     path: str
     query: str = ""
     headers: dict[str, str] = field(default_factory=dict)
-    content: bytes | None = None
-    files: list[tuple[str, Any]] | None = None
-    """Parts of a multipart form."""
+    content: bytes = b""
 
 
 def prepare(operation: Operation, arguments: Mapping[str, Any]) -> Prepared:
@@ -152,7 +154,11 @@ def _put_body(prepared: Prepared, operation: Operation, body: list[tuple[Argumen
     value = body[0][1] if is_whole else {argument.wire_name: v for argument, v in body}
     if media_type.startswith(MULTIPART):
         members = value if isinstance(value, Mapping) else {BODY: value}
-        prepared.files = [_part(str(name), item, body) for name, item in members.items()]
+        parts = [_part(str(name), item, body) for name, item in members.items()]
+        boundary = secrets.token_hex(16)
+        prepared.headers["Content-Type"] = f"{MULTIPART}; boundary={boundary}"
+        prepared.content = b"".join(_framed(boundary, part) for part in parts)
+        prepared.content += f"--{boundary}--\r\n".encode()
         return
     prepared.headers["Content-Type"] = media_type
     if is_json_type(media_type):
@@ -169,11 +175,19 @@ def _put_body(prepared: Prepared, operation: Operation, body: list[tuple[Argumen
         prepared.content = _raw(value, body[0][0].schema)
 
 
-def _part(name: str, value: Any, body: list[tuple[Argument, Any]]) -> tuple[str, Any]:
+def _part(name: str, value: Any, body: list[tuple[Argument, Any]]) -> tuple[str, bytes]:
+    """The head of a part of a form (RFC 7578), and what is in it."""
     schema: Any = next((a.schema for a, _ in body if a.wire_name == name), {})
+    shown = name.translate(_IN_QUOTES)
+    head = f'Content-Disposition: form-data; name="{shown}"'
     if isinstance(value, (bytes, bytearray)) or _is_binary(schema):
-        return name, (name, _raw(value, schema), "application/octet-stream")
-    return name, (None, _plain(value))
+        head += f'; filename="{shown}"\r\nContent-Type: application/octet-stream'
+        return head, _raw(value, schema)
+    return head, _plain(value).encode()
+
+
+def _framed(boundary: str, part: tuple[str, bytes]) -> bytes:
+    return b"--%b\r\n%b\r\n\r\n%b\r\n" % (boundary.encode(), part[0].encode(), part[1])
 
 
 def _raw(value: Any, schema: Any) -> bytes:

@@ -19,8 +19,9 @@ Answer = Callable[["Exchange"], Awaitable[None]]
 class Exchange:
     """One request and the way to answer it."""
 
-    def __init__(self, message: Mapping[str, Any], receive: Receive, send: Send) -> None:
+    def __init__(self, message: Mapping[str, Any], path: str, receive: Receive, send: Send) -> None:
         self.message = message
+        self.path = path
         self.receive = receive
         self._send = send
 
@@ -74,7 +75,7 @@ class OddServer:
             body += event.get("body", b"")
             if not event.get("more_body"):
                 break
-        exchange = Exchange(json.loads(body or b"{}"), receive, send)
+        exchange = Exchange(json.loads(body or b"{}"), scope["path"], receive, send)
         if scope["method"] == "GET":
             await self._resumed(exchange, dict(scope["headers"]).get(b"last-event-id"))
         elif scope["method"] == "POST":
@@ -92,7 +93,10 @@ class OddServer:
         self.requests.append(message)
         method, params = message["method"], message.get("params", {})
         if method == "tools/call":
-            await getattr(self, f"on_{params['name']}")(exchange)
+            name = params["name"]
+            if name == "moved" and exchange.path == "/mcp/":
+                name = "good"
+            await getattr(self, f"on_{name}")(exchange)
         elif method == "tools/list":
             await exchange.result({"tools": self.tools, **self._cached()})
         elif method == "server/discover" and self.is_modern:
@@ -169,6 +173,12 @@ class OddServer:
         await exchange.begin(200, "text/event-stream")
         await exchange.event("", id="7", retry="1")
         await exchange.end()
+
+    async def on_moved(self, exchange: Exchange) -> None:
+        await exchange.answer(307, "text/plain", b"", location="/mcp/")
+
+    async def on_moved_away(self, exchange: Exchange) -> None:
+        await exchange.answer(307, "text/plain", b"", location="http://127.0.0.1:1/mcp")
 
     async def on_broken(self, exchange: Exchange) -> None:
         await exchange.begin(200, "text/event-stream")

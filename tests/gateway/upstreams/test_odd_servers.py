@@ -39,6 +39,7 @@ WRONG: dict[str, tuple[type[GatewayError], str]] = {
     "large": (ServiceError, r"larger than 33554432 bytes"),
     "large_event": (ServiceError, r"larger than 33554432 bytes"),
     "cut": (ProviderGone, r"connection to demo was lost"),
+    "moved_away": (ServiceError, r"redirects to another place"),
     "broken": (ProviderGone, r"connection to demo was lost"),
 }
 
@@ -52,6 +53,11 @@ async def test_an_answer_that_is_none_fails_its_own_call_alone(
             await call(parts, tool)
         assert await call(parts, "good") == "good", f"after {tool}"
     assert status(parts).supervisor.starts == 1
+
+
+async def test_a_redirect_on_the_same_host_is_followed(odd: tuple[OddServer, Parts]) -> None:
+    _, parts = odd
+    assert await call(parts, "moved") == "good"
 
 
 async def test_answers_may_come_as_events(odd: tuple[OddServer, Parts]) -> None:

@@ -85,6 +85,18 @@ def application() -> FastAPI:
     def elsewhere() -> Response:
         return RedirectResponse("http://127.0.0.1:1/steal")
 
+    @app.get("/nowhere", operation_id="nowhere")
+    def nowhere() -> Response:
+        return RedirectResponse("http://[")
+
+    @app.get("/around", operation_id="around")
+    def around() -> Response:
+        return RedirectResponse("/around")
+
+    @app.head("/there", operation_id="there")
+    def there() -> Response:
+        return Response(headers={"Content-Length": "1000"})
+
     return app
 
 
@@ -139,7 +151,9 @@ async def test_answers_are_values(run: Run, url: str) -> None:
     parts = await run({"demo": entry(url)})
     assert await call(parts, "picture") == PNG
     assert await call(parts, "text") == "grüße"
-    assert await call(parts, "delete_item", item_id=1) is None
+    for _ in range(2):
+        assert await call(parts, "delete_item", item_id=1) is None
+        assert await call(parts, "there") is None, "an answer to HEAD has no body"
     assert await call(parts, "moved") == "grüße", "a redirect on the same host is followed"
 
 
@@ -169,14 +183,20 @@ async def test_an_error_of_the_api_has_its_status_and_no_credentials(run: Run, u
 
 async def test_credentials_do_not_follow_a_redirect_to_another_host(run: Run, url: str) -> None:
     parts = await run({"demo": entry(url)})
-    with pytest.raises(ServiceError, match="HTTP 307"):
-        await call(parts, "elsewhere")
+    for function in ("elsewhere", "nowhere"):
+        with pytest.raises(ServiceError, match="HTTP 307"):
+            await call(parts, function)
+    with pytest.raises(ServiceError, match="one redirect after another"):
+        await call(parts, "around")
 
 
 async def test_operations_are_chosen_by_patterns(run: Run, url: str) -> None:
     chosen = {"include": ["GET *", "sum"], "exclude": ["fail", "* /elsewhere"]}
     service = await find(await run({"demo": entry(url, **chosen)}))
-    assert set(service.functions) == {"get-item", "sum", "picture", "text", "echo", "moved"}
+    assert set(service.functions) == {
+        *("get-item", "sum", "picture", "text", "echo", "moved"),
+        *("nowhere", "around"),
+    }
 
 
 async def test_a_document_in_a_file_needs_to_know_where_the_api_is(

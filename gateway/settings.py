@@ -227,6 +227,12 @@ class Settings(LoginSettings, OperationsSettings):
         validation_alias=named("max_body_bytes"),
         description="Largest HTTP request body.",
     )
+    max_response_bytes: int = Field(
+        100 * MIB,
+        ge=1024,
+        validation_alias=named("max_response_bytes"),
+        description="Largest result that is sent over HTTP; of a stream, the largest item.",
+    )
     max_mcp_body_bytes: int = Field(
         4 * MIB,
         ge=1024,

@@ -16,7 +16,7 @@ from gateway.requests import admit
 from http_proxy.callers import Callers
 from http_proxy.compression import MIN_BYTES, compressed
 from http_proxy.cors import preflight
-from http_proxy.errors import MethodNotAllowed, defect, error_reply, is_defect
+from http_proxy.errors import MethodNotAllowed, ResultTooLarge, defect, error_reply, is_defect
 from http_proxy.negotiation import negotiate
 from http_proxy.replies import BytesReply
 from http_proxy.request import ClientGone, Request
@@ -31,9 +31,17 @@ logger = logging.getLogger(__name__)
 class Endpoint:
     """One resource, as an ASGI application."""
 
-    def __init__(self, handler: Handler, callers: Callers, methods: Sequence[str] | None) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        callers: Callers,
+        methods: Sequence[str] | None,
+        *,
+        max_response_bytes: int,
+    ) -> None:
         """``methods`` that the resource has besides OPTIONS; None: the handler decides."""
         self._handler = handler
+        self._max_response_bytes = max_response_bytes
         self._callers = callers
         self._methods = frozenset(methods) if methods is not None else None
         self._allow = ", ".join((*(methods or ()), "OPTIONS"))
@@ -44,14 +52,17 @@ class Endpoint:
         except ClientGone:
             return
         if type(reply) is BytesReply and len(reply.body) >= MIN_BYTES:
-            reply = await compressed(reply, scope)
+            if len(reply.body) > self._max_response_bytes:
+                reply = failure_reply(ResultTooLarge(self._max_response_bytes), scope)
+            else:
+                reply = await compressed(reply, scope)
         await reply(scope, receive, send)
 
     async def _reply(self, scope: Scope, receive: Receive) -> ASGIApp:
         try:
             if self._methods is not None and scope["method"] not in self._methods:
                 return self._other_method(scope)
-            request = Request(scope, receive)
+            request = Request(scope, receive, max_response_bytes=self._max_response_bytes)
             caller = await self._callers.identify(request)
             admit(scope, caller)
             return await self._handler(request, caller)

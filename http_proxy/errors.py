@@ -36,6 +36,15 @@ class NotAcceptable(errors.InvalidRequest):
     code = "not_acceptable"
 
 
+class ResultTooLarge(errors.GatewayError):
+    """The function has returned more than this gateway sends."""
+
+    code = "result_too_large"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The result has more than {limit} bytes")
+
+
 STATUS: dict[type[errors.GatewayError], int] = {
     errors.GatewayError: 500,
     errors.InvalidRequest: 400,
@@ -54,6 +63,7 @@ STATUS: dict[type[errors.GatewayError], int] = {
     errors.ServiceError: 500,
     # To an HTTP caller the gateway is a proxy, and its upstream broke off: Bad Gateway.
     errors.ProviderGone: 502,
+    ResultTooLarge: 502,
     errors.CannotAsk: 409,
     errors.Unavailable: 503,
     errors.CallTimeout: 504,

@@ -28,10 +28,16 @@ class ClientGone(Exception):
 class Request:
     """One HTTP request."""
 
-    __slots__ = ("headers", "receive", "scope")
+    __slots__ = ("headers", "max_response_bytes", "receive", "scope")
 
-    def __init__(self, scope: Scope, receive: Receive) -> None:
-        """Raises Unauthenticated for several ``Authorization`` headers."""
+    def __init__(
+        self, scope: Scope, receive: Receive, *, max_response_bytes: int | None = None
+    ) -> None:
+        """``max_response_bytes`` is the most that an item of its answer may have; None: any number.
+
+        Raises Unauthenticated for several ``Authorization`` headers.
+        """
+        self.max_response_bytes = max_response_bytes
         self.scope = scope
         self.receive = receive
         raw: list[tuple[bytes, bytes]] = scope["headers"]

@@ -40,7 +40,9 @@ def routes(gateway: Gateway, settings: Settings, callers: Callers) -> list[BaseR
     page = WorkspacePage(gateway, settings)
 
     def route(path: str, name: str, handler: Handler, methods: tuple[str, ...]) -> Route:
-        return Route(path, Endpoint(handler, callers, methods), name=name)
+        limit = settings.max_response_bytes
+        endpoint = Endpoint(handler, callers, methods, max_response_bytes=limit)
+        return Route(path, endpoint, name=name)
 
     return [
         # Ahead of calls, which would take it for a function with an empty name.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, TypeGuard, cast
@@ -17,7 +18,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from gateway.api import ValueStream
 from http_proxy.encoding import to_json, to_msgpack
-from http_proxy.errors import defect, describe, is_defect
+from http_proxy.errors import ResultTooLarge, defect, describe, is_defect
 from http_proxy.gathering import Body
 from http_proxy.negotiation import Media
 from http_proxy.replies import ANY_ORIGIN
@@ -102,7 +103,8 @@ async def open_stream(
     """
     first = asyncio.ensure_future(stream.__anext__())
     gone = asyncio.ensure_future(disconnected(request.receive))
-    reply = StreamReply(stream, framing or FRAMINGS[request.formats.stream], first, gone)
+    framing = framing or FRAMINGS[request.formats.stream]
+    reply = StreamReply(stream, framing, request.max_response_bytes, first, gone)
     try:
         await reply.begin()
     except BaseException:
@@ -118,12 +120,14 @@ class StreamReply:
         self,
         stream: ValueStream,
         framing: Framing,
+        max_item_bytes: int | None,
         first: asyncio.Future[Any],
         gone: asyncio.Future[Message],
     ) -> None:
         """``first`` will hold the first item, ``gone`` the message that the client has left."""
         self._stream = stream
         self._framing = framing
+        self._max_item_bytes = max_item_bytes or sys.maxsize
         self._first = first
         self._gone = gone
 
@@ -177,7 +181,10 @@ class StreamReply:
                 yield framing.ping.encode()
             item = await self._first
             while True:
-                yield framing.frame(item)
+                part = framing.frame(item)
+                if len(part) > self._max_item_bytes:
+                    raise ResultTooLarge(self._max_item_bytes)
+                yield part
                 item = await self._stream.__anext__()
         except StopAsyncIteration:
             pass

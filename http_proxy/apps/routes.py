@@ -12,7 +12,7 @@ from gateway.settings import Settings
 from http_proxy.apps.services import WebServices
 from http_proxy.callers import Callers
 from http_proxy.cors import Origins
-from http_proxy.endpoint import Endpoint
+from http_proxy.endpoint import Endpoint, Handler
 
 _ROOT = "/{workspace}/apps/{service}"
 _PATH = _ROOT + "/{path:path}"
@@ -29,9 +29,13 @@ def routes(
         max_body_bytes=settings.max_body_bytes,
         base_path=urlsplit(settings.base_url).path,
     )
+
+    def endpoint(handler: Handler) -> Endpoint:
+        return Endpoint(handler, callers, None, max_response_bytes=settings.max_response_bytes)
+
     return [
-        Route(_ROOT, Endpoint(services.to_slash, callers, None), name="app"),
-        Route(_PATH, Endpoint(services.answer, callers, None), name="app_path"),
+        Route(_ROOT, endpoint(services.to_slash), name="app"),
+        Route(_PATH, endpoint(services.answer), name="app_path"),
         WebSocketRoute(_PATH, _Application(services.socket), name="app_socket"),
     ]
 

@@ -15,6 +15,7 @@ from gateway.testing import FakeGateway
 from http_proxy import create
 
 MAX_BODY = 64 * 1024
+MAX_RESPONSE = 4 * 1024 * 1024
 
 
 def add(a: Any, b: Any) -> Any:
@@ -62,7 +63,7 @@ def gateway() -> FakeGateway:
 
 @pytest.fixture
 def app(gateway: FakeGateway) -> Starlette:
-    settings = Settings(max_body_bytes=MAX_BODY)
+    settings = Settings(max_body_bytes=MAX_BODY, max_response_bytes=MAX_RESPONSE)
     return Starlette(routes=create(ExtensionContext(gateway, settings)))
 
 

@@ -14,6 +14,7 @@ from gateway.testing import FakeGateway
 from schema import errors
 from schema.identity import Caller
 from schema.services import ServiceInfo
+from tests.http_proxy.conftest import MAX_RESPONSE
 
 BASE = "/ws-lab/services/calc"
 
@@ -320,3 +321,24 @@ async def test_calls_run_side_by_side(client: httpx.AsyncClient, gateway: FakeGa
     async with asyncio.timeout(5):
         answers = await asyncio.gather(*(client.get("/ws-lab/services/pair/meet") for _ in "ab"))
     assert [answer.json() for answer in answers] == ["met", "met"]
+
+
+async def test_a_result_may_have_so_many_bytes(
+    client: httpx.AsyncClient, gateway: FakeGateway
+) -> None:
+    async def sized(n: int) -> str:
+        return "x" * (n - 2)
+
+    gateway.add_service("ws-lab/worker:sizes", {"sized": sized}, visibility="public")
+    gateway.add_service(
+        "ws-lab/worker:site",
+        {"index": lambda event: {"body": "x" * (MAX_RESPONSE + 1)}},
+        type="functions",
+        visibility="public",
+    )
+    url = "/ws-lab/services/sizes/sized"
+    assert (await client.get(f"{url}?n={MAX_RESPONSE}")).status_code == 200
+    refused = await client.get(f"{url}?n={MAX_RESPONSE + 1}")
+    assert (refused.status_code, refused.json()["code"]) == (502, "result_too_large")
+    assert str(MAX_RESPONSE) in refused.json()["detail"]
+    assert (await client.get("/ws-lab/apps/site/")).status_code == 502

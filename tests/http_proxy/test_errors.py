@@ -170,7 +170,7 @@ def test_an_error_whose_text_is_not_valid_unicode_is_still_told() -> None:
 def test_the_documentation_has_the_same_table() -> None:
     page = (Path(__file__).parents[2] / "docs" / "http.md").read_text("utf-8")
     rows = re.findall(r"^\| (\d{3}) \| (.+?) \|", page, re.MULTILINE)
-    told = {code: int(status) for status, codes in rows for code in re.findall(r"\w+", codes)}
+    told = {code: int(status) for status, codes in rows for code in re.findall(r"`(\w+)`", codes)}
     modules = {kind.__module__ for kind in STATUS}
     kinds = [kind for kind in all_errors(errors.GatewayError) if kind.__module__ in modules]
     assert told == {kind.code: status_of_type(kind) for kind in kinds}

@@ -15,6 +15,7 @@ from gateway.testing import FakeGateway
 from http_proxy import streams
 from schema.errors import ProviderGone
 from tests.http_proxy.asgi import PATIENCE, Exchange
+from tests.http_proxy.conftest import MAX_RESPONSE
 
 URL = "/ws-lab/services/flow/items"
 
@@ -191,6 +192,16 @@ async def test_a_failure_before_the_first_item_has_its_own_status(
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/json"
     assert answer.json()["success"] is False
+    assert gateway.streams[0].closed
+
+
+async def test_an_item_that_is_too_large_ends_the_stream_with_its_error(
+    client: httpx.AsyncClient, gateway: FakeGateway, offer: Offer
+) -> None:
+    offer(lambda: made_of("x" * (MAX_RESPONSE // 2), "x" * MAX_RESPONSE, 3))
+    answer = await client.get(URL)
+    assert '"code":"result_too_large"' in answer.text[MAX_RESPONSE // 2 :]
+    assert len(answer.text) < MAX_RESPONSE
     assert gateway.streams[0].closed
 
 

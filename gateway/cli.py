@@ -15,7 +15,15 @@ from gateway.commands.checking import check
 from gateway.commands.keys import app as keys
 from gateway.commands.mcp import connect, stdio
 from gateway.commands.options import SettingsCommand, with_settings
-from gateway.commands.services import audit, call, describe, list_services, openapi, token
+from gateway.commands.services import (
+    INTERRUPTED,
+    audit,
+    call,
+    describe,
+    list_services,
+    openapi,
+    token,
+)
 from gateway.settings import Settings
 from schema.errors import InvalidRequest
 
@@ -87,8 +95,18 @@ app.command("stdio")(stdio)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line. Returns the exit code."""
+    given = list(arguments) if arguments is not None else sys.argv[1:]
     try:
-        app(args=list(arguments) if arguments is not None else sys.argv[1:], prog_name="polyport")
+        code = app(args=given, prog_name="polyport", standalone_mode=False)
     except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else 1
-    return 0
+        code = stop.code
+    except typer.Abort:
+        return INTERRUPTED
+    except Exception as error:
+        # What the command line itself finds wrong has this method and that number.
+        if not hasattr(error, "format_message"):
+            raise
+        if text := " ".join(error.format_message().split()):  # with none, help has been printed
+            typer.echo(f"Error: {text}", err=True)
+        return int(getattr(error, "exit_code", 2))
+    return code if isinstance(code, int) else int(code is not None)

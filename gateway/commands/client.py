@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -15,6 +15,19 @@ TIMEOUT_SECONDS: Final = 30.0
 
 class Failed(Exception):
     """The request did not succeed; the text is one line for the user."""
+
+    def __init__(self, text: str, *, may_be_mended: bool = False) -> None:
+        """``may_be_mended``: the same request with other content may succeed."""
+        super().__init__(text)
+        self.may_be_mended = may_be_mended
+
+
+Listener = Callable[[str, Any], None]
+"""Takes the name and the data of an event other than an item."""
+
+
+def _nobody(_name: str, _data: Any) -> None:
+    pass
 
 
 class Client:
@@ -36,6 +49,11 @@ class Client:
         path = (workspace, "services", "ws", function)
         return next(self.request("POST", path, json_body=arguments))
 
+    def send(self, path: tuple[str, ...], content: Any) -> None:
+        """Post something whose answer says no more than that it was taken. Raises Failed."""
+        for _ in self.request("POST", path, json_body=content):
+            pass
+
     def request(
         self,
         method: str,
@@ -43,8 +61,10 @@ class Client:
         *,
         json_body: Any = None,
         wait_seconds: float | None = TIMEOUT_SECONDS,
+        listener: Listener = _nobody,
     ) -> Iterator[Any]:
-        """The value of an answer, or the items of a stream as they come. Raises Failed."""
+        """The value of an answer, or the items of a stream as they come. Raises Failed, and what
+        ``listener`` raises."""
         url = "/" + "/".join(quote(part, safe=":@*.") for part in path)
         timeout = httpx.Timeout(TIMEOUT_SECONDS, read=wait_seconds)
         body: Mapping[str, Any] = {} if method == "GET" else {"json": json_body}
@@ -54,26 +74,32 @@ class Client:
             ) as answer:
                 if answer.status_code >= 300:
                     answer.read()
-                    raise Failed(_reason(answer))
+                    raise Failed(_reason(answer), may_be_mended=answer.status_code == 400)
                 if answer.headers.get("content-type", "").startswith("text/event-stream"):
-                    yield from _events(answer)
+                    yield from _events(answer, listener)
                 else:
                     answer.read()
-                    yield _json(answer)
+                    yield _json(answer) if answer.content else None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Failed(f"{self._server}: {error}") from None
 
 
 _ACCEPT: Final = "application/json, text/event-stream;q=0.9"
-_DATA, _DONE = "data:", "[DONE]"
+_EVENT, _DATA, _DONE = "event:", "data:", "[DONE]"
 
 
-def _events(answer: httpx.Response) -> Iterator[Any]:
+def _events(answer: httpx.Response, listener: Listener) -> Iterator[Any]:
+    name = ""
     for line in answer.iter_lines():
+        if line.startswith(_EVENT):
+            name = line[len(_EVENT) :].strip()
         data = line[len(_DATA) :].strip() if line.startswith(_DATA) else ""
         if data == _DONE:
             return
-        if data:
+        if data and name:
+            listener(name, json.loads(data))
+            name = ""
+        elif data:
             item = json.loads(data)
             if isinstance(item, dict) and item.keys() == {"error", "code", "type"}:
                 raise Failed(str(item["error"]))

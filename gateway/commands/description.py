@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from schema.functions import INTERACTION
+
 
 def function_lines(node: Any, prefix: str = "") -> Iterator[str]:
     """The functions of a service schema, those of nested groups too, with dots in their names."""
@@ -21,7 +23,7 @@ def function_lines(node: Any, prefix: str = "") -> Iterator[str]:
 
 def _function(path: str, declared: Mapping[str, Any]) -> Iterator[str]:
     schema = declared.get("parameters") or {}
-    parameters = schema.get("properties") or {}
+    parameters = {k: v for k, v in (schema.get("properties") or {}).items() if k != INTERACTION}
     text = str(declared.get("description") or "").strip().partition("\n")[0]
     yield f"{path}({', '.join(parameters)})  {text}".rstrip()
     needed = schema.get("required") or ()

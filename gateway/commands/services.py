@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from gateway.commands.asking import Listener, text_of, visible
 from gateway.commands.description import function_lines
 
 if TYPE_CHECKING:
@@ -82,17 +83,22 @@ def call(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Call a function and print its result; the items of a stream as they come."""
+    """Call a function and print its result; the items of a stream as they come.
+
+    What it tells meanwhile goes to standard error, and what it asks is asked here.
+    """
     workspace, name = _parts(service)
     given = dict(_argument(text) for text in arguments or [])
     path = (workspace, "services", name, function)
     with connected(server, token) as client:
-        values = client.request("POST", path, json_body=given, wait_seconds=timeout)
+        values = client.request(
+            "POST", path, json_body=given, wait_seconds=timeout, listener=Listener(client)
+        )
         if sys.stdout.isatty() and not as_json:
             _show_coming(values)
             return
         for value in values:
-            typer.echo(_text(value, as_json))
+            typer.echo(text_of(value, as_json=as_json))
 
 
 def openapi(
@@ -189,11 +195,6 @@ def _argument(text: str) -> tuple[str, Any]:
         return name, value
 
 
-def _text(value: Any, as_json: bool) -> str:
-    is_text = isinstance(value, str) and not as_json
-    return str(value) if is_text else json.dumps(value, ensure_ascii=False)
-
-
 def _show_coming(values: Iterator[Any]) -> None:
     """Print values on a terminal as they come, above a line that says how many there are."""
     from rich.console import Console  # noqa: PLC0415
@@ -201,13 +202,8 @@ def _show_coming(values: Iterator[Any]) -> None:
     console = Console(highlight=False)
     with console.status("Waiting for an answer") as status:
         for number, value in enumerate(values, start=1):
-            console.out(_visible(_text(value, as_json=False)), highlight=False)
+            console.out(visible(text_of(value)), highlight=False)
             status.update(f"{number} received")
-
-
-def _visible(text: str) -> str:
-    """A text from afar without the control characters that a terminal would obey."""
-    return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text)
 
 
 def print_json(value: Any) -> None:

@@ -29,6 +29,10 @@ SCHEMA = {
             "returns": {"type": "array", "items": {"type": "integer"}, "description": "Numbers"},
         },
     },
+    "talk": {
+        "type": "function",
+        "function": {"parameters": {"properties": {"interaction": {}}}},
+    },
     "group": {"leaf": {"type": "function", "function": {}}},
 }
 LINES = [
@@ -37,6 +41,7 @@ LINES = [
     "    by     integer        default 1",
     "    label  string | null  optional",
     "    returns array of integer  Numbers",
+    "talk()",
     "group.leaf()",
 ]
 SERVICE = {"id": "public/a:b", "name": "B", "type": "generic", "config": {"visibility": "public"}}
@@ -144,3 +149,31 @@ def test_a_shell_completes_commands(
     monkeypatch.setenv("_TYPER_COMPLETE_FISH_ACTION", "get-args")
     main([])
     assert "describe" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["nonsense"], "No such command 'nonsense'."),
+        (["call"], "Missing argument 'WORKSPACE/SERVICE'."),
+        (["services", "--nonsense"], "No such option: --nonsense"),
+        (["call", "a/b", "f", "--timeout", "x"], "Invalid value for '--timeout'"),
+    ],
+)
+def test_a_misused_word_is_one_line(
+    words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    line, end = capsys.readouterr().err.split("\n")
+    assert line.startswith(f"Error: {told}")
+    assert end == ""
+
+
+@pytest.mark.parametrize("words", [[], ["keys"]])
+def test_nothing_said_is_answered_with_what_can_be_said(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    shown = capsys.readouterr()
+    assert "Usage: polyport" in shown.out + shown.err
+    assert "Error" not in shown.err

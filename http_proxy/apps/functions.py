@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 
 from gateway.api import Gateway
 from http_proxy.apps.responses import METHODS, response_of
-from http_proxy.apps.scope import application_scope
+from http_proxy.apps.scope import application_scope, is_operators
 from http_proxy.cors import preflight
 from http_proxy.request import Request
 from http_proxy.streams import is_stream, open_stream
@@ -53,7 +53,7 @@ class Functions:
         )
         if is_stream(value):
             return await open_stream(value, request)
-        return response_of(value)
+        return response_of(value, is_operators=is_operators(service))
 
     async def _function(self, caller: Caller, service: ServiceInfo, path: str) -> str:
         described = service.functions

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from starlette.types import Message, Scope, Send
 
+from http_proxy.callers import COOKIE
 from http_proxy.endpoint import failure_reply
 from schema.errors import GatewayError, InvalidRequest, ServiceError
 from schema.values import MEMORY_VIEW, TYPED_ARRAY, rtype
@@ -23,6 +24,18 @@ _VALUE: Final = re.compile(rb"[^\x00\r\n]*")
 _CONNECTION: Final = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"}
 )
+_OF_THE_ORIGIN: Final = frozenset(
+    {
+        b"alt-svc",
+        b"clear-site-data",
+        b"nel",
+        b"report-to",
+        b"service-worker-allowed",
+        b"strict-transport-security",
+    }
+)
+"""What a browser would take for all of the gateway's pages, whichever of them said it."""
+_LOGIN_COOKIE: Final = re.compile(rb"\s*" + COOKIE.encode() + rb"\s*=")
 
 Header = tuple[bytes, bytes]
 
@@ -32,7 +45,8 @@ logger = logging.getLogger(__name__)
 class HttpDialogue:
     """One request and its response. See ``exchange.Dialogue``."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_operators: bool = False) -> None:
+        self._is_operators = is_operators
         self._started = False
         self._complete = False
         self._missing: int | None = None
@@ -54,7 +68,9 @@ class HttpDialogue:
             status = message.get("status")
             if type(status) is not int or not 200 <= status <= 599:
                 raise InvalidRequest(f"The status of a response is a number, not {status!r}")
-            headers = response_headers(message.get("headers") or ())
+            headers = response_headers(
+                message.get("headers") or (), is_operators=self._is_operators
+            )
             self._missing = _declared_length(headers)
             self._started = True
             return {"type": kind, "status": status, "headers": headers}
@@ -81,10 +97,12 @@ class HttpDialogue:
             logger.info("web_service_response_cut_off code=%s", code)
 
 
-def response_headers(headers: Any) -> list[Header]:
+def response_headers(headers: Any, *, is_operators: bool = False) -> list[Header]:
     """Headers of a provider as pairs of bytes, without those of the connection.
 
-    Raises InvalidRequest for what could not be written as a header.
+    Sites of all providers and the gateway's own pages are one origin to a browser. What concerns
+    the whole of it, and who the visitor is logged in as, only the operator's services say
+    (``is_operators``). Raises InvalidRequest for what could not be written as a header.
     """
     pairs: list[Header] = []
     for pair in headers.items() if isinstance(headers, dict) else headers:
@@ -93,9 +111,16 @@ def response_headers(headers: Any) -> list[Header]:
         name, value = as_bytes(pair[0]).lower(), as_bytes(pair[1])
         if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
             raise InvalidRequest(f"Not a header: {name[:80]!r}")
-        if name not in _CONNECTION:
-            pairs.append((name, value))
+        if name in _CONNECTION or not (is_operators or _is_its_own(name, value)):
+            continue
+        pairs.append((name, value))
     return pairs
+
+
+def _is_its_own(name: bytes, value: bytes) -> bool:
+    if name == b"set-cookie":
+        return _LOGIN_COOKIE.match(value) is None
+    return name not in _OF_THE_ORIGIN
 
 
 def as_bytes(value: Any) -> bytes:

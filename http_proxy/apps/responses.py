@@ -34,14 +34,14 @@ def is_response(value: Any) -> bool:
     return value.keys() <= _KEYS
 
 
-def response_of(value: Any) -> BytesReply:
+def response_of(value: Any, *, is_operators: bool = False) -> BytesReply:
     """The response for what a function returned. Who may read it across origins is the gateway's
     rule, not the function's. Raises ServiceError for headers that cannot be sent."""
     if not is_response(value):
         value = {"body": value, "headers": {"content-type": "application/json"}, "json": True}
     status: int = value.get("status", 200)
     try:
-        headers = response_headers(value.get("headers") or {})
+        headers = response_headers(value.get("headers") or {}, is_operators=is_operators)
     except InvalidRequest as error:
         raise ServiceError(error.message) from None
     headers = [

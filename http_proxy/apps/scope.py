@@ -26,6 +26,11 @@ _PREFIX_SEGMENTS: Final = 3
 """``/{workspace}/apps/{service}`` in front of the application's own path."""
 
 
+def is_operators(service: ServiceInfo) -> bool:
+    """Whether the operator has put a service there: nobody else registers any in ``public``."""
+    return service.id.workspace == "public"
+
+
 def application_scope(scope: Scope, service: ServiceInfo, base_path: str = "") -> dict[str, Any]:
     """The scope for the application behind ``service``; ``base_path`` is that of the gateway's
     URL."""

@@ -12,7 +12,7 @@ from gateway.requests import admit
 from http_proxy.apps.exchange import Dialogue, Exchange
 from http_proxy.apps.functions import Functions
 from http_proxy.apps.http import HttpDialogue
-from http_proxy.apps.scope import application_scope
+from http_proxy.apps.scope import application_scope, is_operators
 from http_proxy.apps.websocket import WebSocketDialogue, refuse
 from http_proxy.arguments import MODE, parse_query
 from http_proxy.callers import Callers
@@ -56,7 +56,8 @@ class WebServices:
         service = await self._find(request, caller)
         caller = _as_seen(caller, request.workspace)
         if service.type.lower() == _ASGI:
-            return self._exchange(request, caller, service, HttpDialogue())
+            dialogue = HttpDialogue(is_operators=is_operators(service))
+            return self._exchange(request, caller, service, dialogue)
         self._origins.check_cookie(request.headers, caller)
         # Whatever an application behind ASGI answers is its own business; this is the gateway's.
         return self._origins.applied_to(await self._functions.answer(request, caller, service))
@@ -76,7 +77,8 @@ class WebServices:
             await refuse(scope, send, error)
             return
         caller = _as_seen(caller, request.workspace)
-        exchange = self._exchange(request, caller, service, WebSocketDialogue())
+        dialogue = WebSocketDialogue(is_operators=is_operators(service))
+        exchange = self._exchange(request, caller, service, dialogue)
         await exchange(scope, _after_connect(receive), send)
 
     async def _find(self, request: Request, caller: Caller) -> ServiceInfo:

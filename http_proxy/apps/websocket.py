@@ -23,7 +23,8 @@ _MAX_REASON: Final = 123
 class WebSocketDialogue:
     """One websocket. See ``exchange.Dialogue``."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_operators: bool = False) -> None:
+        self._is_operators = is_operators
         self._accepted = False
         self._closed = False
 
@@ -46,7 +47,9 @@ class WebSocketDialogue:
             return {
                 "type": kind,
                 "subprotocol": chosen if isinstance(chosen, str) else None,
-                "headers": response_headers(message.get("headers") or ()),
+                "headers": response_headers(
+                    message.get("headers") or (), is_operators=self._is_operators
+                ),
             }
         if kind == "websocket.send" and self._accepted and not self._closed:
             text = message.get("text")

@@ -105,6 +105,41 @@ async def test_every_method_reaches_the_application_and_its_headers_come_back_as
     assert answer.headers.multi_items() == [("set-cookie", "a=1"), ("set-cookie", "b=2")]
 
 
+OF_THE_ORIGIN = [
+    ("set-cookie", "access_token=stolen; Path=/"),
+    ("Set-Cookie", " access_token = stolen"),
+    ("service-worker-allowed", "/"),
+    ("clear-site-data", '"*"'),
+    ("strict-transport-security", "max-age=1"),
+    ("report-to", "{}"),
+    ("nel", "{}"),
+    ("alt-svc", 'h2=":1"'),
+]
+
+
+async def test_a_site_does_not_speak_for_the_whole_origin_unless_it_is_the_operators(
+    client: httpx.AsyncClient, gateway: FakeGateway
+) -> None:
+    async def serve(args: dict[str, Any]) -> None:
+        await respond(args, headers=[*OF_THE_ORIGIN, ("set-cookie", "my_access_token=1")])
+
+    def index(event: Any) -> dict[str, Any]:
+        return {"headers": dict(OF_THE_ORIGIN), "body": "x"}
+
+    for workspace in ("ws-lab", "public"):
+        more = {"config": {"visibility": "public"}}
+        gateway.add_service(f"{workspace}/w:site", {"serve": serve}, type="asgi", **more)
+        gateway.add_service(f"{workspace}/w:pages", {"index": index}, type="functions", **more)
+    site = (await client.get("/ws-lab/apps/site/")).headers
+    assert site.multi_items() == [("set-cookie", "my_access_token=1")]
+    pages = (await client.get("/ws-lab/apps/pages/")).headers
+    own = {name.lower() for name, _ in OF_THE_ORIGIN}
+    assert own.isdisjoint(pages)
+    for name in ("site", "pages"):
+        client.cookies.clear()
+        assert own <= (await client.get(f"/public/apps/{name}/")).headers.keys()
+
+
 async def test_bodies_are_passed_on_part_by_part_in_both_directions(
     app: Starlette, offer: Offer
 ) -> None:

@@ -154,7 +154,7 @@ async def asked(app: FastAPI, path: str) -> httpx.Response:
     }  # fmt: skip
     await app(scope, receive, send)
     body = b"".join(message.get("body", b"") for message in sent[1:])
-    return httpx.Response(sent[0]["status"], content=body)
+    return httpx.Response(sent[0]["status"], headers=sent[0]["headers"], content=body)
 
 
 @pytest.mark.parametrize(

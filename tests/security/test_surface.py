@@ -16,7 +16,7 @@ from gateway.app import Parts, create_app
 from gateway.auth.access import Action
 from gateway.settings import Settings
 from mcp_bridge.methods import METHODS
-from schema.identity import ROOT_USER, User
+from schema.identity import ROOT_USER, Permission, Scope, User
 from tests.gateway.peer import Peer
 from tests.security.conftest import MCP
 from tests.security.surface import CLOSED, MCP_METHODS, ROUTES, SERVICES, Anybody, Guarded
@@ -50,7 +50,9 @@ class World:
 async def world() -> AsyncIterator[World]:
     app = create_app(Settings(ephemeral=True, port=9527))
     parts: Parts = app.state.parts
+    grant = Scope({"ws-user-ann": Permission.ADMIN}, extra_scopes=("file:download",))
     users = {"ann": User("ann"), "eve": User("eve"), "root": ROOT_USER}
+    users["ann's downloads"] = User("ann", scope=grant)
     tokens = {n: parts.tokens.issue(u, expires_in_seconds=60) for n, u in users.items()}
     ann = await Peer.join(parts, "provider", token=tokens["ann"])
     closed = {"visibility": "protected"}
@@ -93,6 +95,27 @@ async def test_a_route_gives_strangers_nothing(world: World, name: str) -> None:
     if row.shows is not None:
         entitled = "root" if row.action is Action.ADMINISTER else "ann"
         assert row.shows in (await world.ask(row, entitled)).text
+
+
+@pytest.mark.parametrize("name", [n for n in GUARDED if not n.startswith("websocket")])
+async def test_S20_a_token_for_one_purpose_gets_nothing_at_any_route(
+    world: World, name: str
+) -> None:
+    """Though it is one of ann herself, with every permission; no route declares a scope."""
+    row = ROUTES[name]
+    assert isinstance(row, Guarded)
+    answer = await world.ask(row, "ann's downloads")
+    assert answer.status_code in REFUSED or "/health" in row.url, answer.text
+    assert CLOSED not in answer.text
+    assert row.shows is None or row.shows not in answer.text
+
+
+@pytest.mark.parametrize("name", [n for n in GUARDED if n.startswith("websocket")])
+async def test_S20_a_token_for_one_purpose_opens_no_websocket(world: World, name: str) -> None:
+    row = ROUTES[name]
+    assert isinstance(row, Guarded)
+    sent = await spoken(world, row.url, world.tokens["ann's downloads"])
+    assert "connection_info" not in sent and "one purpose" in sent, sent
 
 
 @pytest.mark.parametrize("name", [n for n in GUARDED if n.startswith("websocket")])

@@ -259,16 +259,27 @@ class Relay:
             raise Unreachable(
                 f"The server closed the connection before it answered {message['method']}"
             )
-        if message["method"] == "tools/list":
+        if message["method"] == "tools/list" and wire.is_stateless(message):
             self._remember(answer.message.get("result"))
         return answer.message
 
     def _remember(self, result: Any) -> None:
-        """Which arguments of these tools are mirrored in headers."""
-        for tool in result.get("tools", ()) if isinstance(result, dict) else ():
-            if isinstance(tool, dict) and isinstance(tool.get("inputSchema"), dict):
-                with contextlib.suppress(Refused):
-                    self._mirrored[str(tool.get("name"))] = param_headers.find(tool["inputSchema"])
+        """Which arguments of these tools are mirrored in headers. A tool that says so in a wrong
+        way is taken out of the list: it must not be called (revision 2026-07-28, Streamable HTTP).
+        """
+        if not isinstance(result, dict) or not isinstance(result.get("tools"), list):
+            return
+        result["tools"] = [tool for tool in result["tools"] if self._can_be_called(tool)]
+
+    def _can_be_called(self, tool: Any) -> bool:
+        if isinstance(tool, dict) and isinstance(tool.get("inputSchema"), dict):
+            name = str(tool.get("name"))
+            try:
+                self._mirrored[name] = param_headers.find(tool["inputSchema"])
+            except Refused as refused:
+                logger.warning("stdio_tool_left_out tool=%r reason=%s", name[:100], refused)
+                return False
+        return True
 
     # What wants no answer
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.gateways import started
+from tests.clients.gateways import ROOT, started
 from tests.clients.programs import running
 
 HERE = Path(__file__).parent
@@ -18,6 +18,8 @@ SUITES = HERE / "conformance" / "node_modules"
 NODE = Path(sys.executable).parent / "node"
 PROVIDER = HERE / "scripts" / "conformance_provider.py"
 SUITE_SECONDS = 90.0
+
+BRIDGE_CLIENT = HERE / "scripts" / "bridge_client.py"
 
 STATELESS = "2026-07-28"
 ALWAYS_PASSED = 81
@@ -79,6 +81,38 @@ async def test_the_handshake_revision_passes_with_sessions(tmp_path: Path) -> No
 async def test_without_sessions_only_asking_is_missing(tmp_path: Path) -> None:
     output = await run(tmp_path, "conformance", has_sessions=False, version="2025-11-25")
     assert outcome(output) == (63, NEEDS_A_SESSION)
+
+
+CLIENT_SCENARIOS = [
+    ("2025-11-25", "elicitation-sep1034-client-defaults"),
+    ("2025-11-25", "sse-retry"),
+    (STATELESS, "request-metadata"),
+    (STATELESS, "sep-2322-client-request-state"),
+    (STATELESS, "http-standard-headers"),
+    (STATELESS, "http-custom-headers"),
+    (STATELESS, "http-invalid-tool-headers"),
+    (STATELESS, "json-schema-ref-no-deref"),
+    (STATELESS, "json-schema-2020-12-preservation"),
+]
+"""What the bridge is to its server. How a client logs in is not its affair, and what it lists and
+calls is in ``test_stdio``."""
+
+
+@pytest.mark.parametrize(("version", "scenario"), CLIENT_SCENARIOS)
+async def test_the_stdio_bridge_is_the_client_that_servers_expect(
+    version: str, scenario: str
+) -> None:
+    if not NODE.exists() or not (SUITES / "conformance").exists():
+        pytest.skip("There is no conformance suite: `make test-environments` installs it")
+    script = SUITES / "conformance" / "dist" / "index.js"
+    command = f"{sys.executable} {BRIDGE_CLIENT}"
+    words = ("client", "--command", command, "--scenario", scenario, "--spec-version", version)
+    process = await asyncio.create_subprocess_exec(
+        NODE, script, *words, stdout=PIPE, stderr=STDOUT, cwd=ROOT
+    )
+    async with asyncio.timeout(SUITE_SECONDS):
+        output, _ = await process.communicate()
+    assert "OVERALL: PASSED" in output.decode(), output.decode()
 
 
 async def test_the_older_suite_passes_with_sessions(tmp_path: Path) -> None:

@@ -215,6 +215,22 @@ async def test_arguments_that_have_to_be_mirrored_are_learnt_from_the_server() -
     assert listed == 1
 
 
+@pytest.mark.parametrize("is_stateless", [True, False])
+async def test_a_tool_that_must_not_be_called_is_not_listed(is_stateless: bool) -> None:
+    def tool(name: str, header: str) -> Message:
+        properties = {"a": {"type": "string", "x-mcp-header": header}}
+        return {"name": name, "inputSchema": {"type": "object", "properties": properties}}
+
+    async def server(request: httpx.Request) -> httpx.Response:
+        return result(request, {"tools": [tool("good", "Region"), tool("bad", "Re:gion")]})
+
+    params = {"_meta": META} if is_stateless else {}
+    async with bridged(server) as bridge:
+        listed = (await bridge.ask("tools/list", params))["result"]["tools"]
+    # Older clients know nothing of such headers.
+    assert [each["name"] for each in listed] == (["good"] if is_stateless else ["good", "bad"])
+
+
 async def test_notifications_pass_in_order_before_the_answer() -> None:
     async def server(request: httpx.Request) -> httpx.Response:
         notes = [

@@ -119,7 +119,7 @@ class _Kept:
                     return
 
     def _failure(self, error: BaseException) -> GatewayError:
-        if isinstance(error, GatewayError):
+        if isinstance(error, GatewayError) and not isinstance(error, ProviderGone):
             return error
         reason = describe(error)
         return ProviderGone(f"{self._upstream.name} cannot be reached: {reason}", delivered=False)

@@ -18,6 +18,18 @@ class Diagnosis:
         self.garbage = 0
         self.ending: str | None = None
         """How the program ended, if it did that by itself."""
+        self.refusal: int | None = None
+        """The HTTP status with which the handshake was refused."""
+
+    @property
+    def reason(self) -> str | None:
+        """Why there is no connection, if the server has shown it."""
+        if self.refusal in (401, 403):
+            return (
+                f"it refuses the gateway (HTTP {self.refusal}): give it a token in 'headers'; "
+                "the gateway does not log in by itself"
+            )
+        return self.ending or (f"it answers with HTTP {self.refusal}" if self.refusal else None)
 
     def note_garbage(self) -> None:
         """One more line that was no message."""

@@ -66,11 +66,16 @@ class FaultReporting(httpx2.AsyncBaseTransport):
     """See the module."""
 
     def __init__(
-        self, inner: httpx2.AsyncBaseTransport, on_session: Callable[[str], None] = lambda _: None
+        self,
+        inner: httpx2.AsyncBaseTransport,
+        on_session: Callable[[str], None],
+        on_answer: Callable[[int], None],
     ) -> None:
-        """``on_session`` gets the identifier of the session that the server begins."""
+        """``on_session`` gets the identifier of the session that the server begins, ``on_answer``
+        the status of each answer to the handshake."""
         self._inner = inner
         self._on_session = on_session
+        self._on_answer = on_answer
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         try:
@@ -81,7 +86,10 @@ class FaultReporting(httpx2.AsyncBaseTransport):
             return _answer(request, BROKEN_OFF, str(error) or type(error).__name__)
         if _SESSION in response.headers:
             self._on_session(response.headers[_SESSION])
-        if response.status_code < 400 or request.method != "POST" or _is_negotiation(request):
+        if request.method == "POST" and _is_negotiation(request):
+            self._on_answer(response.status_code)
+            return response
+        if response.status_code < 400 or request.method != "POST":
             return response
         return await _judged(request, response)
 

@@ -350,12 +350,15 @@ _LISTS: Final = (
 
 @asynccontextmanager
 async def _explained(diagnosis: Diagnosis) -> AsyncIterator[None]:
-    """A program that ends by itself is lost for that reason, whatever failed over it."""
+    """A server is lost for the reason that it has shown, whatever failed over that."""
     try:
         yield
+    except MCPError as error:
+        raise ProviderGone(diagnosis.reason or error.message, delivered=False) from None
     except Exception:
-        if diagnosis.ending is None:
+        if diagnosis.reason is None:
             raise
+        raise ProviderGone(diagnosis.reason) from None
     if diagnosis.ending is not None:
         raise ProviderGone(diagnosis.ending)
 

@@ -20,7 +20,7 @@ from mcp.client.stdio import get_default_environment
 
 from gateway.upstreams.entries import Program
 from gateway.upstreams.mcp_client.diagnosis import MAX_LINE, Diagnosis
-from schema.errors import LimitExceeded
+from schema.errors import LimitExceeded, ProviderGone
 
 MAX_MESSAGE_BYTES: Final = 32 * 1024 * 1024
 """Of one message of a server."""
@@ -162,15 +162,20 @@ async def running(
     lost: Callable[[], None],
 ) -> AsyncIterator[Process]:
     """Start a program, in a group of processes of its own, and end it at last. It sees the
-    variables of its entry and those that every program needs. Raises OSError."""
-    _, process = await asyncio.get_running_loop().subprocess_exec(
-        lambda: Process(diagnosis, take, refuse, lost),
-        program.command,
-        *program.args,
-        env={**get_default_environment(), **program.env},
-        cwd=program.cwd,
-        start_new_session=True,
-    )
+    variables of its entry and those that every program needs. Raises ProviderGone."""
+    try:
+        _, process = await asyncio.get_running_loop().subprocess_exec(
+            lambda: Process(diagnosis, take, refuse, lost),
+            program.command,
+            *program.args,
+            env={**get_default_environment(), **program.env},
+            cwd=program.cwd,
+            start_new_session=True,
+        )
+    except OSError as error:
+        where = f" in {program.cwd}" if program.cwd else ""
+        reason = f"the program {program.command!r} cannot be started{where}: {error.strerror}"
+        raise ProviderGone(reason, delivered=False) from None
     try:
         yield process
     finally:

@@ -60,7 +60,7 @@ async def connected(
     elif isinstance(target, Remote) and target.is_sse:
         way = _sse(target, upstream, headers, diagnosis, lost)
     elif isinstance(target, Remote):
-        way = _http(target, upstream, headers, session, noticed)
+        way = _http(target, upstream, headers, diagnosis, session=session, noticed=noticed)
     else:
         assert isinstance(target, Document)  # noqa: S101 - those are not servers
         raise TypeError("A document is no server")
@@ -141,6 +141,8 @@ async def _http(
     target: Remote,
     upstream: Upstream,
     headers: Mapping[str, str],
+    diagnosis: Diagnosis,
+    *,
     session: Session,
     noticed: Noticed,
 ) -> AsyncIterator[Way]:
@@ -150,7 +152,10 @@ async def _http(
     def begun(identifier: str) -> None:
         session.identifier = identifier
 
-    transport = FaultReporting(http_transport(may_be_private=may_be_private), begun)
+    def answered(status: int) -> None:
+        diagnosis.refusal = status if status >= 400 else None
+
+    transport = FaultReporting(http_transport(may_be_private=may_be_private), begun, answered)
     host = Host(target.url, may_be_private=may_be_private)
     channel = HttpChannel(target.url, merged, host, session, noticed)
     try:

@@ -54,6 +54,7 @@ class OddServer:
 
     def __init__(self, *, is_modern: bool = False, tools: list[Any] | None = None) -> None:
         self.is_modern = is_modern
+        self.refuses_with: int | None = None
         self.began = asyncio.Event()
         self.left = asyncio.Event()
         """Somebody has hung up on the tool ``wait``."""
@@ -91,6 +92,9 @@ class OddServer:
             await exchange.answer(202, "text/plain", b"")
             return
         self.requests.append(message)
+        if self.refuses_with is not None:
+            await exchange.answer(self.refuses_with, "text/html", b"<h1>No</h1>")
+            return
         method, params = message["method"], message.get("params", {})
         if method == "tools/call":
             name = params["name"]
@@ -127,6 +131,11 @@ class OddServer:
         while (await exchange.receive())["type"] != "http.disconnect":
             pass
         self.left.set()
+
+    async def on_held(self, exchange: Exchange) -> None:
+        self.began.set()
+        await self.left.wait()
+        await exchange.result({**TEXT, **self._cached()})
 
     async def on_page(self, exchange: Exchange) -> None:
         await exchange.answer(500, "text/html", b"<h1>Internal Server Error</h1>")

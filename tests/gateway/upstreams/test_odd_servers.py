@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,8 +11,14 @@ import pytest
 
 from gateway.app import Parts
 from gateway.upstreams.supervisor import State
-from schema.errors import GatewayError, InvalidArguments, ProviderGone, ServiceError
-from tests.gateway.upstreams.conftest import Run, call, find, listening, status
+from schema.errors import (
+    FunctionNotFound,
+    GatewayError,
+    InvalidArguments,
+    ProviderGone,
+    ServiceError,
+)
+from tests.gateway.upstreams.conftest import Run, call, find, listening, status, until
 from tests.gateway.upstreams.odd_server import OddServer
 
 AT_ONCE = 0.1
@@ -120,4 +127,44 @@ async def test_a_server_may_have_thousands_of_tools(run: Run) -> None:
         assert len((await find(parts)).functions) == 5_001
         assert await call(parts, "good") == "good"
         assert status(parts).supervisor.state is State.RUNNING
+        await parts.close()
+
+
+@pytest.mark.parametrize(
+    ("refusal", "words"),
+    [
+        (401, r"it refuses the gateway \(HTTP 401\): give it a token in 'headers'"),
+        (503, r"it answers with HTTP 503"),
+    ],
+)
+async def test_the_operator_sees_how_a_server_refuses_the_gateway(
+    run: Run, refusal: int, words: str
+) -> None:
+    server = OddServer()
+    server.refuses_with = refusal
+    async with listening(server, timeout_graceful_shutdown=0) as port:
+        parts = await run({"demo": {"url": f"http://127.0.0.1:{port}/mcp"}})
+        supervisor = status(parts).supervisor
+        await until(lambda: supervisor.failures > 0)
+        assert re.match(words, supervisor.reason or "")
+        server.refuses_with = None
+        await status(parts).restart()
+        assert await call(parts, "good") == "good"
+        await parts.close()
+
+
+async def test_a_tool_that_goes_while_it_is_called_still_answers(run: Run) -> None:
+    server = OddServer()
+    async with listening(server, timeout_graceful_shutdown=0) as port:
+        parts = await run({"demo": {"url": f"http://127.0.0.1:{port}/mcp"}})
+        await find(parts)
+        calling = asyncio.create_task(call(parts, "held"))
+        await server.began.wait()
+        server.tools[:] = [tool for tool in server.tools if tool["name"] != "held"]
+        status(parts).review()
+        await until(lambda: "held" not in status(parts).status()["tools"])
+        server.left.set()
+        assert await calling == "good"
+        with pytest.raises(FunctionNotFound):
+            await call(parts, "held")
         await parts.close()

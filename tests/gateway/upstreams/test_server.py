@@ -147,7 +147,10 @@ async def test_a_command_that_does_not_exist_is_said(run: Run) -> None:
     parts = await run({"demo": {"command": "/nowhere/no-such-program"}})
     service = status(parts)
     await until(lambda: service.supervisor.failures > 0)
-    assert "No such file" in (service.supervisor.reason or "")
+    reason = service.supervisor.reason
+    assert reason == (
+        "the program '/nowhere/no-such-program' cannot be started: No such file or directory"
+    )
 
 
 async def test_a_change_of_its_tools_is_seen_at_once(run: Run) -> None:

@@ -157,7 +157,7 @@ class Opener:
         except NotFound:
             raise _nothing(name) from None
         admit(scope, caller)
-        if name == MANAGER_WORD and caller.user.scope.permission_on(workspace) is None:
+        if name == MANAGER_WORD and not _may_use_manager(caller, workspace):
             raise self._callers.refused(scope, headers, caller, _nothing(name))
         wanted = MANAGER if name == MANAGER_WORD else name
         try:
@@ -210,6 +210,12 @@ class Opener:
         return Offer(
             self._gateway, caller, service, catalogue, self._parked, self._oversize, again, denied
         )
+
+
+def _may_use_manager(caller: Caller, workspace: str) -> bool:
+    """Whether the manager has anything for a caller: what each function takes it decides itself."""
+    rights = caller.user.scope
+    return rights.functions is None and rights.permission_on(workspace) is not None
 
 
 def _nothing(name: str) -> ServiceNotFound:

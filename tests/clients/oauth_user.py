@@ -21,6 +21,8 @@ from mcp.shared.auth import (
     OAuthToken,
 )
 
+from tests.clients.programs import Program
+
 CALLBACK = "http://127.0.0.1:33418/callback"
 
 
@@ -72,11 +74,11 @@ class User:
         if location.startswith(CALLBACK):
             return location
         query = dict(parse_qsl(urlsplit(location).query))
-        report = urljoin(location, "/public/services/hypha-login/report")
+        report = urljoin(location, "../../services/hypha-login/report")
         given = {"key": query["key"], "token": self.token}
         reported = await self.http.post(report, json=given)
         assert reported.status_code == 200, reported.text
-        consent = urljoin(location, "/oauth/consent")
+        consent = urljoin(location, "../../../oauth/consent")
         page = await self.http.get(consent, params={"request": query["request"]})
         assert page.status_code == 200, page.text
         self.pages.append(unescape(page.text))
@@ -115,3 +117,20 @@ class User:
             callback_handler=self.callback,
             client_metadata_url=published,
         )
+
+
+ASKED_TWICE = {
+    "scopes": ["read", "read read_write"],
+    "failed": [False, False, False],
+    "read": "green",
+    "refreshed": True,
+}
+"""What the scripts print whose client reads first and is then asked for more."""
+
+
+async def logged_in(program: Program, user: User) -> dict[str, Any]:
+    """What a program prints in the end, whose user opens each address that it shows."""
+    while "open" in (said := await program.value()):
+        await program.tell(await user.follow(said["open"]))
+    assert await program.end() == 0
+    return dict(said)

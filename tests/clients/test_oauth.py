@@ -13,8 +13,8 @@ from mcp import Client
 from tests.certificates import Authority
 from tests.clients.conftest import Connect
 from tests.clients.gateways import Gateway
-from tests.clients.oauth_user import CALLBACK, Kept, User, mcp_client
-from tests.clients.programs import Program, running
+from tests.clients.oauth_user import ASKED_TWICE, CALLBACK, Kept, User, logged_in, mcp_client
+from tests.clients.programs import running
 from tests.secure_site import secure_site
 
 ROOT_TOKEN = "root-" * 8
@@ -148,22 +148,6 @@ async def test_the_official_client_asks_for_more_when_a_tool_needs_it(
         "see its services, who is connected, and events; change services; "
         "read and set environment variables",
     ]
-
-
-async def logged_in(program: Program, user: User) -> dict[str, Any]:
-    """What a program prints in the end, whose user opens each address that it shows."""
-    while "open" in (said := await program.value()):
-        await program.tell(await user.follow(said["open"]))
-    assert await program.end() == 0
-    return dict(said)
-
-
-ASKED_TWICE = {
-    "scopes": ["read", "read read_write"],
-    "failed": [False, False, False],
-    "read": "green",
-    "refreshed": True,
-}
 
 
 async def test_the_client_of_the_handshake_era_logs_in_and_asks_for_more(

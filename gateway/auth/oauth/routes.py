@@ -69,13 +69,16 @@ class AuthorizationRoutes:
         self._cookie = BrowserCookie("polyport_oauth_", base_url, life_seconds=REQUEST_SECONDS)
 
     def routes(self) -> list[Route]:
-        metadata = _with_preflight(self.metadata)
-        discovery = ["/.well-known/oauth-authorization-server"]
+        discovery = {"/.well-known/oauth-authorization-server": self.metadata}
         if self._path:
             # Below a base path this is the only place where clients look that reaches this server.
-            discovery.append("/.well-known/openid-configuration")
+            discovery["/.well-known/openid-configuration"] = self.openid_metadata
+            discovery["/oauth/jwks"] = self.keys
         return [
-            *(Route(path, metadata, methods=["GET", "OPTIONS"]) for path in discovery),
+            *(
+                Route(path, _with_preflight(endpoint), methods=["GET", "OPTIONS"])
+                for path, endpoint in discovery.items()
+            ),
             *(
                 Route(path, self.authorize, methods=["GET"])
                 for path in ("/oauth/authorize", "/authorize")
@@ -99,6 +102,20 @@ class AuthorizationRoutes:
     async def metadata(self, request: Request) -> Response:
         """RFC 8414 section 3."""
         return JSONResponse(self._server.metadata(), headers=_PUBLIC)
+
+    async def openid_metadata(self, request: Request) -> Response:
+        """The same where OpenID Connect has it, with what that requires of it (OpenID Connect
+        Discovery 1.0 section 3): clients check the form, although there are no ID tokens."""
+        required = {
+            "jwks_uri": f"{self._server.issuer}/oauth/jwks",
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["RS256"],
+        }
+        return JSONResponse(self._server.metadata() | required, headers=_PUBLIC)
+
+    async def keys(self, request: Request) -> Response:
+        """RFC 7517 section 5, of a server that signs nothing which clients read."""
+        return JSONResponse({"keys": []}, headers=_PUBLIC)
 
     async def authorize(self, request: Request) -> Response:
         """The client's first redirect: on to the login page, or back with an error."""

@@ -13,6 +13,7 @@ from gateway.extensions import ExtensionContext, load_routes
 from gateway.settings import Settings
 from schema.identity import Permission, Scope, User
 from tests.gateway.auth.oauth.conftest import BASE, MCP, Flow
+from tests.gateway.peer import Peer
 
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
 
@@ -73,6 +74,11 @@ async def test_the_manager_is_for_those_who_may_be_in_its_workspace(flow: Flow) 
     assert (await flow.call(stranger, endpoint)).status_code == 404
     assert (await flow.call(None, endpoint)).status_code == 401
     assert (await flow.call(stranger, f"{BASE}/public/mcp/ws/mcp")).status_code == 404
+    owner = await Peer.join(
+        flow.parts, token=flow.parts.tokens.issue(User("alice"), expires_in_seconds=60)
+    )
+    limited = await owner.manager("generate_api_key", "ci", functions=["diary/read"])
+    assert (await flow.call(limited["key"], endpoint)).status_code == 404
 
 
 async def test_a_public_service_needs_no_login(flow: Flow) -> None:

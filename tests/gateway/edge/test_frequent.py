@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from starlette.routing import Route
+import re
+from typing import Any
+
+from starlette.routing import Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
 from gateway.app import create_app
 from gateway.edge.frequent import FREQUENT, FrequentRoutes
 from gateway.settings import Settings
+
+URL = "https://gateway.example"
 
 
 class Noted:
@@ -40,8 +45,36 @@ async def test_a_frequent_route_is_asked_directly_and_all_else_goes_on() -> None
     assert other.seen == []
 
 
+def routes_of_everything() -> list[Route | WebSocketRoute]:
+    login: dict[str, Any] = {"oauth_server": True, "enable_local_auth": True, "base_url": URL}
+    login |= {"oidc_issuer": "https://id.example", "oidc_client_id": "polyport"}
+    routes = create_app(Settings(ephemeral=True, port=9527, **login)).router.routes
+    return [route for route in routes if isinstance(route, Route | WebSocketRoute)]
+
+
 def test_every_frequent_route_is_one_of_the_server_and_takes_every_method() -> None:
-    routes = create_app(Settings(ephemeral=True, port=9527)).router.routes
-    frequent = [route for route in routes if getattr(route, "name", None) in FREQUENT]
-    assert {getattr(route, "name", None) for route in frequent} == FREQUENT
+    frequent = [route for route in routes_of_everything() if route.name in FREQUENT]
+    assert sorted(route.name for route in frequent) == sorted(FREQUENT)
     assert all(getattr(route, "methods", None) is None for route in frequent)
+
+
+def test_no_route_that_stands_before_a_frequent_one_is_for_the_same_addresses() -> None:
+    before: list[Route | WebSocketRoute] = []
+    for route in routes_of_everything():
+        if route.name in FREQUENT:
+            alike = [
+                other.name
+                for other in before
+                if type(other) is type(route)
+                if other.path_regex.match(sample(route)) or route.path_regex.match(sample(other))
+            ]
+            assert [name for name in alike if name not in FREQUENT] == []
+            if alike:
+                order = [FREQUENT.index(name) for name in [*alike, route.name]]
+                assert order == sorted(order)
+        before.append(route)
+
+
+def sample(route: Route | WebSocketRoute) -> str:
+    """An address of a route."""
+    return re.sub(r"{[^}]*}", "x", route.path)

@@ -144,6 +144,8 @@ async def test_a_generated_python_client_compiles_and_calls(
         "greeting": "Good morning, Ada!",
         "words": 4,
         "failure": "invalid_arguments",
+        "countdown": ["data: 1", "data: 0", "data: [DONE]"],
+        "stranger": "unauthenticated",
     }
 
 
@@ -162,6 +164,7 @@ async def test_a_generated_typescript_client_compiles_and_calls(
         "words": 4,
         "countdown": "data: 1\n\ndata: 0\n\ndata: [DONE]\n\n",
         "failure": [400, "invalid_request"],
+        "stranger": [401, "unauthenticated"],
     }
 
 

@@ -7,9 +7,10 @@ import json
 import sys
 from http import HTTPStatus
 
-from sample_client import Client
+from sample_client import AuthenticatedClient, Client
 from sample_client.api.sample import add, get_greet, text_count_words
 from sample_client.models.add_arguments import AddArguments
+from sample_client.models.countdown_arguments import CountdownArguments
 from sample_client.models.error import Error
 from sample_client.models.text_count_words_arguments import TextCountWordsArguments
 
@@ -28,6 +29,14 @@ def main(url: str) -> None:
         assert failed.status_code is HTTPStatus.BAD_REQUEST
         assert isinstance(failed.parsed, Error)
         result["failure"] = failed.parsed.code
+        # The generator knows no streams: what it makes reads one value of JSON.
+        arguments = CountdownArguments(start=1).to_dict()
+        with client.get_httpx_client().stream("POST", "/countdown", json=arguments) as stream:
+            result["countdown"] = [line for line in stream.iter_lines() if line]
+    with AuthenticatedClient(base_url=url, token="forged") as stranger:
+        refused = get_greet.sync(client=stranger, name="Ada")
+        assert isinstance(refused, Error)
+        result["stranger"] = refused.code
     print(json.dumps(result), flush=True)
 
 

@@ -15,6 +15,9 @@ const failure = await client.POST("/add", { body: { a: 1, b: 2 }, bodySerializer
 const error: components["schemas"]["Error"] | components["schemas"]["Problem"] | undefined =
   failure.error;
 
+const headers = { Authorization: "Bearer forged" };
+const stranger = await client.GET("/greet", { params: { query: { name: "Ada" } }, headers });
+
 console.log(
   JSON.stringify({
     sum: sum.data,
@@ -22,5 +25,6 @@ console.log(
     words: words.data,
     countdown: countdown.data,
     failure: [failure.response.status, error?.code],
+    stranger: [stranger.response.status, stranger.error?.code],
   }),
 );

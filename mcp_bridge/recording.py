@@ -120,6 +120,10 @@ class Recording:
         """Whether all of it has been handed to a client."""
         return self.is_complete and self._read >= self._count
 
+    def has_had(self, number: int) -> bool:
+        """Whether it has come as far as the event of this number."""
+        return number <= self._count
+
     @property
     def has_reader(self) -> bool:
         """Whether a client is reading it."""

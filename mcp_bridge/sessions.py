@@ -110,7 +110,7 @@ class Session:
         recording = self.standing if name == _STANDING else self._recordings.get(name)
         if recording is None or not number.isdecimal() or len(number) > _MAX_DIGITS:
             return None
-        return recording, int(number)
+        return (recording, int(number)) if recording.has_had(int(number)) else None
 
     def note(self, method: str, params: Mapping[str, Any]) -> None:
         """Act on a notification of the client."""

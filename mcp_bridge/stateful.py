@@ -144,9 +144,9 @@ class Stateful:
         session = self.sessions.find(offer, scope, sent)
         if session is None:
             return _NO_SUCH
+        session.standing.begin()
         last = sent.get(LAST_EVENT)
         if last is None:
-            session.standing.begin()
             await session.standing.read(receive, send)
             return None
         found = session.resumed(last.decode("latin-1"))

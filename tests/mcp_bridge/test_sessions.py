@@ -209,9 +209,13 @@ async def test_a_response_that_was_cut_off_is_read_to_its_end(gateway: FakeGatew
 
 async def test_an_event_that_cannot_be_is_not_gone_on_from(door: Door) -> None:
     client = await Client.join(door)
-    for last in ("", "standing", "standing.x", "r1.1", f"standing.{'9' * 5000}"):
+    for last in ("", "standing", "standing.x", "standing.1", "r1.1", f"standing.{'9' * 5000}"):
         response = await client.listen(last).finished()
         assert (response.status, response.json["id"]) == (404, None)
+    live = client.listen("standing.0")
+    await live.until_started()
+    live.leave()
+    assert (await live.finished()).status == 200
 
 
 async def test_a_cancelled_request_is_cancelled(gateway: FakeGateway) -> None:

@@ -26,6 +26,7 @@ from schema.errors import (
     FunctionNotFound,
     GatewayError,
     InternalError,
+    PermissionDenied,
     ProviderGone,
     WorkspaceNotFound,
 )
@@ -94,7 +95,13 @@ class GatewayCore:
         self, caller: Caller, workspace: str, service: str, *, mode: str | None = None
     ) -> ServiceInfo:
         query = ServiceQuery.parse(service, workspace)
-        return await self._directory.find(caller, query, mode)
+        try:
+            return await self._directory.find(caller, query, mode)
+        except PermissionDenied as error:
+            if self._audit is not None:  # what it wanted to call is not known yet
+                call = (query.workspace, "web", str(query), "")
+                self._audit.note(caller, call, None, self._audit.now(), error)
+            raise
 
     async def call(
         self,

@@ -17,7 +17,7 @@ from gateway.auth.audit import AuditLog
 from gateway.registry.relay_audit import WAIT_SECONDS, RelayAudit
 from gateway.settings import Settings
 from gateway.storage.rows import AuditEntry
-from schema.errors import GatewayError, ServiceError
+from schema.errors import GatewayError, PermissionDenied, ServiceError
 from schema.identity import Caller, User
 from schema.services import Visibility
 from tests.gateway.peer import Peer, RemoteFailure
@@ -72,9 +72,13 @@ async def test_calls_are_logged_when_that_is_on(settings: Settings) -> None:
     await parts.gateway.call(caller, found, "f", (1,), {"a": 2})
     with pytest.raises(ServiceError):
         await parts.gateway.call(caller, found, "g")
+    await owner.register("closed", {"f": fail}, config={"visibility": "protected"})
+    with pytest.raises(PermissionDenied):
+        await parts.gateway.find_service(caller, owner.workspace, "closed")
     entries = await owner.manager("get_audit_log")
-    assert what(entries) == [("f", "ok"), ("g", "service_error")]
-    assert [entry["door"] for entry in entries] == ["http", "http"]
+    assert what(entries) == [("f", "ok"), ("g", "service_error"), ("", "permission_denied")]
+    assert [entry["door"] for entry in entries] == ["web", "http", "http"]
+    assert "closed" in entries[0]["target"]
     assert len(entries[-1]["arguments"]) == 64
     await parts.kept.audit.close()
 

@@ -214,6 +214,7 @@ def _configured(stack: ExitStack, server: Mapping[str, Any]) -> Target:
     return Target(running, f"{running.url}/public/mcp/bench/mcp")
 
 
+NO_GATEWAY: Final = "no gateway"
 PIPES: Final = (
     Contender("Polyport", polyport_over_pipes),
     Contender("mcp-proxy", mcp_proxy, ("MCP_PROXY_PYTHON",)),
@@ -222,7 +223,7 @@ HTTP: Final = (
     Contender("Polyport", polyport_over_http),
     Contender("FastMCP create_proxy", fastmcp_proxy, ("FASTMCP_PYTHON",)),
     Contender("ContextForge", contextforge, ("CONTEXTFORGE_PYTHON",)),
-    Contender("no gateway", nothing),
+    Contender(NO_GATEWAY, nothing),
 )
 CONTESTS: Final = (
     Contest("a hypha-rpc provider", MINIMAL, (Contender("Polyport", polyport_provider),)),
@@ -302,28 +303,41 @@ def middle(rounds: Sequence[Calls]) -> Calls:
     return sorted(rounds, key=lambda calls: calls.per_second)[len(rounds) // 2]
 
 
-def section_of(results: Mapping[str, Rounds], versions: list[str]) -> str:
+def others_at_work() -> str:
+    """What else the machine does, of which figures under load speak as well."""
+    load, cores = os.getloadavg()[1], os.cpu_count() or 1
+    if load < cores / 2:
+        return ""
+    return (
+        f"The machine was not idle: its load was {load:.0f} on {cores} cores before the first "
+        "round. So compare rows, and take the calls per second for a lower bound.\n\n"
+    )
+
+
+def section_of(results: Mapping[str, Rounds], versions: list[str], load: str) -> str:
     rows = []
     for title, rounds in results.items():
         ours: Calls | None = None
         for name, all_calls in rounds.items():
             calls = middle(all_calls)
             ours = ours or calls
+            more = f"{ours.per_second / calls.per_second:.1f}x"
+            less = f"{calls.cpu_us / ours.cpu_us:.1f}x"
             rows.append(
                 [
                     f"{name}, before {title}",
                     f"{calls.per_second:,.0f}",
                     f"{calls.p50_ms:.2f} / {calls.p99_ms:.2f}",
                     f"{calls.cpu_us:,.0f}",
-                    f"{ours.per_second / calls.per_second:.1f}x" if calls is not ours else "",
-                    f"{calls.cpu_us / ours.cpu_us:.1f}x" if calls is not ours else "",
+                    *((more, less) if calls is not ours and name != NO_GATEWAY else ("", "")),
                 ]
             )
     head = [
         *("gateway", "calls/s", "p50 / p99 ms", "CPU µs per call"),
         *("Polyport makes more calls", "Polyport takes less CPU"),
     ]
-    return f"{INTRODUCTION}\n{table(head, rows)}\n{machine()}\nBeside it: {', '.join(versions)}."
+    figures = f"{table(head, rows)}\n{load}{machine()}"
+    return f"{INTRODUCTION}\n{figures}\nBeside it: {', '.join(versions)}."
 
 
 def main() -> None:
@@ -334,11 +348,12 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
 
+    load = others_at_work()
     results = {
         contest.title: held(contest, arguments.rounds, arguments.seconds) for contest in CONTESTS
     }
     versions = [version_in(v, p) for v, p in PACKAGES.items() if v in os.environ]
-    text = section_of(results, versions)
+    text = section_of(results, versions, load)
     print(f"\n{text}")
     if arguments.output:
         page = arguments.output.read_text(encoding="utf-8")

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,14 +16,16 @@ import httpx2
 import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
-from mcp.client.subscriptions import ResourceUpdated
+from mcp.client.subscriptions import ResourceUpdated, ToolsListChanged
 from mcp_types import ElicitResult, TextContent, TextResourceContents
 
 from gateway.app import create_app
 from gateway.settings import Settings
 from tests.gateway.upstreams.conftest import listening, program
+from tests.gateway.upstreams.odd_server import OddServer
 
 OLD = str(Path(__file__).parent / "legacy_server.py")
+AT_ONCE = 0.1
 ORIGIN = "http://127.0.0.1:9527"
 
 
@@ -41,6 +44,16 @@ async def client(tmp_path: Path, entry: dict[str, Any], **options: Any) -> Async
                 yield connected
     finally:
         await upstreams.close()
+
+
+@asynccontextmanager
+async def gateway(tmp_path: Path, entry: dict[str, Any]) -> AsyncIterator[str]:
+    """The MCP endpoint of the upstream ``demo``, at a port."""
+    file = tmp_path / "mcp.json"
+    file.write_text(json.dumps({"mcpServers": {"demo": entry}}))
+    app = create_app(Settings(port=9527, ephemeral=True, mcp_config=file))
+    async with listening(app, timeout_graceful_shutdown=0) as port:
+        yield f"http://127.0.0.1:{port}/public/mcp/demo/mcp"
 
 
 async def test_nothing_is_lost_on_the_way(tmp_path: Path) -> None:
@@ -104,31 +117,27 @@ async def test_new_contents_of_a_resource_are_told_within_a_second_and_to_nobody
     tmp_path: Path, entry: dict[str, Any], tool: str, uris: tuple[str, str]
 ) -> None:
     uri, other = uris
-    file = tmp_path / "mcp.json"
-    file.write_text(json.dumps({"mcpServers": {"demo": entry}}))
-    app = create_app(Settings(port=9527, ephemeral=True, mcp_config=file))
-    async with listening(app, timeout_graceful_shutdown=0) as port:
-        url = f"http://127.0.0.1:{port}/public/mcp/demo/mcp"
-        async with (
-            Client(url, cache=None) as demo,
-            demo.listen(resource_subscriptions=[uri]) as hearing,
-            demo.listen(resource_subscriptions=[other], resources_list_changed=True) as deaf,
-        ):
+    async with (
+        gateway(tmp_path, entry) as url,
+        Client(url, cache=None) as demo,
+        demo.listen(resource_subscriptions=[uri]) as hearing,
+        demo.listen(resource_subscriptions=[other], resources_list_changed=True) as deaf,
+    ):
 
-            async def told(seconds: float) -> bool:
-                await demo.call_tool(tool, {"text": "hey"})
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(seconds):
-                        return await anext(hearing) == ResourceUpdated(uri)
-                return False
+        async def told(seconds: float) -> bool:
+            await demo.call_tool(tool, {"text": "hey"})
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    return await anext(hearing) == ResourceUpdated(uri)
+            return False
 
-            async with asyncio.timeout(10):
-                while not await told(0.5):
-                    pass  # the gateway itself has only begun to listen
-            assert await told(1)
-            with pytest.raises(TimeoutError):
-                async with asyncio.timeout(0.3):
-                    await anext(deaf)
+        async with asyncio.timeout(10):
+            while not await told(0.5):
+                pass  # the gateway itself has only begun to listen
+        assert await told(1)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await anext(deaf)
 
 
 async def test_with_sessions_a_client_of_the_older_era_is_asked_as_well(tmp_path: Path) -> None:
@@ -136,13 +145,49 @@ async def test_with_sessions_a_client_of_the_older_era_is_asked_as_well(tmp_path
         return ElicitResult(action="accept", content={"sure": params.message == "Are you sure?"})
 
     entry = {"command": sys.executable, "args": [OLD], "stateful": True, "include": ["ask"]}
-    file = tmp_path / "mcp.json"
-    file.write_text(json.dumps({"mcpServers": {"demo": entry}}))
-    app = create_app(Settings(port=9527, ephemeral=True, mcp_config=file))
-    async with listening(app, timeout_graceful_shutdown=0) as port:
-        url = f"http://127.0.0.1:{port}/public/mcp/demo/mcp"
-        async with Client(url, cache=None, mode="legacy", elicitation_callback=answer) as demo:
-            assert [tool.name for tool in (await demo.list_tools()).tools] == ["ask"]
-            [content] = (await demo.call_tool("ask")).content
-            assert isinstance(content, TextContent)
-            assert json.loads(content.text) == {"action": "accept", "content": {"sure": True}}
+    async with (
+        gateway(tmp_path, entry) as url,
+        Client(url, cache=None, mode="legacy", elicitation_callback=answer) as demo,
+    ):
+        assert [tool.name for tool in (await demo.list_tools()).tools] == ["ask"]
+        [content] = (await demo.call_tool("ask")).content
+        assert isinstance(content, TextContent)
+        assert json.loads(content.text) == {"action": "accept", "content": {"sure": True}}
+
+
+async def test_new_tools_are_told_within_a_second(tmp_path: Path) -> None:
+    async with (
+        gateway(tmp_path, program()) as url,
+        Client(url, cache=None) as demo,
+        demo.listen(tools_list_changed=True) as hearing,
+    ):
+        await demo.call_tool("renew")
+        async with asyncio.timeout(1):
+            assert await anext(hearing) == ToolsListChanged()
+        assert "newcomer" in [tool.name for tool in (await demo.list_tools()).tools]
+
+
+@pytest.mark.parametrize("is_modern", [True, False], ids=["newer", "older"])
+async def test_a_client_that_hangs_up_cancels_the_call_in_the_server_within_a_tenth_of_a_second(
+    tmp_path: Path, is_modern: bool
+) -> None:
+    server = OddServer(is_modern=is_modern)
+    body = {"name": "wait", "arguments": {}}
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": body}
+    async with (
+        listening(server, timeout_graceful_shutdown=0) as port,
+        gateway(tmp_path, {"url": f"http://127.0.0.1:{port}/mcp"}) as url,
+    ):
+        took: list[float] = []
+        while min(took, default=1) > AT_ONCE:  # others may be at work on this machine
+            assert len(took) < 5
+            server.began.clear()
+            server.left.clear()
+            async with httpx2.AsyncClient(timeout=30) as http:
+                calling = asyncio.create_task(http.post(url, json=call))
+                await server.began.wait()
+                hung_up = time.perf_counter()
+                calling.cancel()
+                async with asyncio.timeout(5):
+                    await server.left.wait()
+            took.append(time.perf_counter() - hung_up)

@@ -19,7 +19,7 @@ PIXEL = (
 )
 SOUND = "UklGRiYAAABXQVZFZm10IBAAAAABAAEAQB8AAAB9AAACABAAZGF0YQIAAAAAAA=="
 STEP_SECONDS = 0.05
-POLL_SECONDS = 0.5
+POLL_SECONDS = 1.0
 """Connections of a session last no longer, so that a call that takes longer is read in two."""
 
 Handler = Callable[..., Any]
@@ -140,7 +140,7 @@ async def test_tool_with_progress(interaction: Any = None) -> Entry:
 
 
 async def test_reconnection() -> Entry:
-    await asyncio.sleep(2 * POLL_SECONDS)
+    await asyncio.sleep(1.5 * POLL_SECONDS)  # it ends while the second is open
     return result(text("Reconnected"))
 
 

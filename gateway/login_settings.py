@@ -81,6 +81,7 @@ class LoginSettings(SettingsPart):
     guest_token_life_seconds: float = Field(
         3600.0,
         gt=0,
+        le=90 * 86400.0,
         validation_alias=named("guest_token_life_seconds"),
         description="Life of the token that a guest gets.",
     )
@@ -102,6 +103,7 @@ class LoginSettings(SettingsPart):
     login_token_life_seconds: float = Field(
         86400.0,
         gt=0,
+        le=90 * 86400.0,
         validation_alias=named("login_token_life_seconds"),
         description="Life of the token that a user gets who logs in with an account.",
     )

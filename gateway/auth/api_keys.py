@@ -62,18 +62,25 @@ class ApiKeys:
         self._unwritten: dict[str, float] = {}
         self._writer: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
+        self._removals: set[asyncio.Task[None]] = set()
+        revocations.watch(self._on_revoked)
 
     async def load(self) -> None:
-        """Read what earlier processes have kept."""
-        if self._repository is not None:
-            for key in await self._repository.load():
-                self._put(key)
+        """Read what earlier processes have kept. Revocations have been loaded before."""
+        if self._repository is None:
+            return
+        for key in await self._repository.load():
+            self._put(key)
+            if self._revocations.covers(self._users[key.digest]):
+                self._forget(key)
 
     async def close(self) -> None:
         """Write when keys were used last, and wait for what is being written."""
         self._closing.set()
         if self._writer is not None:
             await self._writer
+        if self._removals:
+            await asyncio.wait(self._removals)
 
     def user(self, key: str) -> User:
         """Whom a key stands for. Raises Unauthenticated; nothing else."""
@@ -175,6 +182,27 @@ class ApiKeys:
         # Somebody else may have ended it meanwhile.
         self._keys.pop(key.digest, None)
         self._users.pop(key.digest, None)
+
+    def _on_revoked(self, token_id: str) -> None:
+        """A revocation is remembered for as long as a token may live; a key may live longer, so it
+        goes for good with what it was made with."""
+        for key in [*self._keys.values()]:
+            if token_id in key.made_with:
+                self._forget(key)
+
+    def _forget(self, key: StoredKey) -> None:
+        self._keys.pop(key.digest, None)
+        self._users.pop(key.digest, None)
+        if self._repository is not None:
+            removal = asyncio.get_running_loop().create_task(self._remove(self._repository, key.id))
+            self._removals.add(removal)
+            removal.add_done_callback(self._removals.discard)
+
+    async def _remove(self, repository: ApiKeyRepository, key_id: str) -> None:
+        try:
+            await repository.remove(key_id)
+        except Exception as error:  # noqa: BLE001 - it is tried again at the next start
+            logger.warning("key_not_removed error=%s", type(error).__name__)
 
     async def _keep(self, key: StoredKey) -> None:
         if self._repository is not None:

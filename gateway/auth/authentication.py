@@ -7,6 +7,7 @@ tokens, the providers.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +22,8 @@ from schema.errors import InvalidRequest, TokenRevoked, Unauthenticated
 from schema.identity import ROOT_USER, User
 
 _REMEMBERED: Final = 4096
+FOREIGN_LIFE_SECONDS: Final = 100 * 365 * 86400.0
+"""How long the revocation of a token that does not end is remembered."""
 
 
 class TokenReader(Protocol):
@@ -88,7 +91,10 @@ class Authentication:
         """
         if user.credential_id is None:
             raise InvalidRequest("This token cannot be revoked: it is part of the configuration")
-        await self._tokens.revocations.revoke(user.credential_id, seconds=MAX_LIFE_SECONDS)
+        # Tokens of others end when they say, which may be late or never.
+        left = math.inf if user.expires_at is None else user.expires_at - self._clock()
+        seconds = min(max(left, MAX_LIFE_SECONDS), FOREIGN_LIFE_SECONDS)
+        await self._tokens.revocations.revoke(user.credential_id, seconds=seconds)
 
     async def issue(self, user: User, *, expires_in_seconds: float) -> str:
         """A token for ``user`` with its scope, by the operator's hook if there is one.

@@ -98,6 +98,10 @@ class Grants:
                 raise InvalidGrant("That scope was not granted")
             details = details | {"scope": " ".join(narrowed)}
         user = _user_from_json(details["user"])
+        if self._tokens.revocations.covers(user):
+            # A revocation is remembered for as long as a token may live, a grant while it is used.
+            await self.take_back(grant_id)
+            raise InvalidGrant("The login that this grant was made with has been revoked")
         answer = self._access(grant_id, details, user, ACCESS_SECONDS)
         return answer | {"refresh_token": f"{_REFRESH_PREFIX}{grant_id}.{fresh}"}
 

@@ -281,6 +281,17 @@ async def test_a_client_gives_its_tokens_back(flow: Flow, kind: str) -> None:
     assert (await flow.http.post("/oauth/revoke", data=unknown)).status_code == 200
 
 
+async def test_a_grant_ends_with_the_login_that_it_was_made_with(flow: Flow) -> None:
+    tokens = await flow.tokens()
+    revocations = flow.parts.tokens.revocations
+    claims = jwt.decode(tokens["access_token"], options={"verify_signature": False})
+    await revocations.revoke(claims["anc"][0], seconds=60)
+    assert (await flow.call(tokens["access_token"])).status_code == 401
+    assert (await flow.refresh(tokens["refresh_token"])).status_code == 400
+    revocations._revoked.clear()  # as when it is so long ago that it is forgotten
+    assert (await flow.refresh(tokens["refresh_token"])).status_code == 400
+
+
 async def test_a_guest_gets_a_token_that_ends_and_none_to_refresh(flow: Flow) -> None:
     guest = flow.parts.tokens  # a guest of the login page
     user = User("anonymouz-x", ("anonymous",), is_anonymous=True)

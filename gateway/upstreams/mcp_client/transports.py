@@ -212,10 +212,12 @@ async def _sse(
                 await writing.send(item)
 
     async with (
+        from_server,
+        to_session,
+        from_calls,
+        to_server,
         sse_client(target.url, httpx_client_factory=factory) as (reading, writing),
         anyio.create_task_group() as group,
-        from_server,
-        from_calls,
     ):
         group.start_soon(receive, reading)
         group.start_soon(send, writing)

@@ -61,17 +61,20 @@ class Person:
 EVERYTHING = ("elicitation", "sampling", "roots")
 
 
-@pytest.fixture(params=["pipes", "http", "older http"])
+@pytest.fixture(params=["pipes", "http", "older http", "sse"])
 async def parts(request: pytest.FixtureRequest, run: Run) -> AsyncIterator[Parts]:
     """A gateway before a server that asks."""
     if request.param == "pipes":
         script = str(Path(__file__).parent / "asking_server.py")
         yield await run({"demo": {"command": sys.executable, "args": [script]}})
         return
-    app: Any = server().streamable_http_app()
+    is_sse = request.param == "sse"
+    app: Any = server().sse_app() if is_sse else server().streamable_http_app()
     app = Older(app) if request.param == "older http" else app
     async with listening(app, timeout_graceful_shutdown=0) as port:
-        parts = await run({"demo": {"url": f"http://127.0.0.1:{port}/mcp"}})
+        where = {"type": "sse", "path": "sse"} if is_sse else {"type": "http", "path": "mcp"}
+        url = f"http://127.0.0.1:{port}/{where['path']}"
+        parts = await run({"demo": {"type": where["type"], "url": url}})
         yield parts
         await parts.close()
 

@@ -61,12 +61,12 @@ def describe(
     if as_json:
         print_json(info)
         return
-    typer.echo(f"{info['id']}  ({info['type']}, {info['config']['visibility']})")
+    typer.echo(visible(f"{info['id']}  ({info['type']}, {info['config']['visibility']})"))
     for text in (info["name"], info.get("description")):
         if text:
-            typer.echo(text)
+            typer.echo(visible(text))
     for line in function_lines(info.get("service_schema")):
-        typer.echo(line)
+        typer.echo(visible(line))
 
 
 def call(
@@ -166,7 +166,7 @@ def connected(server: str, token: str | None) -> Iterator[Client]:
     try:
         yield Client(server, token)
     except Failed as error:
-        typer.echo(f"Error: {error}", err=True)
+        typer.echo(f"Error: {visible(str(error))}", err=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
@@ -224,5 +224,5 @@ def print_table(
     for title in titles:
         table.add_column(title, overflow="fold", no_wrap=title == whole)
     for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row))
+        table.add_row(*(Text(visible(str(cell))) for cell in row))
     Console().print(table)

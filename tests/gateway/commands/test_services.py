@@ -128,6 +128,30 @@ def test_a_terminal_shows_how_many_items_have_come_and_no_control_characters(
 
 
 @pytest.mark.usefixtures("answering")
+def test_what_a_provider_says_of_its_service_does_not_command_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    title = "\x1b]0;title\x07"
+    function = {"type": "function", "function": {"description": title}}
+    evil = SERVICE | {
+        "name": title,
+        "type": "\x9b1m",
+        "description": title,
+        "service_schema": {"f": function},
+    }
+    for words, answer in (
+        (["services", "public"], [evil]),
+        (["describe", "public/b"], evil),
+        (["call", "public/b", "f"], client.Failed(title)),
+    ):
+        answer_with(monkeypatch, answer)
+        main(words)
+        shown = capsys.readouterr()
+        assert not set("\x1b\x07\x9b") & set(shown.out + shown.err)
+        assert "\\x1b]0;title" in shown.out + shown.err
+
+
+@pytest.mark.usefixtures("answering")
 def test_a_pipe_gets_lines_alone(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -144,9 +144,15 @@ class Directory:
     def offer(self, caller: Caller, service: ServiceInfo) -> ServiceInfo | None:
         """Register a service of the client that calls; returns the one that it replaces.
 
-        Raises PermissionDenied (it is not that client's), Conflict.
+        Raises PermissionDenied (it is not that client's), Conflict (it would stand in for one of
+        the gateway's own, such as the login).
         """
         decide(caller, ServiceAction.OFFER, service).require()
+        workspace, name = service.id.workspace, service.id.service_id
+        if self._local.is_own(name) and self._registry.matching(
+            ServiceQuery(workspace, name, self._manager_id)
+        ):
+            raise Conflict(f"The server itself offers {workspace}/{name}: choose another id")
         return self._registry.add(service)
 
     def withdraw(self, caller: Caller, query: ServiceQuery) -> None:

@@ -7,7 +7,6 @@ import asyncio
 import gc
 import re
 import weakref
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +135,7 @@ async def test_S34_a_start_waits_for_no_client_of_an_earlier_process(tmp_path: P
 async def test_S35_nobody_stands_in_for_the_login(parts: Parts, http: httpx.AsyncClient) -> None:
     """Not a client with every right, connected or gone, and not one in its own workspace."""
     root = await Peer.join(parts, "stale", token="r0" * 20, workspace="public")
-    with suppress(RemoteFailure):
+    with pytest.raises(RemoteFailure, match="The server itself offers public/hypha-login"):
         await root.register("hypha-login", {"start": lambda *_: "stolen"})
     eve = await Peer.join(parts, token=token(parts, "eve"))
     await eve.register("hypha-login", {"start": lambda *_: "stolen"})

@@ -19,7 +19,7 @@ from gateway.rpc.values import make_targets_absolute
 from gateway.wire.codec import pack, unpack
 from gateway.wire.methods import called, service_method
 from schema.access import ACCESS, FunctionLimits
-from schema.errors import Conflict, GatewayError, InvalidRequest, ServiceNotFound
+from schema.errors import Conflict, GatewayError, InvalidRequest, ServiceNotFound, Unavailable
 from schema.identity import Caller
 from schema.ids import ANY, ServiceQuery
 from schema.services import BUILT_IN, ServiceInfo
@@ -71,6 +71,7 @@ class Directory:
         self._base_url = base_url
         self._fetch_seconds = fetch_seconds
         self._expected: dict[tuple[str, str], _Expected] = {}
+        self._is_stopping = False
         self._shown: WeakKeyDictionary[ServiceInfo, dict[bool, Packed]] = WeakKeyDictionary()
         registry.subscribe(self._on_change)
 
@@ -94,12 +95,15 @@ class Directory:
         """One service that the query means and the caller may use, as there is for the caller.
 
         Raises ServiceNotFound, PermissionDenied (all that match are closed to the caller),
-        AmbiguousService, InvalidRequest (mode).
+        AmbiguousService, InvalidRequest (mode) and Unavailable (the server stops, and nothing
+        matches any more).
         """
         if query.is_manager:
             return self._manager()
         found = self._matching(query) or await self._returning(query)
         if not found:
+            if self._is_stopping:  # what was there a moment ago is not gone, and comes back
+                raise Unavailable("The server is stopping")
             raise ServiceNotFound(f"Service not found: {query}")
         usable = [s for s in found if decide(caller, ServiceAction.USE, s).allowed]
         if not usable:
@@ -182,6 +186,7 @@ class Directory:
 
     def stop_expecting(self) -> None:
         """Nobody comes back to a server that stops: whoever waits for a provider is answered."""
+        self._is_stopping = True
         expected, self._expected = self._expected, {}
         for entry in expected.values():
             entry.changed.set()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gateway.api import Credentials
 from gateway.app import Parts, build
 from gateway.settings import Settings
 from schema.errors import (
@@ -220,3 +221,19 @@ async def test_a_stopping_server_answers_what_is_in_flight_then_closes_with_goin
         assert (await calling)["id"] == full_id
         await draining
         assert (await caller.closed_with)[0] == 1001
+
+
+async def test_a_service_that_went_with_the_stopping_server_is_unavailable_and_not_missing(
+    parts: Parts,
+) -> None:
+    provider = await Peer.join(parts)
+    full_id = await provider.register("svc", {"f": lambda: 1})
+    workspace, _, rest = full_id.partition("/")
+    caller = await parts.gateway.authenticate(Credentials())
+    closing = asyncio.create_task(parts.hub.drain())
+    async with asyncio.timeout(5):
+        await provider.closed_with
+        provider.leave()
+        await closing
+    with pytest.raises(Unavailable, match="stopping"):
+        await parts.gateway.find_service(caller, workspace, rest)

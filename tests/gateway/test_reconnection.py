@@ -10,7 +10,7 @@ import pytest
 from gateway.api import Credentials
 from gateway.app import Parts, build
 from gateway.settings import Settings
-from schema.errors import CallTimeout, ProviderGone, ServiceNotFound
+from schema.errors import CallTimeout, ProviderGone, ServiceNotFound, Unavailable
 from schema.services import ServiceInfo
 from tests.gateway.peer import Peer, RemoteFailure
 
@@ -247,7 +247,7 @@ async def test_a_stopping_server_does_not_wait_for_a_provider_to_return() -> Non
     await asyncio.sleep(0)
     async with asyncio.timeout(5):
         await parts.hub.drain()
-        with pytest.raises(ServiceNotFound):
+        with pytest.raises(Unavailable, match="stopping"):
             await waiting
 
 

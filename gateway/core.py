@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 from gateway.admission import Doorkeeper
@@ -18,6 +19,7 @@ from gateway.registry.directory import Directory
 from gateway.registry.registry import Registry
 from gateway.rpc.endpoint import Endpoint
 from gateway.rpc.local import LocalServices, Packed
+from gateway.rpc.streams import RemoteStream
 from gateway.tracing import Tracing
 from gateway.wire.codec import unpack
 from gateway.wire.methods import service_method
@@ -31,7 +33,7 @@ from schema.errors import (
     WorkspaceNotFound,
 )
 from schema.functions import INTERACTION
-from schema.identity import Caller, anonymous_http_caller
+from schema.identity import Caller, User, anonymous_http_caller
 from schema.ids import ANY, ServiceQuery
 from schema.services import ServiceInfo
 
@@ -180,7 +182,7 @@ class GatewayCore:
         kwargs: Mapping[str, Any] | None,
         options: CallOptions,
     ) -> Any:
-        return await self._endpoint.call(
+        value = await self._endpoint.call(
             self._endpoint.identity_of(caller),
             service.id.provider,
             service_method(service.id.service_id, function),
@@ -190,6 +192,14 @@ class GatewayCore:
             context=options.context,
             is_cancellable=service.config.get("cancellable") is True,
         )
+        if type(value) is RemoteStream:
+            value.check = partial(self._check_still_welcome, caller.user)
+        return value
+
+    def _check_still_welcome(self, user: User) -> None:
+        """A stream can last long. Raises TokenRevoked, Blocked."""
+        self._authentication.check_not_revoked(user)
+        self._doorkeeper.check_blocks(user)
 
     async def _substitute(self, caller: Caller, service: ServiceInfo, function: str) -> ServiceInfo:
         """The same service by a provider that is there. One that was chosen as any of several may

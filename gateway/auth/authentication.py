@@ -84,6 +84,11 @@ class Authentication:
                 raise TokenRevoked("Token has been revoked") from None
             return known
 
+    def check_not_revoked(self, user: User) -> None:
+        """Raises TokenRevoked if the credential of ``user`` has been since it was verified."""
+        if self._tokens.revocations.covers(user):
+            raise TokenRevoked("Token has been revoked")
+
     async def revoke(self, user: User) -> None:
         """Take back the credential that ``user`` was read from, with all that was made from it.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Protocol
 
 from gateway.rpc.steps import Steps
@@ -32,6 +32,8 @@ class RemoteStream:
         self._steps = calls.steps(identity, target, next_method)
         self._close = close_method
         self._open = True
+        self.check: Callable[[], None] | None = None
+        """Asked before an item is given out; raises if the reader may have no more."""
 
     @classmethod
     def of(
@@ -64,6 +66,8 @@ class RemoteStream:
         if rtype(item) == STOP_ITERATION:
             self._open = False
             raise StopAsyncIteration
+        if self.check is not None:
+            self.check()
         return item
 
     async def aclose(self) -> None:

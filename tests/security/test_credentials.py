@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +11,9 @@ import httpx
 import jwt
 import pytest
 
+from gateway.api import Credentials
 from gateway.app import Parts
+from schema.errors import Blocked, TokenRevoked
 from schema.identity import Permission, Scope, User
 from tests.gateway.peer import Peer, RemoteFailure
 from tests.security.conftest import statuses
@@ -87,6 +91,30 @@ async def test_S23_a_revoked_token_is_401_at_once_and_its_children_too(
     assert (await program.closed_with)[0] == (await grandchild.closed_with)[0] == 1008
     with pytest.raises(Exception, match="revoked"):
         await Peer.join(parts, program.session.client_id, reconnection_token=back)
+
+
+@pytest.mark.parametrize("how", ["revoked", "blocked"])
+async def test_S23_S24_a_stream_that_has_begun_gives_no_more_either(parts: Parts, how: str) -> None:
+    ann = await workspace_of_ann(parts)
+    numbers, closed = itertools.count(), asyncio.Event()
+    names = {"_rmethod": "items.next", "_rclose_method": "items.close"}
+    stream = {"_rtype": "generator", "_rtarget": ann.session.client_id, "_rpromise": "*", **names}
+    await ann.register("many", {"f": lambda: stream})
+    ann.functions |= {"items.next": lambda: next(numbers), "items.close": lambda: closed.set()}
+    made = await ann.manager("generate_token")
+    caller = await parts.gateway.authenticate(Credentials(made), ann.workspace)
+    service = await parts.gateway.find_service(caller, ann.workspace, "many")
+    items = await parts.gateway.call(caller, service, "f")
+    assert [await anext(items), await anext(items)] == [0, 1]
+    if how == "revoked":
+        await ann.manager("revoke_token", made)
+    else:
+        await parts.kept.blocks.block_user("ann", seconds=60, reason="", by="root")
+    with pytest.raises(TokenRevoked if how == "revoked" else Blocked):
+        await anext(items)
+    await items.aclose()
+    async with asyncio.timeout(5):
+        await closed.wait()
 
 
 @pytest.mark.parametrize("extra", ["file:download", "a:b"])

@@ -165,21 +165,32 @@ class Endpoint:
         finally:
             self._pending.close(session, call)
         if rtype(value) == GENERATOR:
-            return RemoteStream.of(self, identity, target, value)
+            return RemoteStream.of(self, identity, target, value, is_cancellable=is_cancellable)
         return value
 
-    def steps(self, identity: Identity, target: str, method: str) -> Steps:
+    def steps(
+        self, identity: Identity, target: str, method: str, *, is_cancellable: bool = False
+    ) -> Steps:
         """Have the client at ``target`` make the items of a generator.
 
         Each is a call with one message less: a provider sends the first heartbeat at once, before
-        an item that is ready. Instead one that is silent is asked whether it is there.
+        an item that is ready. Instead one that is silent is asked whether it is there. Only where a
+        generator is to be cancelled while it makes an item, heartbeats are needed.
         """
+
+        def message(session: str) -> bytes:
+            promise = bare_promise(identity, session)
+            if is_cancellable:
+                promise = answered_promise(identity, session, CANCEL_SECONDS)
+            header = {"type": METHOD, "method": method, "session": session, "to": target}
+            return join(header, identity, pack(promise))
+
         return Steps(
             self._router,
             self._pending,
-            identity,
             target,
             method,
+            message,
             silence_seconds=self._silence_seconds,
             probe=self._probe,
         )

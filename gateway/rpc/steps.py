@@ -17,10 +17,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
-from gateway.routing.router import METHOD, Router
+from gateway.routing.router import Router
 from gateway.rpc.pending import Awaited, PendingCalls
-from gateway.rpc.promises import bare_promise
-from gateway.wire.codec import Identity, join, pack
 from schema.errors import GatewayError, ProviderGone
 from schema.values import STOP_ITERATION, rtype
 
@@ -47,13 +45,14 @@ class Steps(Awaited):
         self,
         router: Router,
         pending: PendingCalls,
-        identity: Identity,
         target: str,
         method: str,
+        message: Callable[[str], bytes],
         *,
         silence_seconds: float,
         probe: Callable[[Awaited], None],
     ) -> None:
+        """``message`` makes that of a step from its session, which it may contain several times."""
         super().__init__(target, method, silence_seconds, probe=probe)
         self._router = router
         self._pending = pending
@@ -68,9 +67,7 @@ class Steps(Awaited):
         self._number = 0
         self._name = secrets.token_urlsafe(12)
         session = self._name + _NUMBER % 0
-        header = {"type": METHOD, "method": method, "session": session, "to": target}
-        frame = join(header, identity, pack(bare_promise(identity, session)))
-        self._parts = frame.split(session.encode())
+        self._parts = message(session).split(session.encode())
 
     # What the reader does
 

@@ -17,19 +17,21 @@ class Calls(Protocol):
 
     async def call(self, identity: Identity, target: str, method: str) -> Any: ...
 
-    def steps(self, identity: Identity, target: str, method: str) -> Steps: ...
+    def steps(
+        self, identity: Identity, target: str, method: str, *, is_cancellable: bool
+    ) -> Steps: ...
 
 
 class RemoteStream:
     """Items of a provider's generator, fetched one by one as they are asked for."""
 
     def __init__(
-        self, calls: Calls, identity: Identity, target: str, next_method: str, close_method: str
+        self, calls: Calls, identity: Identity, target: str, steps: Steps, close_method: str
     ) -> None:
         self._calls = calls
         self._identity = identity
         self._target = target
-        self._steps = calls.steps(identity, target, next_method)
+        self._steps = steps
         self._close = close_method
         self._open = True
         self.check: Callable[[], None] | None = None
@@ -37,19 +39,22 @@ class RemoteStream:
 
     @classmethod
     def of(
-        cls, calls: Calls, identity: Identity, target: str, encoded: dict[str, Any]
+        cls,
+        calls: Calls,
+        identity: Identity,
+        target: str,
+        encoded: dict[str, Any],
+        *,
+        is_cancellable: bool,
     ) -> RemoteStream:
         """Read an encoded generator that ``target`` returned. It can only name its own methods:
-        where it says they live is not looked at."""
+        where it says they live is not looked at. ``is_cancellable`` as in ``Endpoint.call``."""
         next_method, close_method = encoded.get("_rmethod"), encoded.get("_rclose_method")
         if not isinstance(next_method, str):
             raise InternalError("The provider returned a generator without a method")
+        steps = calls.steps(identity, target, next_method, is_cancellable=is_cancellable)
         return cls(
-            calls,
-            identity,
-            target,
-            next_method,
-            close_method if isinstance(close_method, str) else "",
+            calls, identity, target, steps, close_method if isinstance(close_method, str) else ""
         )
 
     def __aiter__(self) -> RemoteStream:

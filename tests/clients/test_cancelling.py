@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -125,3 +126,30 @@ async def test_a_function_in_javascript_is_told_as_well(
         async with asyncio.timeout(AT_ONCE_SECONDS):
             await provider.line("stopped")
         assert await provider.end() == 0
+
+
+async def test_a_cancellable_generator_is_cancelled_while_it_waits(
+    connect: Connect, http: httpx.AsyncClient
+) -> None:
+    ended = asyncio.Event()
+
+    async def watch() -> AsyncIterator[int]:
+        try:
+            yield 1
+            await asyncio.sleep(1.2)  # two heartbeats
+            yield 2
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    config = {"visibility": "public", "cancellable": True}
+    service = await (await connect()).register_service(
+        {"id": "watcher", "config": config, "watch": watch}
+    )
+    workspace, _, name = service.id.partition("/")
+    async with http.stream("GET", f"/{workspace}/services/{name}/watch") as answer:
+        lines = (line async for line in answer.aiter_lines() if line)
+        assert [await anext(lines), await anext(lines)] == ["data: 1", "data: 2"]
+        assert not ended.is_set()
+    async with asyncio.timeout(AT_ONCE_SECONDS):
+        await ended.wait()

@@ -41,7 +41,10 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def polyport(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="And exit.")
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="And exit.", metavar=""
+        ),
     ] = False,
 ) -> None:
     """One service gateway with three doors: websocket RPC, HTTP and MCP."""
@@ -76,7 +79,7 @@ def _rotate(settings: Settings) -> int:
     return 0
 
 
-_JSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_JSON = Annotated[bool, typer.Option("--json", help="Print JSON.", metavar="")]
 
 app.command("serve", cls=SettingsCommand)(with_settings(_serve))
 app.command("check-config", cls=SettingsCommand)(with_settings(check, as_json=_JSON))

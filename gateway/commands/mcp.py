@@ -77,10 +77,13 @@ def connect(  # noqa: PLR0913 - each is a word of the command line
         str | None, typer.Option(help="Of the server in the client; default: the service's.")
     ] = None,
     with_token: Annotated[
-        bool, typer.Option("--with-token", help="Have the client send a token.")
+        bool, typer.Option("--with-token", help="Have the client send a token.", metavar="")
     ] = False,
     write: Annotated[
-        bool, typer.Option("--write", help="Add it to the client's file, instead of printing.")
+        bool,
+        typer.Option(
+            "--write", help="Add it to the client's file, instead of printing.", metavar=""
+        ),
     ] = False,
     server: Server = LOCAL,
     as_json: Json = False,

@@ -124,15 +124,19 @@ def with_settings(run: Run, **more: Any) -> Callable[..., None]:
     return command
 
 
+_METAVARS: Final[dict[Any, str]] = {int: "INTEGER", int | None: "INTEGER", float: "NUMBER"}
+
+
 def _flag(field: FieldInfo) -> Any:
     help = f"{field.description} [default: {shown(field.default)}]"
-    if field.annotation is bool:
-        return Annotated[bool | None, typer.Option(help=help, show_default=False)]
+    if field.annotation is bool:  # it takes no value, so none is shown
+        return Annotated[bool | None, typer.Option(help=help, show_default=False, metavar="")]
     if isinstance(field.default, tuple):
         return Annotated[
             list[str] | None, typer.Option(help=help, show_default=False, metavar="TEXT...")
         ]
-    return Annotated[str | None, typer.Option(help=help, show_default=False)]
+    metavar = _METAVARS.get(field.annotation, "TEXT")
+    return Annotated[str | None, typer.Option(help=help, show_default=False, metavar=metavar)]
 
 
 def shown(value: Any) -> str:

@@ -22,7 +22,7 @@ Server = Annotated[
 Token = Annotated[
     str | None, typer.Option("--token", envvar="POLYPORT_TOKEN", help="Token to identify with.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.", metavar="")]
 Service = Annotated[str, typer.Argument(metavar="WORKSPACE/SERVICE", help="Id of the service.")]
 LOCAL = "http://127.0.0.1:9527"
 INTERRUPTED = 130

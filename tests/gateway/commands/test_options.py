@@ -25,6 +25,9 @@ def test_every_setting_has_a_flag(capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     for name in Settings.model_fields:
         assert f"--{name.replace('_', '-')[:12]}" in text
+    assert text.count("<bool>") <= 1  # that of --help itself; a switch takes no value
+    assert "INTEGER" in text
+    assert "NUMBER" in text
 
 
 @pytest.mark.parametrize(

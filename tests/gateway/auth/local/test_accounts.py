@@ -297,6 +297,24 @@ async def test_an_address_is_one_address(desk: Desk, email: str) -> None:
     assert desk.sent == []
 
 
+async def test_the_first_of_all_passwords_takes_as_long_with_an_account_as_without() -> None:
+    kept = await Passwords(cheap=True).hash("correct horse")
+    hashed: list[int] = []
+    for stored in (kept, None):
+        passwords = Passwords(cheap=True)
+        counted = 0
+
+        async def count(password: str, passwords: Passwords = passwords) -> str:
+            nonlocal counted
+            counted += 1
+            return await Passwords.hash(passwords, password)
+
+        passwords.hash = count  # type: ignore[method-assign]
+        await asyncio.gather(*(passwords.matches("wrong password", stored) for _ in range(5)))
+        hashed.append(counted)
+    assert hashed == [1, 1]
+
+
 async def test_passwords_are_the_same_on_every_keyboard() -> None:
     passwords = Passwords(cheap=True)
     kept = await passwords.hash("café au lait")

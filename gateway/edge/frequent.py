@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Iterable
 from typing import Final
 
-from starlette.routing import BaseRoute, Match, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 FREQUENT: Final = (
@@ -13,7 +13,8 @@ FREQUENT: Final = (
 )  # fmt: skip
 """Names of the routes, in the order in which they are asked. Besides static files no other route
 matches what they do, but for ``service_slash``, which stands before ``call``. Each takes every
-method, and its endpoint is an ASGI application that answers its own errors."""
+method, its parameters are text, and its endpoint is an ASGI application that answers its own
+errors."""
 
 
 class FrequentRoutes:
@@ -27,13 +28,21 @@ class FrequentRoutes:
             for route in routes
             if isinstance(route, Route | WebSocketRoute) and route.name in FREQUENT
         ]
-        self._routes = sorted(frequent, key=lambda route: FREQUENT.index(route.name))
+        frequent.sort(key=lambda route: FREQUENT.index(route.name))
+        self._routes: dict[str, list[Route | WebSocketRoute]] = {
+            "http": [route for route in frequent if isinstance(route, Route)],
+            "websocket": [route for route in frequent if isinstance(route, WebSocketRoute)],
+        }
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         # Not a coroutine: each one that is waited in adds to every step of the request.
-        for route in self._routes:
-            match, found = route.matches(scope)
-            if match is Match.FULL:
-                scope.update(found)
-                return route.app(scope, receive, send)
+        if not scope.get("root_path"):  # below one, addresses are read by who knows of it
+            path: str = scope["path"]
+            for route in self._routes.get(scope["type"], ()):
+                # As ``route.matches``, for addresses whose parameters are all text.
+                found = route.path_regex.match(path)
+                if found:
+                    scope["endpoint"] = route.endpoint
+                    scope["path_params"] = found.groupdict()
+                    return route.app(scope, receive, send)
         return self._app(scope, receive, send)

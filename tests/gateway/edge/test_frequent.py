@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from starlette.convertors import PathConvertor, StringConvertor
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
@@ -52,10 +53,20 @@ def routes_of_everything() -> list[Route | WebSocketRoute]:
     return [route for route in routes if isinstance(route, Route | WebSocketRoute)]
 
 
+async def test_below_a_root_path_the_router_reads_the_address() -> None:
+    rest, mcp = Noted(), Noted()
+    layer = FrequentRoutes(rest, [Route("/{workspace}/mcp", mcp, name="mcp")])
+    scope = {"type": "http", "method": "GET", "path": "/below/mcp", "root_path": "/below"}
+    await layer(scope, never, nowhere)
+    assert (mcp.seen, len(rest.seen)) == ([], 1)
+
+
 def test_every_frequent_route_is_one_of_the_server_and_takes_every_method() -> None:
     frequent = [route for route in routes_of_everything() if route.name in FREQUENT]
     assert sorted(route.name for route in frequent) == sorted(FREQUENT)
     assert all(getattr(route, "methods", None) is None for route in frequent)
+    convertors = [c for route in frequent for c in route.param_convertors.values()]
+    assert {type(convertor) for convertor in convertors} == {StringConvertor, PathConvertor}
 
 
 def test_no_route_that_stands_before_a_frequent_one_is_for_the_same_addresses() -> None:

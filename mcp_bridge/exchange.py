@@ -78,8 +78,11 @@ class Exchange:
         self._headers = headers
         self._token = progress_token
         self._timing = timing
-        self._group: asyncio.TaskGroup | None = None
+        self._worker: asyncio.Task[Any] | None = None
+        """The task of the request, while it works."""
         self._attendants: list[asyncio.Task[None]] = []
+        self._stopped_by: BaseException | None = None
+        """The failure of an attendant, for which the work was cancelled."""
         self._is_committed = False
         # One writer at a time on this response, which nobody else shares.
         self._writing = asyncio.Lock()
@@ -108,19 +111,26 @@ class Exchange:
     async def serve(self, work: Callable[[Exchange], Awaitable[Reply]]) -> None:
         """Run the work and send its reply. If the client leaves, the work is cancelled."""
         reply: Reply | None = None
+        # What a task group does, for those that have attendants: it would cost each short call more
+        # than all else here.
+        self._worker = worker = asyncio.current_task()
+        timer = asyncio.get_running_loop().call_later(self._timing.settle_seconds, self._attend)
         try:
-            async with asyncio.TaskGroup() as group:
-                self._group = group
-                settle = self._timing.settle_seconds
-                timer = asyncio.get_running_loop().call_later(settle, self._attend)
-                try:
-                    reply = await work(self)
-                finally:
-                    timer.cancel()
-                    for attendant in self._attendants:
-                        attendant.cancel()
-        except* ClientGone:
-            reply = None
+            reply = await work(self)
+        except asyncio.CancelledError:
+            if self._stopped_by is None:
+                raise
+        finally:
+            self._worker = None
+            timer.cancel()
+            if self._attendants:
+                await self._dismiss()
+        if self._stopped_by is not None:
+            if worker is not None and worker.uncancel():
+                raise asyncio.CancelledError  # somebody else has cancelled it as well
+            if isinstance(self._stopped_by, ClientGone):
+                return
+            raise self._stopped_by
         if reply is not None:
             await self._finish(reply)
 
@@ -160,11 +170,27 @@ class Exchange:
 
     def _attend(self) -> None:
         """Start what a long call needs beside it."""
-        if self._attendants or self._group is None:
+        if self._attendants or self._worker is None:
             return
-        self._attendants.append(self._group.create_task(self._watch()))
+        loop = asyncio.get_running_loop()
+        self._attendants.append(loop.create_task(self._watch()))
         if self._accepts.events:
-            self._attendants.append(self._group.create_task(self._tend()))
+            self._attendants.append(loop.create_task(self._tend()))
+        for attendant in self._attendants:
+            attendant.add_done_callback(self._attendant_ended)
+
+    def _attendant_ended(self, attendant: asyncio.Task[None]) -> None:
+        """The work is cancelled if an attendant fails while it lasts."""
+        failure = None if attendant.cancelled() else attendant.exception()
+        if failure is not None and self._worker is not None and self._stopped_by is None:
+            self._stopped_by = failure
+            self._worker.cancel()
+
+    async def _dismiss(self) -> None:
+        """End the attendants, and wait until they write nothing any more."""
+        for attendant in self._attendants:
+            attendant.cancel()
+        await asyncio.wait(self._attendants)
 
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":

@@ -100,7 +100,10 @@ async def test_a_change_of_its_tools_is_seen(run: Run, era: str) -> None:
         await parts.close()
 
 
-async def test_a_server_that_goes_and_comes_back_needs_no_help(run: Run, era: str) -> None:
+async def test_a_server_that_goes_and_comes_back_needs_no_help(
+    run: Run, era: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.upstreams.server.RECOVERY_SECONDS", 0.5)
     async with AsyncExitStack() as first:
         port = await first.enter_async_context(serving(era))
         parts = await run({"demo": entry(port)})

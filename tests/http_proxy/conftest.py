@@ -15,7 +15,7 @@ from gateway.testing import FakeGateway
 from http_proxy import create
 
 MAX_BODY = 64 * 1024
-MAX_RESPONSE = 6 * 1024 * 1024
+MAX_RESPONSE = 10 * 1024 * 1024
 
 
 def add(a: Any, b: Any) -> Any:

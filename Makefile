@@ -15,7 +15,7 @@ BROWSER := tests/clients/browser
 HYPHA_RPC := $(VENV)/hypha-rpc-source
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench bench-scale bench-gateways lock clean fuzz
+.PHONY: help run test check bench bench-streams bench-scale bench-gateways lock clean fuzz
 .DELETE_ON_ERROR:
 
 help: ## Show this list
@@ -39,6 +39,9 @@ fuzz: $(VENV)/.installed-dev ## Throw 100,000 odd frames at the gateway
 
 bench: $(VENV)/.installed-dev ## Measure the gateway and write docs/benchmarks.md (HYPHA_PYTHON=)
 	$(BIN)/python -m tests.bench --output docs/benchmarks.md
+
+bench-streams: $(VENV)/.installed-dev ## Measure streams and large bodies, into docs/benchmarks.md
+	$(BIN)/python -m tests.bench.streams --output docs/benchmarks.md
 
 bench-scale: $(VENV)/.installed-dev ## Measure what many clients cost, into docs/benchmarks.md
 	$(BIN)/python -m tests.bench.scale --output docs/benchmarks.md

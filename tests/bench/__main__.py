@@ -11,11 +11,14 @@ import os
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from tests.bench import gateways, scale
+from tests.bench import gateways, scale, streams
 from tests.bench.measure import Figures, measure
 from tests.bench.report import page
 from tests.bench.sections import section
 from tests.bench.servers import Server, hypha, polyport, provider
+
+TITLES = (streams.TITLE, scale.TITLE, gateways.TITLE)
+"""Sections that the other benchmarks write."""
 
 
 def main() -> None:
@@ -43,7 +46,7 @@ def main() -> None:
     if arguments.output:
         # What the other benchmarks have written stays.
         page_now = arguments.output.read_text(encoding="utf-8")
-        kept = (section(page_now, title) for title in (scale.TITLE, gateways.TITLE))
+        kept = (section(page_now, title) for title in TITLES)
         text = "\n".join([text, *filter(None, kept)])
         arguments.output.write_text(text, encoding="utf-8")
 

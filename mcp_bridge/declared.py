@@ -15,7 +15,14 @@ import orjson
 
 from mcp_bridge import content
 from mcp_bridge.prompts import Prompt
-from mcp_bridge.resources import MAX_URI, Resource, ResourceTable, Source, Template
+from mcp_bridge.resources import (
+    MAX_URI,
+    Resource,
+    ResourceTable,
+    Source,
+    Template,
+    variables_of,
+)
 from mcp_bridge.text import cut, encodable
 from schema.functions import FunctionInfo
 from schema.services import ServiceInfo
@@ -155,7 +162,10 @@ class _Reader:
     def _source(self, path: str, raw: Mapping[str, Any], entry: Mapping[str, Any]) -> Source | None:
         function = self._handler(path, raw)
         if function is not None:
-            parameters, revision = tuple(function.parameter_names), entry.get("revision")
+            revision = entry.get("revision")
+            parameters = tuple(function.parameter_names)
+            if function.parameters is None:
+                parameters = variables_of(str(entry.get("uriTemplate") or entry.get("uri") or ""))
             return Source(
                 function.path,
                 is_function=True,

@@ -62,16 +62,48 @@ class Template:
 
     definition: Mapping[str, Any]
     source: Source
-    pattern: re.Pattern[str]
+    segments: tuple[tuple[str, ...], ...]
+    """Of the address, between slashes: texts at even places, names of variables between them."""
 
     @classmethod
     def of(cls, definition: Mapping[str, Any], source: Source) -> Template:
-        literals = _VARIABLE.split(str(definition["uriTemplate"]))
-        parts = (
-            f"(?P<{part}>[^/]+)" if index % 2 else re.escape(part)
-            for index, part in enumerate(literals)
-        )
-        return cls(definition, source, re.compile("".join(parts)))
+        segments = str(definition["uriTemplate"]).split("/")
+        return cls(definition, source, tuple(tuple(_VARIABLE.split(each)) for each in segments))
+
+    def variables(self, uri: str) -> dict[str, str] | None:
+        """Their values in an address (RFC 6570, level 1), the first ones as long as possible; None
+        if it is not one of this family. A regular expression would take for ever where variables
+        follow each other."""
+        given = uri.split("/")
+        found: dict[str, str] = {}
+        if len(given) != len(self.segments):
+            return None
+        if all(_fits(text, parts, found) for text, parts in zip(given, self.segments, strict=True)):
+            return {name: unquote(text) for name, text in found.items()}
+        return None
+
+
+def variables_of(template: str) -> tuple[str, ...]:
+    """The names of the variables in a template of addresses."""
+    return tuple(dict.fromkeys(_VARIABLE.findall(template)))
+
+
+def _fits(text: str, parts: Sequence[str], found: dict[str, str]) -> bool:
+    """Whether a segment has this form. Variables, none of them empty, are put into ``found``."""
+    if len(parts) == 1:
+        return text == parts[0]
+    if not text.startswith(parts[0]) or not text.endswith(parts[-1]):
+        return False
+    end = len(text) - len(parts[-1])
+    for index in range(len(parts) - 2, 0, -2):
+        before = parts[index - 1]
+        is_first = index == 1
+        at = 0 if is_first else text.rfind(before, 0, max(end - 1, 0))
+        value = text[at + len(before) : end]
+        if at < 0 or not value or found.setdefault(parts[index], value) != value:
+            return False
+        end = at
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +132,8 @@ class ResourceTable:
         if resource is not None:
             return Found(uri, resource.source, resource.definition.get("mimeType"))
         for template in self.templates:
-            match = template.pattern.fullmatch(uri)
-            if match is not None:
-                variables = {name: unquote(text) for name, text in match.groupdict().items()}
+            variables = template.variables(uri)
+            if variables is not None:
                 media_type = template.definition.get("mimeType")
                 return Found(uri, template.source, media_type, variables)
         return None

@@ -11,7 +11,7 @@ from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
 
 from gateway.testing import FakeGateway
-from tests.mcp_bridge.conftest import INTEGERS, described
+from tests.mcp_bridge.conftest import INTEGERS
 from tests.mcp_bridge.wire import MODERN, Door, Wire
 
 POINT: Final = {
@@ -52,7 +52,6 @@ RESOURCE: Final = {
     "mimeType": "text/plain",
 }
 TEMPLATE: Final = {"uriTemplate": "demo://{id}/data", "name": "data", "mimeType": "text/plain"}
-TEMPLATE_PARAMETERS: Final = {"type": "object", "properties": {"id": {"type": "string"}}}
 PROMPT: Final = {
     "name": "review",
     "description": "Review.",
@@ -72,7 +71,7 @@ def ours() -> Door:
         "tools": [{**tool, "handler": _giving(RESULTS[tool["name"]])} for tool in TOOLS],
         "resources": [
             {**RESOURCE, "read": lambda: "a note"},
-            {**TEMPLATE, "read": described(_data_of, TEMPLATE_PARAMETERS)},
+            {**TEMPLATE, "read": _data_of},
         ],
         "prompts": [{**PROMPT, "read": lambda code: messages(code)}],
     }

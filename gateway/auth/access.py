@@ -34,7 +34,7 @@ class Action(Enum):
     FIND_SERVICE_TYPE = ("find_service_type", None)
     LIST_WORKSPACES = ("list_workspaces", None)
     KEEP_BOOKMARKS = ("keep_bookmarks", None)
-    """The caller's own, in its own workspace."""
+    """The caller's own, in its own workspace; not for anonymous requests, whose user is nobody."""
     KEEP_CREDENTIAL = ("keep_credential", None)
     """The caller's own for a server; not for anonymous users, who could not take it back."""
     BROADCAST = ("broadcast", Permission.READ_WRITE)
@@ -193,6 +193,8 @@ def _who_never_may(caller: Caller, action: Action, workspace: str) -> str | None
         return _NOT_ANONYMOUS[action]
     if user.scope.functions is not None and action not in _OF_LIMITED:
         return "Permission denied: this key is for certain functions only"
+    if action is Action.KEEP_BOOKMARKS and user.is_anonymous and caller.client_id is None:
+        return "Permission denied: log in to keep bookmarks"
     if caller.client_id is None and action in _OF_CLIENTS:
         return f"Only a connected client can {_OF_CLIENTS[action]}"
     if action is Action.LIST_HIDDEN and workspace != caller.workspace:

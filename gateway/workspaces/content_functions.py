@@ -63,7 +63,7 @@ class ContentFunctions:
         """Remember a workspace or service in the caller's personal workspace."""
         entry = _read_bookmark(item)
         if entry["bookmark_type"] == "workspace":
-            self._workspaces.require(entry["id"])
+            self._reach.workspace(caller, entry["id"])
         else:
             self._directory.require_usable(
                 caller, ServiceQuery.parse(entry["id"], caller.workspace)

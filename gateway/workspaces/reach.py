@@ -31,6 +31,11 @@ class Reach:
             if decide(caller, Action.READ_WORKSPACE, record.id).allowed
         ]
 
+    def workspace(self, caller: Caller, name: str) -> Workspace:
+        """One that the caller may read. Raises PermissionDenied, WorkspaceNotFound."""
+        decide(caller, Action.READ_WORKSPACE, name).require()
+        return self._workspaces.require(name)
+
     def permission(self, caller: Caller) -> Permission | None:
         """What the caller may do where it is: to tell, not to decide by."""
         return caller.permission_on(caller.workspace)

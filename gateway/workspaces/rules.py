@@ -101,17 +101,6 @@ def _listing(caller: Caller, named: Mapping[str, Any]) -> Rule:
     return _LIST
 
 
-_BOOKMARK_SERVICE = Rule(Action.KEEP_BOOKMARKS, each=ServiceAction.USE)
-_BOOKMARK_WORKSPACE = Rule(
-    Action.READ_WORKSPACE, find=lambda caller, named: str(named["item"].get("id"))
-)
-
-
-def _bookmarking(caller: Caller, named: Mapping[str, Any]) -> Rule:
-    is_workspace = named["item"].get("bookmark_type") == "workspace"
-    return _BOOKMARK_WORKSPACE if is_workspace else _BOOKMARK_SERVICE
-
-
 RULES: Final[dict[str, Rule | OneOf]] = {
     "echo": Rule(Action.ECHO),
     "log": Rule(Action.LOG_EVENT),
@@ -141,7 +130,7 @@ RULES: Final[dict[str, Rule | OneOf]] = {
     "get_summary": Rule(Action.READ_WORKSPACE),
     "check_status": Rule(Action.READ_WORKSPACE),
     "cleanup": Rule(Action.CLEAN_UP, "workspace"),
-    "bookmark": OneOf(_bookmarking, (_BOOKMARK_SERVICE, _BOOKMARK_WORKSPACE)),
+    "bookmark": Rule(Action.KEEP_BOOKMARKS, each=Action.READ_WORKSPACE),
     "unbookmark": Rule(Action.KEEP_BOOKMARKS),
     "set_env": Rule(Action.WRITE_ENVIRONMENT),
     "get_env": Rule(Action.READ_ENVIRONMENT),

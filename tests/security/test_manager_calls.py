@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gateway.api import Credentials
 from gateway.app import Parts, build
 from gateway.auth.access import Action
 from gateway.settings import Settings
@@ -280,7 +281,6 @@ ELSEWHERE: dict[str, Callable[[str], dict[str, Any]]] = {
         "query": {"workspace": workspace},
         "include_unlisted": True,
     },
-    "bookmark": lambda workspace: {"item": {"bookmark_type": "workspace", "id": workspace}},
 }
 
 
@@ -380,6 +380,19 @@ def test_every_function_has_a_rule() -> None:
     parts = build(Settings(ephemeral=True, port=9527))[0]
     manager = parts.gateway._directory.manager  # type: ignore[attr-defined]
     assert set(manager.functions) == set(RULES)
+
+
+async def test_requests_of_nobody_keep_no_bookmarks() -> None:
+    """They all are one user, whose workspace would be everybody's."""
+    parts = build(Settings(ephemeral=True, port=9527))[0]
+    caller = await parts.gateway.authenticate(Credentials())
+    manager = parts.gateway._directory.manager  # type: ignore[attr-defined]
+    for kind, name in (("workspace", "ws-anonymous"), ("service", "public/hypha-login")):
+        item = {"bookmark_type": kind, "id": name}
+        for function in ("bookmark", "unbookmark"):
+            with pytest.raises(PermissionDenied, match="log in"):
+                await parts.gateway.call(caller, manager, function, (item,))
+    assert parts.workspaces.get("ws-user-anonymouz-http") is None
 
 
 def test_what_is_logged_exists() -> None:

@@ -20,7 +20,7 @@ from typing import Any, Final
 from gateway.routing.router import Router
 from gateway.rpc.pending import Awaited, PendingCalls
 from schema.errors import GatewayError, ProviderGone
-from schema.values import STOP_ITERATION, rtype
+from schema.values import RTYPE, STOP_ITERATION, rtype
 
 RUSH_SECONDS: Final = 0.002
 """Items that come within this time follow each other closely, and wait no longer than that."""
@@ -37,8 +37,8 @@ class Steps(Awaited):
     """Calls of ``method`` of the client at ``target``, one after the other; read by one task."""
 
     __slots__ = (
-        "_ahead_bytes", "_came_at", "_failure", "_limit", "_name", "_number", "_parts", "_pending",
-        "_ready", "_router", "_session", "_waiter", "_wake_timer",
+        "_ahead_bytes", "_came_at", "_failure", "_is_closed", "_limit", "_name", "_number",
+        "_parts", "_pending", "_ready", "_router", "_session", "_waiter", "_wake_timer",
     )  # fmt: skip
 
     def __init__(
@@ -64,6 +64,7 @@ class Steps(Awaited):
         self._waiter: asyncio.Future[None] | None = None
         self._wake_timer: asyncio.TimerHandle | None = None
         self._session: str | None = None
+        self._is_closed = False
         self._number = 0
         self._name = secrets.token_urlsafe(12)
         session = self._name + _NUMBER % 0
@@ -76,6 +77,8 @@ class Steps(Awaited):
         while not self._ready:
             if self._failure is not None:
                 raise self._failure
+            if self._is_closed:
+                return {RTYPE: STOP_ITERATION}
             if self._session is None:
                 self._ask()
                 continue
@@ -83,18 +86,18 @@ class Steps(Awaited):
             try:
                 await self._waiter
             except asyncio.CancelledError:
-                self.close()
+                self._settled()
                 raise
             finally:
                 self._waiter = None
         return self._ready.popleft()
 
     def close(self) -> None:
-        """Wait no more for what has been asked for."""
+        """Ask for nothing more, and wait no more for what has been asked for: who does has come to
+        the end."""
+        self._is_closed = True
         self._settled()
-        if self._wake_timer is not None:
-            self._wake_timer.cancel()
-            self._wake_timer = None
+        self._wake()
 
     # What the provider does
 

@@ -170,3 +170,22 @@ async def test_a_reader_that_is_cancelled_leaves_nothing_behind(
     waiting.cancel()
     await asyncio.wait([waiting])
     assert endpoint_of(parts).calls_in_flight == 0
+
+
+async def test_a_reader_goes_on_after_it_was_cancelled(generator: Generator) -> None:
+    waiting = asyncio.create_task(generator.next())
+    await generator.asked.acquire()
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    generator.allow(2)
+    assert await generator.next() == 2  # the first one was for who has left
+
+
+async def test_who_waits_when_it_is_closed_has_come_to_the_end(
+    parts: Parts, generator: Generator
+) -> None:
+    waiting = asyncio.create_task(generator.next())
+    await generator.asked.acquire()
+    generator.steps.close()
+    assert await waiting == await generator.next() == {"_rtype": "stop_iteration"}
+    assert endpoint_of(parts).calls_in_flight == 0

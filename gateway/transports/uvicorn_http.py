@@ -114,6 +114,11 @@ class OneWriteHttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._stop_waiting_for_head()
+        hosts = [name for name, _ in self.headers if name == b"host"]
+        if len(hosts) != 1 and (hosts or self.parser.get_http_version() == "1.1"):
+            # Whoever stands in front may have gone by another one (RFC 9112, section 3.2). The
+            # parser stops at an exception, and the answer is 400.
+            raise ValueError("A request has one Host")
         super().on_headers_complete()
 
     def handle_websocket_upgrade(self) -> None:

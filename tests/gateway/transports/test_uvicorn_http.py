@@ -216,3 +216,24 @@ async def test_a_body_may_take_its_time_once_its_answer_has_begun(
             await socket.written.wait()
     assert not socket.closed
     protocol.connection_lost(None)
+
+
+@pytest.mark.parametrize(
+    ("head", "is_answered"),
+    [
+        (b"GET / HTTP/1.1\r\n\r\n", False),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", False),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nhost: b\r\nContent-Length: 1\r\n\r\nx", False),
+        (b"GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n", False),
+        (b"GET / HTTP/1.0\r\n\r\n", True),
+        (b"GET / HTTP/1.1\r\nHost:\r\n\r\n", True),
+    ],
+)
+async def test_a_request_names_one_host(head: bytes, is_answered: bool) -> None:
+    protocol, socket = serve(small)
+    protocol.data_received(head)
+    async with asyncio.timeout(5):
+        await socket.written.wait()
+    assert len(socket.writes) == 1
+    assert socket.writes[0].startswith(b"HTTP/1.1 200 " if is_answered else b"HTTP/1.1 400 ")
+    protocol.connection_lost(None)

@@ -14,7 +14,7 @@ from gateway.settings import Settings
 from schema.identity import User
 from tests.gateway.peer import Peer
 from tests.gateway.test_rate_limits import BURST, LIMITED, Site
-from tests.security.conftest import MCP, statuses
+from tests.security.conftest import MCP
 
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 PAGE = {"origin": "https://evil.example"}
@@ -33,7 +33,7 @@ async def test_S25_what_a_client_names_itself_gives_no_more() -> None:
 
 async def test_S25_a_user_does_not_starve_another(parts: Parts) -> None:
     """The limits of requests go by user; those of messages by connection, so that two clients of
-    one user do not starve each other either (``tests/clients/test_connections.py``)."""
+    one user do not starve each other either (``tests/gateway/transports/test_http_stream.py``)."""
     site = Site(**LIMITED, user_burst_requests=BURST, user_requests_per_second=0.1)
     ann, bob = ({"authorization": f"Bearer {site.token(name)}"} for name in ("ann", "bob"))
     assert await site.statuses("/public/services", headers=ann) == [200] * BURST + [429]
@@ -143,10 +143,3 @@ async def test_N9_N15_details_are_cheap_and_for_the_operator(app: Any, parts: Pa
         assert first["timestamp"] == second["timestamp"]  # made once, for all who ask
         config = (await http.get("/assets/config.json")).json()
         assert config["user"]["is_anonymous"] and "secret" not in str(config)
-
-
-async def test_N11_a_body_is_refused_before_permission_only_if_it_is_too_long(
-    parts: Parts, http: httpx.AsyncClient
-) -> None:
-    answers = await statuses(http, "ws-user-nobody", {})
-    assert 413 not in answers.values()

@@ -325,6 +325,15 @@ class TestAClientThatSendsTooMuch:
         assert await me.line.rest() == b""
         assert (await me.post(message)).status == 400
 
+    async def test_s25_does_not_starve_another_client_of_the_user(
+        self, parts: Parts, client: Client
+    ) -> None:
+        token = token_for(parts)
+        flooding, other = await client(token=token).open(), await client(token=token).open()
+        message = {"type": "gossip", "to": "*"}
+        assert [(await flooding.post(message)).status for _ in range(3)][-1] == 429
+        assert [(await other.post(message)).status for _ in range(2)] == [200, 200]
+
 
 # Who may speak for a client
 

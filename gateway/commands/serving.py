@@ -100,6 +100,7 @@ def run(settings: Settings) -> int:
         log_config=None,
         access_log=False,
         server_header=False,
+        lifespan="on",  # without it there would be no data and no drain, and nobody would notice
         proxy_headers=False,  # nobody in front is trusted to say who calls
         timeout_graceful_shutdown=1,
     )

@@ -36,9 +36,11 @@ class FrequentRoutes:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         # Not a coroutine: each one that is waited in adds to every step of the request.
-        if not scope.get("root_path"):  # below one, addresses are read by who knows of it
+        routes = self._routes.get(scope["type"])  # the start and the end of the server have none
+        if routes is not None and not scope.get("root_path"):
+            # Below a root path, addresses are read by who knows of it.
             path: str = scope["path"]
-            for route in self._routes.get(scope["type"], ()):
+            for route in routes:
                 # As ``route.matches``, for addresses whose parameters are all text.
                 found = route.path_regex.match(path)
                 if found:

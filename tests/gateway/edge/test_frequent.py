@@ -23,7 +23,7 @@ class Noted:
         self.seen: list[tuple[str, dict[str, str]]] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.seen.append((scope["path"], scope.get("path_params", {})))
+        self.seen.append((scope.get("path", scope["type"]), scope.get("path_params", {})))
 
 
 async def never() -> dict[str, str]:
@@ -40,9 +40,9 @@ async def test_a_frequent_route_is_asked_directly_and_all_else_goes_on() -> None
     layer = FrequentRoutes(rest, routes)
     for path in ("/w/mcp", "/other", "/nothing"):
         await layer({"type": "http", "method": "GET", "path": path}, never, nowhere)
-    await layer({"type": "lifespan", "path": ""}, never, nowhere)
+    await layer({"type": "lifespan"}, never, nowhere)  # it has no path
     assert mcp.seen == [("/w/mcp", {"workspace": "w"})]
-    assert [path for path, _ in rest.seen] == ["/other", "/nothing", ""]
+    assert [path for path, _ in rest.seen] == ["/other", "/nothing", "lifespan"]
     assert other.seen == []
 
 

@@ -32,12 +32,13 @@ from gateway.rpc.promises import (
 )
 from gateway.rpc.steps import Steps
 from gateway.rpc.streams import LocalStreams, RemoteStream
-from gateway.rpc.values import encode_error
+from gateway.rpc.values import TARGET, encode_error, has_function
 from gateway.wire.codec import RESERVED_KEYS, Identity, Splitter, join, pack, unpack_body
 from gateway.wire.methods import SERVICES, called, service_method
 from schema.errors import (
     GatewayError,
     InternalError,
+    InvalidArguments,
     InvalidMessage,
     ProviderGone,
 )
@@ -56,6 +57,8 @@ other each function says for itself whether it is."""
 
 CANCEL_SECONDS: Final = 0.5
 """The same for a call that can be cancelled: what it takes at most to tell."""
+
+_TARGET: Final = TARGET.encode()
 
 _NOTHING: Final = pack({"args": [None]})
 _ONE_ARGUMENT: Final = pack({"args": [None]})[:-1]
@@ -126,6 +129,8 @@ class Endpoint:
         Raises ServiceError (it raised), ProviderGone, CallTimeout (neither reply nor heartbeat for
         ``silence_seconds``), InvalidMessage (arguments that cannot be sent). Without
         ``heartbeats`` the provider sends none: one message less, for what is answered at once.
+        InvalidArguments: somebody's function in its encoded form. The provider would call it with
+        its own rights, which who made it up need not have.
 
         Async functions among the arguments are lent to the provider until the call ends.
 
@@ -150,6 +155,8 @@ class Endpoint:
         except InvalidMessage:
             callbacks = Callbacks(identity.address, session)
             body = callbacks.pack(content)
+        if _TARGET in body and has_function([args, kwargs]):
+            raise InvalidArguments("Functions of clients cannot be arguments here, only data")
         call = self._pending.open(session, target, method, limit)
         call.callbacks = callbacks
         try:

@@ -71,6 +71,24 @@ def encode_method(
     }
 
 
+TARGET: Final = "_rtarget"
+"""Key of an encoded function: the client whose function it is."""
+
+
+def has_function(value: object) -> bool:
+    """Whether an encoded value has a function of some client in it, at any depth."""
+    waiting = [value]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Mapping):
+            if TARGET in node:
+                return True
+            waiting.extend(node.values())
+        elif isinstance(node, (list, tuple)):
+            waiting.extend(node)
+    return False
+
+
 def make_targets_absolute(value: Any, workspace: str, depth: int = 0) -> Any:
     """Write the workspace into every relative ``_rtarget`` of an encoded value, in place.
 
@@ -80,9 +98,9 @@ def make_targets_absolute(value: Any, workspace: str, depth: int = 0) -> Any:
     if depth > _MAX_DEPTH:
         return value
     if type(value) is dict:
-        target = value.get("_rtarget")
+        target = value.get(TARGET)
         if type(target) is str and "/" not in target:
-            value["_rtarget"] = f"{workspace}/{target}"
+            value[TARGET] = f"{workspace}/{target}"
         for child in value.values():
             if type(child) is dict or type(child) is list:
                 make_targets_absolute(child, workspace, depth + 1)

@@ -177,3 +177,37 @@ async def test_N16_each_service_keeps_its_own_visibility_at_every_door(site: Sit
     assert (await site.ask("/services/closed/g", eve, {})).status_code == 403
     assert (await site.ask("/services/ajar/g", eve, {})).json() == 1
     assert "No service" in await site.mcp("/mcp/closed/mcp", "tools/list", eve)
+
+
+SOMEBODYS = '{"_rtype": "method", "_rtarget": "ws-victim/c", "_rmethod": "services.s.f"}'
+
+
+@pytest.mark.parametrize("name", ["_rtype", "\\u005frtype"])
+async def test_a_provider_is_lent_no_function_of_others_by_who_writes_its_name(
+    site: Site, name: str
+) -> None:
+    function = SOMEBODYS.replace("_rtype", name).replace("_rtarget", name.replace("type", "target"))
+    as_json = {"content-type": "application/json"}
+    called: list[Any] = []
+    await site.ann.register("apply", {"f": called.append}, config={"visibility": "public"})
+    await site.ann.register(
+        "stoppable", {"f": called.append}, config={"visibility": "public", "cancellable": True}
+    )
+    for service in ("apply", "stoppable"):
+        for argument in (function, f'{{"deep": [[{{"er": {function}}}]]}}'):
+            body = f'{{"f": {argument}}}'
+            answer = await site.http.post(
+                f"/{site.ann.workspace}/services/{service}/f",
+                content=body,
+                headers=as_json,
+            )
+            assert answer.status_code == 400, answer.text
+            assert answer.json()["code"] == "invalid_arguments"
+            call = '{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": '
+            told = await site.http.post(
+                f"/{site.ann.workspace}/mcp/{service}/mcp",
+                content=call + f'{{"name": "f", "arguments": {body}}}}}',
+                headers=as_json | MCP,
+            )
+            assert "only data" in told.text
+    assert not called

@@ -44,7 +44,8 @@ RECONNECT: Final = "reconnect"
 _ROAMS: Final = "roams"
 """Extra scope of a reconnection token: what the client first came with named no workspace."""
 
-_MAX_CALLERS: Final = 4096
+_MAX_CALLERS: Final = 16_384
+"""As many as there are tokens that need no second look (``gateway.auth.tokens``)."""
 
 ANONYMOUS_LIFE_SECONDS: Final = 600.0
 

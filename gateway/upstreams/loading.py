@@ -13,10 +13,10 @@ _PACKAGE: Final = "gateway.upstreams"
 
 
 async def mcp_client() -> ModuleType:
-    """The client for MCP servers, ``mcp_client.link``. The first import takes a second; requests
+    """The client for MCP servers, ``mcp_client.opening``. The first import takes a second; requests
     are answered meanwhile."""
     quiet_mcp_client()
-    return await _loaded("mcp_client.link")
+    return await _loaded("mcp_client.opening")
 
 
 async def api_client() -> ModuleType:

@@ -1,4 +1,4 @@
-"""One connection with an MCP server, in either era of the protocol, from the handshake to its loss.
+"""One connection with an MCP server, in either era of the protocol, once hands are shaken.
 
 Results are what the server sent, as maps: the gateway adds nothing and checks no output schema,
 which is the business of the door that passes them on.
@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -24,24 +23,20 @@ from pydantic import BaseModel
 from gateway.upstreams.entries import Upstream
 from gateway.upstreams.mcp_client import asking, checking, faults
 from gateway.upstreams.mcp_client.asking import Conversations
-from gateway.upstreams.mcp_client.channel import LOG, CallFailed, Channel, Request
-from gateway.upstreams.mcp_client.diagnosis import Diagnosis
+from gateway.upstreams.mcp_client.channel import CallFailed, Channel, Request
 from gateway.upstreams.mcp_client.envelope import Envelope
-from gateway.upstreams.mcp_client.http_channel import Session
 from gateway.upstreams.mcp_client.patience import Patience
-from gateway.upstreams.mcp_client.transports import Way, connected
 from schema.errors import CallTimeout, GatewayError, ProviderGone, ServiceError
 
 logger = logging.getLogger(__name__)
-
-__all__ = ["Diagnosis", "Link", "Listing", "News", "opened"]
 
 MAX_PAGES: Final = 200
 MAX_LISTED: Final = 10_000
 MAX_ROUNDS: Final = 10
 """How often a server may ask before it gives a result."""
 HEALTH_SECONDS: Final = 10.0
-_MODERN_FROM: Final = "2026"
+MODERN_FROM: Final = "2026"
+"""Revisions of the newer era."""
 _LISTEN_PAUSE_SECONDS: Final = 5.0
 _STATE_PAUSE_SECONDS: Final = 0.1
 """Before a call is repeated for a server that only wants it to be."""
@@ -95,7 +90,7 @@ class Link:
 
     @property
     def is_modern(self) -> bool:
-        return self.protocol_version >= _MODERN_FROM
+        return self.protocol_version >= MODERN_FROM
 
     async def listing(self) -> Listing:
         """Ask for everything that the server says it has. Raises GatewayError."""
@@ -116,7 +111,7 @@ class Link:
             prompts=prompts,
             has_completions=can.completions is not None,
             instructions=self._client.instructions,
-            server=_plain(info) if info is not None else {},
+            server=plain(info) if info is not None else {},
         )
 
     async def call_tool(
@@ -335,93 +330,7 @@ class Link:
         return ServiceError(f"{name} gave an answer to {method} that is not valid")
 
 
-def _plain(value: BaseModel) -> dict[str, Any]:
-    plain: dict[str, Any] = value.model_dump(mode="json", by_alias=True, exclude_none=True)
-    return plain
-
-
-NO_NEWS: Final = News()
-_LISTS: Final = (
-    types.ToolListChangedNotification
-    | types.ResourceListChangedNotification
-    | types.PromptListChangedNotification
-)
-
-
-@asynccontextmanager
-async def _explained(diagnosis: Diagnosis) -> AsyncIterator[None]:
-    """A server is lost for the reason that it has shown, whatever failed over that."""
-    try:
-        yield
-    except MCPError as error:
-        raise ProviderGone(diagnosis.reason or error.message, delivered=False) from None
-    except Exception:
-        if diagnosis.reason is None:
-            raise
-        raise ProviderGone(diagnosis.reason) from None
-    if diagnosis.ending is not None:
-        raise ProviderGone(diagnosis.ending)
-
-
-@asynccontextmanager
-async def opened(
-    upstream: Upstream,
-    diagnosis: Diagnosis,
-    *,
-    headers: Mapping[str, str] | None = None,
-    news: News = NO_NEWS,
-) -> AsyncIterator[Link]:
-    """Connect and shake hands. Raises whatever the SDK and the system raise."""
-    lost = asyncio.Event()
-    conversations = Conversations()
-    session = Session()
-    ways: list[Way] = []
-
-    async def on_message(message: Any) -> None:
-        if isinstance(message, _LISTS):
-            news.changed()
-        elif isinstance(message, types.ResourceUpdatedNotification):
-            news.updated(str(message.params.uri))
-
-    async def on_log(params: types.LoggingMessageNotificationParams) -> None:
-        conversations.tell(_plain(params))
-
-    def noticed(method: str, params: Mapping[str, Any]) -> bool:
-        if method == LOG:
-            conversations.tell(params)
-        elif method.endswith("/list_changed"):
-            news.changed()
-        elif method == "notifications/resources/updated":
-            news.updated(str(params.get("uri")))
-        else:
-            return False
-        return True
-
-    @asynccontextmanager
-    async def streams() -> AsyncIterator[Any]:
-        connecting = connected(
-            upstream, headers or {}, diagnosis, session=session, noticed=noticed, lost=lost.set
-        )
-        async with connecting as way:
-            ways.append(way)
-            yield way.streams
-
-    client = Client(
-        streams(),
-        client_info=Envelope.CLIENT,
-        message_handler=on_message,
-        elicitation_callback=lambda _, params: conversations.answer("elicitation/create", params),
-        sampling_callback=lambda _, params: conversations.answer("sampling/createMessage", params),
-        sampling_capabilities=types.SamplingCapability(tools=types.SamplingToolsCapability()),
-        list_roots_callback=lambda _: conversations.answer("roots/list", None),
-        logging_callback=on_log,
-        cache=None,
-    )
-    async with _explained(diagnosis), client:
-        session.protocol_version = client.protocol_version
-        session.is_modern = client.protocol_version >= _MODERN_FROM
-        link = Link(client, ways[0].channel, upstream, lost, conversations, news)
-        try:
-            yield link
-        finally:
-            lost.set()
+def plain(value: BaseModel) -> dict[str, Any]:
+    """A model of the SDK as the map that it is on the wire."""
+    found: dict[str, Any] = value.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return found

@@ -47,7 +47,7 @@ class OpenDatabase:
         except (SQLAlchemyError, OSError) as error:
             await database.close()
             raise StorageFailed(f"The database cannot be used: {_reason(error)}") from None
-        except StorageFailed:
+        except BaseException:  # who waited for it may be gone: nothing of it stays open
             await database.close()
             raise
         return database

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -10,8 +11,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.settings import Settings
+from gateway.storage import opening as opening_module
 from gateway.storage.database import Database
 from gateway.storage.directory import StorageFailed
 from tests.gateway.storage.databases import settings_for
@@ -32,6 +35,41 @@ async def test_what_is_written_is_there_after_a_restart(storage_settings: Settin
     async with after.transaction() as connection:
         assert await connection.scalar(COUNT) == 1
     await after.close()
+
+
+async def test_what_is_written_after_the_end_does_not_open_it_again(
+    storage_settings: Settings,
+) -> None:
+    database = Database(storage_settings)
+    await database.open()
+    await database.close()
+    with pytest.raises(StorageFailed, match="closed"):
+        await database.ping()
+    await database.open()
+    await database.ping()
+    await database.close()
+
+
+async def test_an_opening_that_nobody_waits_for_any_more_holds_nothing(
+    storage_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began = asyncio.Event()
+
+    async def bring_up_to_date(connection: AsyncConnection) -> bool:
+        began.set()
+        await asyncio.Event().wait()
+        return False
+
+    first, second = Database(storage_settings), Database(storage_settings)
+    with monkeypatch.context() as patch:
+        patch.setattr(opening_module, "bring_up_to_date", bring_up_to_date)
+        opening = asyncio.create_task(first.open())
+        await began.wait()
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+    await second.open()
+    await second.close()
 
 
 async def test_a_transaction_that_fails_leaves_nothing(database: Database) -> None:

@@ -11,25 +11,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import orjson
 
 from gateway.api import LOG_LEVELS
+from gateway.questions import CAPABILITY_OF, Question, problem_of
 from mcp_bridge import schemas
 from mcp_bridge.arguments import ArgumentCheck
 from mcp_bridge.content import to_json
 from mcp_bridge.errors import INVALID_PARAMS, MISSING_CLIENT_CAPABILITY, RpcError
 from mcp_bridge.exchange import Exchange
 from schema.errors import CannotAsk, InvalidArguments
-
-CAPABILITY_OF: Final[Mapping[str, str]] = {
-    "elicitation/create": "elicitation",
-    "sampling/createMessage": "sampling",
-    "roots/list": "roots",
-}
-_ACTIONS: Final = ("accept", "decline", "cancel")
 
 
 class BackChannel(Protocol):
@@ -38,14 +31,6 @@ class BackChannel(Protocol):
     async def ask(self, method: str, params: Mapping[str, Any], exchange: Exchange) -> Any:
         """The result of a request, or raises CannotAsk."""
         ...
-
-
-@dataclass(slots=True)
-class Question:
-    """Something that the function waits for."""
-
-    request: Mapping[str, Any]
-    answered: asyncio.Future[Any]
 
 
 class Conversation:
@@ -95,7 +80,9 @@ class Conversation:
         if self._back_channel is not None:
             return await self._through(self._back_channel, checked)
         answers = {key: self._given.pop(key) for key in checked if key in self._given}
-        answers = {key: a for key, a in answers.items() if problem_of(checked[key], a) is None}
+        answers = {
+            key: a for key, a in answers.items() if problem_of(checked[key], a, _unfit) is None
+        }
         asked: dict[str, Question] = {}
         loop = asyncio.get_running_loop()
         for key in checked.keys() - answers.keys():
@@ -133,7 +120,7 @@ class Conversation:
             if self._exchange is None:
                 raise CannotAsk("The client has left")
             answer = await channel.ask(request["method"], request["params"], self._exchange)
-            problem = problem_of(request, answer)
+            problem = problem_of(request, answer, _unfit)
             if problem is not None:
                 raise CannotAsk(f"The client's answer is of no use: {problem}")
             answers[key] = answer
@@ -191,7 +178,7 @@ class Conversation:
         for is passed over. Raises RpcError for an answer that is none, and takes nothing then."""
         fitting = {key: responses[key] for key in self.questions if key in responses}
         for key, response in fitting.items():
-            problem = problem_of(self.questions[key].request, response)
+            problem = problem_of(self.questions[key].request, response, _unfit)
             if problem is not None:
                 raise RpcError(INVALID_PARAMS, f"params.inputResponses.{key}: {problem}")
         for key, response in fitting.items():
@@ -205,29 +192,7 @@ class Conversation:
             self._work.cancel()
 
 
-def problem_of(request: Mapping[str, Any], response: object) -> str | None:
-    """Why a value is no answer to a request, or None if it is one."""
-    if not isinstance(response, Mapping):
-        return "it must be an object"
-    match request["method"]:
-        case "elicitation/create":
-            return _problem_of_answer(request["params"], response)
-        case "sampling/createMessage":
-            is_message = isinstance(response.get("role"), str) and "content" in response
-            return None if is_message else "it must be a message with role and content"
-        case _:
-            return None if isinstance(response.get("roots"), list) else "it must have a list, roots"
-
-
-def _problem_of_answer(params: Mapping[str, Any], response: Mapping[str, Any]) -> str | None:
-    action, content = response.get("action"), response.get("content")
-    if action not in _ACTIONS:
-        return f"its action must be one of {', '.join(_ACTIONS)}"
-    schema = params.get("requestedSchema")
-    if action != "accept" or not isinstance(schema, Mapping):
-        return None
-    if not isinstance(content, Mapping):
-        return "it must have content"
+def _unfit(schema: Mapping[str, Any], content: Mapping[str, Any]) -> str | None:
     try:
         asked, _ = schemas.normalise(schema)
         check = ArgumentCheck(asked, schemas.measure(asked))

@@ -5,30 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from typing import Any, Final
 
+from gateway.questions import CAPABILITY_OF, Question
 from http_proxy.encoding import from_json, to_json
 from schema.errors import CannotAsk, InvalidArguments
 
-METHODS: Final[Mapping[str, str]] = {
-    "elicitation/create": "elicitation",
-    "sampling/createMessage": "sampling",
-    "roots/list": "roots",
-}
-"""What can be asked, with the capability that it takes; a caller of HTTP answers by hand."""
-
 MAX_QUESTIONS: Final = 100
 """Open at a time, of one call."""
-
-
-@dataclass(slots=True)
-class Question:
-    """Something that the function waits for."""
-
-    request: Mapping[str, Any]
-    answered: asyncio.Future[Any]
-
 
 Questions = dict[str, Question]
 Tell = Callable[[str, Mapping[str, Any]], None]
@@ -47,7 +31,7 @@ def _silently(_asked: Questions) -> Iterator[None]:
 class Conversation:
     """An interaction (``gateway.api.Interaction``) with the caller of a function over HTTP."""
 
-    capabilities = tuple(METHODS.values())
+    capabilities = tuple(CAPABILITY_OF.values())
 
     def __init__(self, tell: Tell = _nobody_listens, announce: Announce = _silently) -> None:
         """``tell`` takes events by their name; ``announce`` surrounds the time in which something
@@ -87,7 +71,7 @@ class Conversation:
         asked: Questions = {}
         for key, request in requests.items():
             method = request.get("method")
-            if method not in METHODS:
+            if method not in CAPABILITY_OF:
                 raise InvalidArguments(f"There is no such request: {method}")
             if key in self.questions:
                 raise InvalidArguments(f"The key {key!r} is asked already")

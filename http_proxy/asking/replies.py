@@ -7,11 +7,11 @@ from typing import Any, Final
 
 import jsonschema_rs
 
+from gateway.questions import problem_of
 from http_proxy.asking.conversation import Questions
 from http_proxy.encoding import to_json
 from schema.errors import InvalidArguments
 
-_ACTIONS: Final = ("accept", "decline", "cancel")
 _MAX_CHECKED: Final = 2_000_000
 """Bytes of an answer times bytes of its schema up to which it is checked (some 10 ms)."""
 _REFERENCES: Final = (b'"$ref"', b'"$dynamicRef"', b'"$recursiveRef"')
@@ -36,7 +36,7 @@ def read_answers(questions: Questions, body: object) -> dict[str, Mapping[str, A
     if not answers:
         raise InvalidArguments(f"What is asked: {', '.join(map(repr, questions))}")
     for key, answer in answers.items():
-        problem = problem_of(questions[key].request, answer)
+        problem = problem_of(questions[key].request, answer, _unfit)
         if problem is not None:
             raise InvalidArguments(f"The answer to {key!r} does not fit: {problem}")
     return answers
@@ -48,31 +48,6 @@ def _is_reply(value: object) -> bool:
         and "action" in value
         and value.keys() <= {"action", "content", "_meta"}
     )
-
-
-def problem_of(request: Mapping[str, Any], answer: object) -> str | None:
-    """Why a value is no answer to a request, or None if it is one."""
-    if not isinstance(answer, Mapping):
-        return "it must be an object"
-    match request["method"]:
-        case "elicitation/create":
-            return _problem_of_form(request["params"].get("requestedSchema"), answer)
-        case "sampling/createMessage":
-            is_message = isinstance(answer.get("role"), str) and "content" in answer
-            return None if is_message else "it must be a message with role and content"
-        case _:
-            return None if isinstance(answer.get("roots"), list) else "it must have a list, roots"
-
-
-def _problem_of_form(schema: object, answer: Mapping[str, Any]) -> str | None:
-    if answer.get("action") not in _ACTIONS:
-        return f"its action must be one of {', '.join(_ACTIONS)}"
-    if answer["action"] != "accept" or not isinstance(schema, Mapping):
-        return None
-    content = answer.get("content")
-    if not isinstance(content, Mapping):
-        return "it must have content, an object"
-    return _unfit(schema, content)
 
 
 def _unfit(schema: Mapping[str, Any], content: Mapping[str, Any]) -> str | None:

@@ -78,11 +78,10 @@ class Authentication:
             raise
         except Unauthenticated:
             known = self._admitted.get(digest(token.removeprefix("Bearer ").strip()))
-            if known is None:
-                return await self.user(token)
-            if self._tokens.revocations.covers(known):
-                raise TokenRevoked("Token has been revoked") from None
-            return known
+        if known is None:
+            return await self.user(token)
+        self.check_not_revoked(known)
+        return known
 
     def check_not_revoked(self, user: User) -> None:
         """Raises TokenRevoked if the credential of ``user`` has been since it was verified."""
@@ -148,8 +147,7 @@ class Authentication:
             raise Unauthenticated("The token has expired. Please fetch a new one")
         key = digest(token)
         user = replace(user, lineage=(f"foreign-{key}",), not_after=user.expires_at)
-        if self._tokens.revocations.covers(user):
-            raise TokenRevoked("Token has been revoked")
+        self.check_not_revoked(user)
         self._admitted[key] = user
         self._admitted.move_to_end(key)
         if len(self._admitted) > _REMEMBERED:

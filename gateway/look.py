@@ -73,10 +73,16 @@ _MARK: Final = (
     '<path d="M12 2v6.8M3.3 17l5.9-3.4M20.7 17l-5.9-3.4"/>'
     '<circle cx="12" cy="12" r="10" opacity=".35"/></svg>'
 )
-_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+
+
+def source_hash(text: str) -> str:
+    """The source of an inline element with this text, as Content Security Policy Level 3 section
+    2.3.1 writes it."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
 
 PAGE_HEADERS: Final = {
-    "content-security-policy": f"default-src 'none'; style-src 'sha256-{_HASH}'; "
+    "content-security-policy": f"default-src 'none'; style-src {source_hash(_STYLE)}; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",

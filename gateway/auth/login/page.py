@@ -7,8 +7,6 @@ security policy can name it by its hash.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -17,6 +15,7 @@ from importlib.resources import files
 from typing import Final
 
 from gateway.auth.login.providers import LoginProvider
+from gateway.look import source_hash
 
 LOGIN_PATH: Final = "/public/apps/hypha-login/"
 _PLACE: Final = "{{providers}}"
@@ -78,10 +77,6 @@ def login_page(providers: Sequence[LoginProvider]) -> LoginPage:
 
 
 def source_hashes(element: str, html: str) -> str:
-    """The sources of inline elements without attributes, as Content Security Policy Level 3
-    section 2.3.1 writes them."""
-    digests = (
-        hashlib.sha256(text.encode()).digest()
-        for text in re.findall(rf"<{element}>(.*?)</{element}>", html, re.DOTALL)
-    )
-    return " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
+    """The sources of inline elements without attributes, for a content security policy."""
+    found = re.findall(rf"<{element}>(.*?)</{element}>", html, re.DOTALL)
+    return " ".join(map(source_hash, found))

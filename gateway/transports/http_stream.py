@@ -10,7 +10,6 @@ The contract is that of ``hypha_rpc/http_client.py`` and ``http-client.js`` (hyp
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import hmac
 import secrets
 from typing import Any, Final
@@ -20,6 +19,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from gateway.admission import Doorkeeper, Hello
+from gateway.auth.digests import digest
 from gateway.hub import Hub
 from gateway.requests import record_of
 from gateway.routing.router import Router
@@ -244,7 +244,7 @@ def _is_made_up(user: User) -> bool:
 
 
 def _cookie_name(address: str) -> str:
-    return f"polyport_{hashlib.sha256(address.encode()).hexdigest()[:16]}"
+    return f"polyport_{digest(address)[:16]}"
 
 
 def _is_from_script(request: Request) -> bool:

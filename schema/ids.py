@@ -12,10 +12,10 @@ ANY = "*"
 """Stands for "any client" or "any app" in a query; never for a workspace."""
 
 MANAGER = "~"
+"""Service id of the workspace manager in a query (``~`` or ``workspace/~``)."""
+
 MANAGER_WORD = "ws"
 """By which paths name the manager of the workspace that they are in."""
-
-"""Service id of the workspace manager in a query (``~`` or ``workspace/~``)."""
 
 _FORBIDDEN = re.compile(r"[\s*?\[\]{}]")
 _CLIENT_ID = re.compile(r"[^\s/:@*|?\[\]{}]{1,128}")

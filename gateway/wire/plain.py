@@ -13,12 +13,12 @@ import orjson
 from msgpack import ExtType
 
 from schema.errors import InvalidRequest, LimitExceeded
+from schema.values import RTYPE
 
 MAX_DEPTH: Final = 200
 """Levels of lists and maps. hypha-rpc in Python decodes some 240."""
 
-_ENCODED: Final = "_rtype"
-"""Key of a map that stands for something else, which receivers decode."""
+_ENCODED: Final = RTYPE.encode()
 
 _SIZE_OF_NUMBER: Final = 8
 _FRAME: Final = 2
@@ -37,7 +37,7 @@ def check_plain(value: object, what: str, max_bytes: int) -> int:
     else:
         # So few brackets do not nest deeper than is allowed.
         is_flat = text.count(b"{") + text.count(b"[") <= MAX_DEPTH
-        size = len(text) if is_flat and b"_rtype" not in text else _size(value, what, 0)
+        size = len(text) if is_flat and _ENCODED not in text else _size(value, what, 0)
     if size > max_bytes:
         raise LimitExceeded(f"The {what} is larger than {max_bytes} bytes")
     return size
@@ -52,7 +52,7 @@ def _size(value: object, what: str, depth: int) -> int:
         raise InvalidRequest(f"The {what} is nested more than {MAX_DEPTH} deep")
     if isinstance(value, list | tuple) and not isinstance(value, ExtType):
         return _FRAME + sum(_size(item, what, depth + 1) for item in value)
-    if not isinstance(value, dict) or _ENCODED in value:
+    if not isinstance(value, dict) or RTYPE in value:
         raise InvalidRequest(f"The {what} must be made of plain values")
     size = _FRAME
     for key, item in value.items():

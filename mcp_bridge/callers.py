@@ -8,7 +8,6 @@ an authorization server ignore the header that their user configured.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final
 
 from starlette.types import Scope
 
@@ -20,9 +19,6 @@ from schema.errors import GatewayError, PermissionDenied, Unauthenticated
 from schema.identity import Caller, Permission
 
 Headers = Mapping[bytes, bytes]
-
-CREDENTIALS: Final = (b"authorization", b"x-api-key")
-"""Headers that a credential comes in."""
 
 
 class Callers:

@@ -20,7 +20,10 @@ METHOD: Final = b"mcp-method"
 NAME: Final = b"mcp-name"
 PARAM_PREFIX: Final = b"mcp-param-"
 
-_SINGLE = frozenset({VERSION, METHOD, NAME, b"authorization", b"x-api-key"})
+CREDENTIALS: Final = (b"authorization", b"x-api-key")
+"""Headers that a credential comes in."""
+
+_SINGLE = frozenset({VERSION, METHOD, NAME, *CREDENTIALS})
 """Headers of which two copies could be read differently by two readers."""
 
 _MAX_CACHED: Final = 512

@@ -19,10 +19,10 @@ import orjson
 from starlette.types import Scope
 
 from mcp_bridge import sse
-from mcp_bridge.callers import CREDENTIALS
 from mcp_bridge.errors import INVALID_REQUEST, Failure
 from mcp_bridge.exchange import Exchange
 from mcp_bridge.feed import EVERYTHING, MAX_URIS, Change, Feed
+from mcp_bridge.headers import CREDENTIALS
 from mcp_bridge.offer import Offer
 from mcp_bridge.parked import USUAL_LEVEL
 from mcp_bridge.recording import Recording

@@ -14,14 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any, Final
 from urllib.parse import unquote
 
 import orjson
 
 from mcp_bridge import openapi
-from schema.parameters import Schema, applied, mend_habits, properties_of, schema_positions
+from schema.parameters import Path, Schema, applied, mend_habits, properties_of, schema_positions
 
 MAX_DEPTH: Final = 64
 MAX_SUBSCHEMAS: Final = 2_000
@@ -74,15 +73,19 @@ def normalise_output(declared: Mapping[str, Any]) -> tuple[Schema, int]:
         raise Refused(f"larger than {MAX_BYTES} bytes")
     schema: Schema = orjson.loads(data)
     if data.count(b"{") > MAX_SUBSCHEMAS:  # it may be one; do not go on with it for nothing
-        _check_count(schema)
+        for _ in _counted(schema):
+            pass
     _check_dialect(schema)
     openapi.modernise(schema)
     return schema, len(data)
 
 
-def _check_count(schema: Schema) -> None:
-    if next(islice(schema_positions(schema), MAX_SUBSCHEMAS, None), None) is not None:
-        raise Refused(f"more than {MAX_SUBSCHEMAS} subschemas")
+def _counted(schema: Schema) -> Iterator[tuple[Path | None, Schema]]:
+    """The positions of a schema. Raises Refused after as many as there may be."""
+    for count, position in enumerate(schema_positions(schema)):
+        if count >= MAX_SUBSCHEMAS:
+            raise Refused(f"more than {MAX_SUBSCHEMAS} subschemas")
+        yield position
 
 
 def is_bare(schema: Mapping[str, Any]) -> bool:
@@ -198,8 +201,7 @@ def measure(schema: Schema) -> Cost:
     measuring = _Measuring(schema)
     patterns = 0
     identifier = "id" if "draft-04" in str(schema.get("$schema")) else "$id"
-    _check_count(schema)
-    for path, node in schema_positions(schema):
+    for path, node in _counted(schema):
         if path != () and isinstance(node.get(identifier), str):
             # It would change what "#/..." means below it, and the validator would follow another
             # schema than the one counted here.

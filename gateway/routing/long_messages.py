@@ -21,6 +21,7 @@ from schema.errors import InvalidMessage, LimitExceeded
 
 PREFIX: Final = "services.built-in.message_cache."
 
+# What is sent to the gateway itself (``gateway.rpc.chunks``) has the same limits of its own.
 MAX_BYTES_PER_SENDER: Final = 512 * 1024 * 1024
 MAX_MESSAGES_PER_SENDER: Final = 256
 MAX_BYTES_ALTOGETHER: Final = 1024 * 1024 * 1024

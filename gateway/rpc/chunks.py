@@ -6,6 +6,12 @@ import asyncio
 import secrets
 from typing import Any, Final, Protocol
 
+from gateway.routing.long_messages import (
+    MAX_BYTES_ALTOGETHER,
+    MAX_BYTES_PER_SENDER,
+    MAX_MESSAGES_PER_SENDER,
+    SMALL_SHARE_BYTES,
+)
 from gateway.wire.codec import Identity
 from schema.errors import GatewayError, InvalidArguments, LimitExceeded
 
@@ -16,12 +22,6 @@ MAX_DIRECT_BYTES: Final = CHUNK_BYTES + 64 * 1024
 """Longest body that is sent in one frame: a chunk and what is around it must fit."""
 
 CONCURRENT_CHUNKS: Final = 16
-MAX_BYTES_PER_SENDER: Final = 512 * 1024 * 1024
-MAX_MESSAGES_PER_SENDER: Final = 256
-MAX_BYTES_ALTOGETHER: Final = 1024 * 1024 * 1024
-"""Of all senders. Once it is reached, each can still have ``SMALL_SHARE_BYTES``."""
-
-SMALL_SHARE_BYTES: Final = 4 * 1024 * 1024
 _CACHE: Final = "services.built-in.message_cache"
 
 

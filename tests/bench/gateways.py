@@ -28,7 +28,7 @@ from urllib.request import Request, urlopen
 
 from tests.bench.measure import Calls, wrk
 from tests.bench.report import machine, table
-from tests.bench.sections import with_section
+from tests.bench.sections import write_section
 from tests.bench.servers import Server, polyport, provider, started
 from tests.clients.gateways import free_port
 
@@ -356,8 +356,7 @@ def main() -> None:
     text = section_of(results, versions, load)
     print(f"\n{text}")
     if arguments.output:
-        page = arguments.output.read_text(encoding="utf-8")
-        arguments.output.write_text(with_section(page, TITLE, text), encoding="utf-8")
+        write_section(arguments.output, TITLE, text)
         raw = {
             "connections": CONNECTIONS,
             "seconds": arguments.seconds,

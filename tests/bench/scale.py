@@ -23,7 +23,7 @@ from hypha_rpc import connect_to_server
 from websockets.asyncio.client import ClientConnection, connect
 
 from tests.bench.report import machine, table
-from tests.bench.sections import with_section
+from tests.bench.sections import write_section
 from tests.bench.servers import Server, polyport
 from tests.mcp_bridge.wire import MODERN, message
 
@@ -271,8 +271,7 @@ def main() -> None:
     body = f"{machine()}\n{table(['what', 'measured', 'budget'], lines)}"
     print(f"\n{body}")
     if arguments.output:
-        page = arguments.output.read_text(encoding="utf-8")
-        arguments.output.write_text(with_section(page, TITLE, body), encoding="utf-8")
+        write_section(arguments.output, TITLE, body)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+
+
+def write_section(page: Path, title: str, body: str) -> None:
+    """Put a section into the page at this place, as ``with_section`` does."""
+    text = page.read_text(encoding="utf-8")
+    page.write_text(with_section(text, title, body), encoding="utf-8")
 
 
 def with_section(page: str, title: str, body: str) -> str:

@@ -19,7 +19,7 @@ from pathlib import Path
 import httpx
 
 from tests.bench.report import machine, table
-from tests.bench.sections import with_section
+from tests.bench.sections import write_section
 from tests.bench.servers import Server, polyport
 from tests.bench.streaming_provider import CHUNK, CHUNKS, FUNCTIONS
 
@@ -155,8 +155,7 @@ def main() -> None:
     body = f"{machine()}\n{table(['what', 'measured', 'budget'], [list(row) for row in rows])}"
     print(f"\n{body}")
     if arguments.output:
-        page = arguments.output.read_text(encoding="utf-8")
-        arguments.output.write_text(with_section(page, TITLE, body), encoding="utf-8")
+        write_section(arguments.output, TITLE, body)
 
 
 if __name__ == "__main__":

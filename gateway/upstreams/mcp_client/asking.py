@@ -14,18 +14,12 @@ from typing import Any, Final
 import mcp_types as types
 from pydantic import BaseModel, ValidationError
 
+from gateway.questions import CAPABILITY_OF
 from gateway.upstreams.mcp_client.patience import Patience
 from schema.errors import CannotAsk, GatewayError
 
 NOBODY: Final = "Nobody can be asked: the caller has no way to answer"
 SEVERAL: Final = "Nobody can be asked: several calls are open, and the request names none of them"
-CAPABILITIES: Final[Mapping[str, str]] = {
-    "elicitation/create": "elicitation",
-    "sampling/createMessage": "sampling",
-    "roots/list": "roots",
-}
-"""What a caller must be capable of, by the request."""
-
 _FORMS: Final[Mapping[str, type[BaseModel]]] = {
     "elicitation/create": types.ElicitResult,
     "sampling/createMessage": types.CreateMessageResultWithTools,
@@ -47,7 +41,7 @@ async def answered(
     patience: Patience | None, method: str, params: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What the caller says to a request of the server. Raises Refused."""
-    if method not in CAPABILITIES:
+    if method not in CAPABILITY_OF:
         raise Refused("Method not found", types.METHOD_NOT_FOUND)
     if patience is None:
         raise Refused(NOBODY)
@@ -81,7 +75,7 @@ async def demand(patience: Patience, data: object) -> None:
     """A server will not run the call without a capability that the caller has not declared. To ask
     all the same has their door say which it is. Raises CannotAsk."""
     required = data.get("requiredCapabilities") if isinstance(data, Mapping) else None
-    for method, capability in CAPABILITIES.items():
+    for method, capability in CAPABILITY_OF.items():
         is_required = isinstance(required, Mapping) and capability in required
         if is_required and capability not in patience.capabilities:
             await patience.request({capability: {"method": method, "params": {}}})

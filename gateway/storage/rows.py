@@ -125,7 +125,7 @@ class LoginFailures:
 
 @dataclass(frozen=True, slots=True)
 class StoredGrant:
-    """A row of the table."""
+    """A row of ``oauth_grants``; ``client`` and ``refresh`` are digests."""
 
     id: str
     client: str

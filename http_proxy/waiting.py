@@ -60,13 +60,7 @@ async def waited_for(
     call raises."""
     watch = _Watch(request)
     try:
-        if limit_seconds is None:
-            return await call
-        try:
-            async with asyncio.timeout(limit_seconds):
-                return await call
-        except TimeoutError:
-            raise CallTimeout(f"There was no answer within {limit_seconds:g} s") from None
+        return await within(limit_seconds, call)
     except asyncio.CancelledError:
         if not watch.has_fired:
             raise
@@ -74,6 +68,18 @@ async def waited_for(
         raise ClientGone from None
     finally:
         watch.stop()
+
+
+async def within(limit_seconds: float | None, call: Awaitable[_Result]) -> _Result:
+    """The result of a call, whatever its client does meanwhile. Raises CallTimeout, or what the
+    call raises."""
+    if limit_seconds is None:
+        return await call
+    try:
+        async with asyncio.timeout(limit_seconds):
+            return await call
+    except TimeoutError:
+        raise CallTimeout(f"There was no answer within {limit_seconds:g} s") from None
 
 
 class _Watch:

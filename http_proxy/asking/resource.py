@@ -6,8 +6,6 @@ A caller that accepts events reads what happens as it happens. Others get 202 (R
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine
 from typing import Any, Final
 
 from starlette.types import ASGIApp
@@ -22,8 +20,8 @@ from http_proxy.negotiation import Media
 from http_proxy.replies import ANY_ORIGIN, BytesReply, Header, content
 from http_proxy.request import Request
 from http_proxy.streams import is_stream, open_stream
-from http_proxy.waiting import limit_of, waited_for
-from schema.errors import CallTimeout, InvalidRequest, UnsupportedMediaType
+from http_proxy.waiting import limit_of, waited_for, within
+from schema.errors import InvalidRequest, UnsupportedMediaType
 from schema.identity import Caller
 
 _JSON: Final = b"application/json"
@@ -44,7 +42,7 @@ class Asking:
         owner = Owner.of(caller, request.workspace)
         if request.formats.events:
             stream = EventStream(self._register, owner)
-            stream.begin(lambda to: _within(limit_seconds, start(to)))
+            stream.begin(lambda to: within(limit_seconds, start(to)))
             return await open_stream(stream, request, FRAMING)
         conversation = Conversation()
         conversation.begin(start(conversation))
@@ -100,16 +98,6 @@ class Asking:
             conversation.cancel()
             raise
         return _asking(ask, 202)
-
-
-async def _within(limit_seconds: float | None, work: Coroutine[Any, Any, Any]) -> Any:
-    if limit_seconds is None:
-        return await work
-    try:
-        async with asyncio.timeout(limit_seconds):
-            return await work
-    except TimeoutError:
-        raise CallTimeout(f"There was no answer within {limit_seconds:g} s") from None
 
 
 def _asking(ask: Ask, status: int) -> BytesReply:

@@ -25,6 +25,8 @@ MAX_CONNECTIONS: Final = 200
 MAX_IDLE: Final = 20
 IDLE_SECONDS: Final = 5.0
 """Servers close a connection that was idle for a while, and a request that meets that is lost."""
+FRAMING: Final = frozenset({"connection", "content-length", "host", "transfer-encoding"})
+"""Headers that whoever sends a request decides, and not the entry of an upstream."""
 _IN_TARGET: Final = "/?%:@!$&'()*+,;=~[]-._"
 """What has a meaning in a URL, or is encoded already."""
 
@@ -123,6 +125,11 @@ def head(method: str, target: str, headers: Iterable[tuple[str, str]]) -> bytes:
     if not text.isascii() or text.count("\r") + text.count("\n") != 2 * (len(lines) - 1):
         raise CannotConnect("A header is not printable ASCII text")
     return text.encode("ascii") + b"\r\n"
+
+
+def request_of(method: str, url: str, headers: Iterable[tuple[str, str]], body: bytes) -> bytes:
+    """A whole request for a URL. Raises CannotConnect as ``head`` does."""
+    return b"%b\r\n%b" % (head(method, target_of(url), headers), body)
 
 
 def is_same_origin(url: str, other: str) -> bool:

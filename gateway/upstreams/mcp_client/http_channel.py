@@ -13,7 +13,7 @@ from typing import Any, Final
 import orjson
 
 from gateway.upstreams.http_connection import AnswerTooLarge, Connection, ConnectionFailed
-from gateway.upstreams.http_pool import CannotConnect, Host, head, redirected, target_of
+from gateway.upstreams.http_pool import FRAMING, CannotConnect, Host, redirected, request_of
 from gateway.upstreams.mcp_client import asking, faults
 from gateway.upstreams.mcp_client.channel import (
     LOG,
@@ -40,8 +40,6 @@ _MAX_ERROR_BYTES: Final = 64 * 1024
 _JSON: Final = "application/json"
 _EVENTS: Final = "text/event-stream"
 _REDIRECTS: Final = (307, 308)
-_OURS: Final = frozenset({"connection", "content-length", "host", "transfer-encoding"})
-"""Headers that the entry of an upstream does not decide."""
 
 
 @dataclass(slots=True)
@@ -65,7 +63,7 @@ class HttpChannel:
         self._session = session
         self._noticed = noticed
         self._identifiers = Identifiers()
-        self._own = [(k, v) for k, v in headers.items() if k.lower() not in _OURS]
+        self._own = [(k, v) for k, v in headers.items() if k.lower() not in FRAMING]
         self._asides: set[asyncio.Task[None]] = set()
 
     @property
@@ -125,7 +123,7 @@ class HttpChannel:
         if body:
             lines += [("Content-Type", _JSON), ("Content-Length", str(len(body)))]
         lines += (headers or {}).items()
-        request = b"%b\r\n%b" % (head(method, target_of(self._url), lines), body)
+        request = request_of(method, self._url, lines, body)
         async with self._host.sent(request) as connection:
             yield connection
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from gateway.upstreams.entries import Upstream
 from gateway.upstreams.http_client import MAX_REDIRECTS, with_headers
 from gateway.upstreams.http_connection import AnswerTooLarge, ConnectionFailed
-from gateway.upstreams.http_pool import CannotConnect, Host, head, redirected, target_of
+from gateway.upstreams.http_pool import FRAMING, CannotConnect, Host, redirected, request_of
 from gateway.upstreams.openapi.answers import secrets_of, value_of
 from gateway.upstreams.openapi.document import MAX_BYTES, BadDocument, origin
 from gateway.upstreams.openapi.operations import Operation
@@ -19,7 +19,6 @@ from schema.errors import CallTimeout, ProviderGone, ServiceError
 
 MAX_ANSWER_BYTES: Final = 32 * 1024 * 1024
 _USER_AGENT: Final = "polyport"
-_FRAMING: Final = frozenset({"connection", "content-length", "host", "transfer-encoding"})
 _SEE: Final = (301, 302, 303, 307, 308)
 _SEE_AS_IT_WAS: Final = (307, 308)
 """Redirects that keep the method of every request (RFC 9110, section 15.4)."""
@@ -117,12 +116,12 @@ class _Sent:
         """As HTTP/1.1. Raises CannotConnect for a header that is none."""
         named = {name.lower() for name in self.headers}
         lines = [("Host", authority)]
-        lines += [(k, v) for k, v in self.headers.items() if k.lower() not in _FRAMING]
+        lines += [(k, v) for k, v in self.headers.items() if k.lower() not in FRAMING]
         if "user-agent" not in named:
             lines.append(("User-Agent", _USER_AGENT))
         if self.content or self.method in ("POST", "PUT", "PATCH"):
             lines.append(("Content-Length", str(len(self.content))))
-        return b"%b\r\n%b" % (head(self.method, target_of(self.url), lines), self.content)
+        return request_of(self.method, self.url, lines, self.content)
 
     def followed(self, status: int, location: str | None) -> _Sent | None:
         """The request that an answer asks for, if it may be made."""

@@ -41,7 +41,7 @@ class Api:
             host.close()
 
     async def document(self, url: str, api_url: str | None) -> str:
-        """The text of the document at a URL. Raises BadDocument, or what the HTTP library does."""
+        """The text of the document at a URL. Raises BadDocument and ServiceError."""
         has_rights = api_url is None or origin(api_url) == origin(url)
         sent = _Sent("GET", url, self._headers if has_rights else {})
         try:

@@ -11,16 +11,19 @@ await client.connect(new StreamableHTTPClientTransport(new URL(url)));
 const wait = (options) => client.callTool({ name: "wait" }, undefined, { timeout, ...options });
 const begun = performance.now();
 let heard = 0;
+let ended;
 const [patient, impatient] = await Promise.all([
   wait({
     resetTimeoutOnProgress: true,
     onprogress: () => {
       heard += 1;
-      if (heard === enough) client.callTool({ name: "end" });
+      if (heard === enough) ended = client.callTool({ name: "end" });
     },
   }),
   wait({ onprogress: () => {} }).catch(({ code }) => ({ code })),
 ]);
 const ms = Math.round(performance.now() - begun);
+// Closing before its answer is here would refuse that call, which would end the program with an error.
+await ended;
 await client.close();
 console.log(JSON.stringify({ patient: patient.content[0].text, impatient: impatient.code, ms }));

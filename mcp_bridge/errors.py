@@ -144,4 +144,6 @@ def _extra(error: errors.GatewayError) -> tuple[tuple[bytes, bytes], ...]:
     if isinstance(error, errors.LimitExceeded) and error.retry_after_seconds is not None:
         # RFC 9110 section 10.2.3: whole seconds.
         return ((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after_seconds))),)
+    if isinstance(error, errors.Unavailable):
+        return ((b"retry-after", b"1"),)
     return ()

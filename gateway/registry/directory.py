@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
-from gateway.auth.access import ServiceAction, decide, hidden_from_strangers, is_inside
+from gateway.auth.access import Action, ServiceAction, decide, hidden_from_strangers, is_inside
 from gateway.auth.function_access import FunctionAccess
 from gateway.registry.apps import AppCatalogue, match_instances
 from gateway.registry.registry import ADDED, Registry
@@ -33,6 +33,17 @@ MAX_KEPT_BYTES: Final = 64 * 1024
 """Longest encoded service object that is kept."""
 
 DEFAULT_SELECT_SECONDS: Final = 2.0
+
+
+class Absence(NamedTuple):
+    """Why a service is not there that will be again."""
+
+    service: ServiceInfo
+    """As it would be registered: whoever may use that hears of it."""
+    text: str
+    """For its users."""
+    reason: str | None = None
+    """For those who see how the servers of its workspace are."""
 
 
 class _Expected:
@@ -72,6 +83,7 @@ class Directory:
         self._fetch_seconds = fetch_seconds
         self._expected: dict[tuple[str, str], _Expected] = {}
         self._is_stopping = False
+        self._absence: Callable[[ServiceQuery], Absence | None] = lambda query: None
         self._shown: WeakKeyDictionary[ServiceInfo, dict[bool, Packed]] = WeakKeyDictionary()
         registry.subscribe(self._on_change)
 
@@ -95,16 +107,14 @@ class Directory:
         """One service that the query means and the caller may use, as there is for the caller.
 
         Raises ServiceNotFound, PermissionDenied (all that match are closed to the caller),
-        AmbiguousService, InvalidRequest (mode) and Unavailable (the server stops, and nothing
-        matches any more).
+        AmbiguousService, InvalidRequest (mode) and Unavailable (nothing matches for now: the
+        server stops, or it is known what keeps the service away).
         """
         if query.is_manager:
             return self._manager()
         found = self._matching(query) or await self._returning(query)
         if not found:
-            if self._is_stopping:  # what was there a moment ago is not gone, and comes back
-                raise Unavailable("The server is stopping")
-            raise ServiceNotFound(f"Service not found: {query}")
+            raise self._missing(caller, query)
         usable = [s for s in found if decide(caller, ServiceAction.USE, s).allowed]
         if not usable:
             decide(caller, ServiceAction.USE, found[0]).require()
@@ -184,12 +194,28 @@ class Directory:
             expected.until = max(expected.until, until)
             asyncio.get_running_loop().call_at(until, self._lapse, key)
 
+    def explain_absence(self, explain: Callable[[ServiceQuery], Absence | None]) -> None:
+        """Ask ``explain`` about services that are not there; it says None of those it knows
+        nothing of."""
+        self._absence = explain
+
     def stop_expecting(self) -> None:
         """Nobody comes back to a server that stops: whoever waits for a provider is answered."""
         self._is_stopping = True
         expected, self._expected = self._expected, {}
         for entry in expected.values():
             entry.changed.set()
+
+    def _missing(self, caller: Caller, query: ServiceQuery) -> GatewayError:
+        if self._is_stopping:  # what was there a moment ago is not gone, and comes back
+            return Unavailable("The server is stopping")
+        absence = self._absence(query)
+        if absence is None or not decide(caller, ServiceAction.USE, absence.service).allowed:
+            return ServiceNotFound(f"Service not found: {query}")
+        workspace = absence.service.id.workspace
+        if absence.reason and decide(caller, Action.LIST_SERVERS, workspace).allowed:
+            return Unavailable(f"{absence.text} ({absence.reason})")
+        return Unavailable(absence.text)
 
     async def _returning(self, query: ServiceQuery) -> list[ServiceInfo]:
         """What matches once an absent provider is back; nothing if it does not come."""

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from gateway.registry.directory import Directory
+from gateway.registry.directory import Absence, Directory
 from gateway.registry.hosting import Hosting
 from gateway.rpc.hosted import Handler
 from gateway.upstreams.entries import Upstream
 from gateway.upstreams.pins import Pins
+from gateway.upstreams.supervisor import State, Supervisor
+from schema.ids import ServiceQuery
 from schema.services import ServiceInfo
 
 EXPECT_SECONDS: Final = 15.0
 """How long whoever asks for an upstream that is starting waits for it."""
+
+_STARTING: Final = "is not there yet: the server behind it is being started"
+_FAILED: Final = (
+    "is not there now: the server behind it does not start, and is tried again. Whoever manages it "
+    "finds the reason in its status"
+)
 
 
 def service_of(
@@ -40,6 +48,22 @@ class Publisher:
         """It is starting: who asks for it may wait a little."""
         info = service_of(upstream, self._hosting)
         self._directory.expect([info], min(EXPECT_SECONDS, upstream.start_seconds))
+
+    def explain(self, find: Callable[[str, str], tuple[Upstream, Supervisor] | None]) -> None:
+        """Tell those who ask for an upstream that is not offered how it is. ``find`` finds it by
+        workspace and name."""
+
+        def absence(query: ServiceQuery) -> Absence | None:
+            found = find(query.workspace, query.service_id)
+            if found is None or found[1].state not in (State.STARTING, State.WAITING):
+                return None  # one that is switched off does not exist
+            upstream, supervisor = found
+            text = _FAILED if supervisor.failures else _STARTING
+            return Absence(
+                service_of(upstream, self._hosting), f"{upstream.key} {text}", supervisor.reason
+            )
+
+        self._directory.explain_absence(absence)
 
     async def see(self, upstream: Upstream, tools: Sequence[Mapping[str, Any]]) -> None:
         """Compare with what was approved."""

@@ -70,6 +70,7 @@ class Upstreams:
 
     async def start(self) -> None:
         """Begin with those of the configuration and those that were kept."""
+        self._publisher.explain(self._find)
         for upstream in self._configured:
             self._launch(upstream)
         if self._repository is not None:
@@ -92,6 +93,10 @@ class Upstreams:
         if service is None:
             raise NotFound(f"There is no server {name!r} in the workspace {workspace}")
         return service
+
+    def _find(self, workspace: str, name: str) -> tuple[Upstream, Supervisor] | None:
+        service = self._services.get(f"{workspace}/{name}")
+        return None if service is None else (service.upstream, service.supervisor)
 
     def is_configured(self, upstream: Upstream) -> bool:
         """Whether it comes from the configuration, and so cannot be removed."""

@@ -15,6 +15,7 @@ from http_proxy.encoding import from_json, from_msgpack
 from http_proxy.negotiation import Media
 from schema.errors import InvalidArguments, InvalidRequest, UnsupportedMediaType
 from schema.functions import FunctionInfo
+from schema.integers import fits
 
 MODE = "_mode"
 TIMEOUT = "_timeout"
@@ -25,8 +26,6 @@ never: they were parameters of the path and of the call first."""
 
 _PARSERS = {Media.JSON: from_json, Media.MSGPACK: from_msgpack}
 _FLOAT_CHARACTERS = frozenset("0123456789.eE+-")
-_SMALLEST, _LARGEST = -(1 << 63), (1 << 64) - 1
-"""Integers that msgpack, and so the RPC wire, can carry."""
 
 
 class Arguments(NamedTuple):
@@ -82,7 +81,7 @@ def _integer(name: str, text: str) -> int:
         raise InvalidRequest(
             f"Invalid query parameter {name!r}: {text[:40]!r} is not a number"
         ) from None
-    if not _SMALLEST <= number <= _LARGEST:
+    if not fits(number):  # the RPC wire cannot carry it
         raise InvalidArguments(
             f"Invalid query parameter {name!r}: an integer beyond 64 bits; "
             "send it as text in a JSON body"

@@ -27,6 +27,7 @@ from http_proxy.errors import NotAcceptable
 from http_proxy.negotiation import Formats, Media
 from http_proxy.replies import BytesReply, content
 from schema.errors import InvalidRequest
+from schema.integers import has_wide_integer
 from schema.values import MEMORY_VIEW, NDARRAY, RTYPE, TYPED_ARRAY, rtype
 
 BYTES = "bytes"
@@ -73,14 +74,16 @@ def to_msgpack(value: Any) -> bytes:
 
 
 def from_json(data: bytes) -> Any:
-    """Parse JSON and open its envelopes. An integer beyond 64 bits becomes a float, as in
-    JavaScript. Raises InvalidRequest: malformed, too deep, or an envelope that is not base64."""
+    """Parse JSON and open its envelopes. Raises InvalidRequest: malformed, too deep, an integer
+    that is not carried exactly, or an envelope that is not base64."""
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as error:
         raise InvalidRequest(f"not JSON ({error})") from None
     if data.count(b"[") + data.count(b"{") > MAX_DEPTH:
         _check_depth(value)
+    if has_wide_integer(data):
+        raise InvalidRequest("an integer beyond 64 bits; send it as text")
     # Most bodies hold no envelope, and need no walk.
     return _opened(value) if b'"_rtype"' in data else value
 

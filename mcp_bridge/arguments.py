@@ -18,6 +18,7 @@ import orjson
 
 from mcp_bridge.schemas import Cost, Refused
 from mcp_bridge.text import cut
+from schema.integers import has_wide_integer
 from schema.parameters import Schema
 
 MAX_PROBLEMS: Final = 5
@@ -261,8 +262,8 @@ def _parsed(text: str) -> Any:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
         return None
-    if isinstance(value, float) and text.strip("- ").isdigit():
-        return None  # an integer too long for 64 bits would change its value
+    if has_wide_integer(text.encode()):
+        return None  # it would change its value
     return None if isinstance(value, str) else value
 
 

@@ -36,6 +36,7 @@ from mcp_bridge.revisions import MODERN
 from mcp_bridge.sessions import SESSION_ID
 from mcp_bridge.stateful import Stateful
 from schema.errors import GatewayError
+from schema.integers import has_wide_integer
 
 _WRONG_TYPE: Final = Failure(INVALID_REQUEST, "Content-Type must be application/json", status=415)
 _NOT_ACCEPTABLE: Final = Failure(
@@ -52,6 +53,9 @@ _NOT_ASKED: Final = Failure(
     INVALID_REQUEST, "Not a JSON-RPC 2.0 request or notification", status=400
 )
 _NOT_JSON: Final = Failure(PARSE_ERROR, "The body is not JSON", status=400)
+_TOO_WIDE: Final = Failure(
+    PARSE_ERROR, "The body has an integer beyond 64 bits: send it as text", status=400
+)
 _ACCEPTED: Final = Reply(b"", 202)
 
 
@@ -181,6 +185,8 @@ class McpEndpoint:
             message = orjson.loads(body)
         except orjson.JSONDecodeError:
             return Rejection(None, _NOT_JSON)
+        if has_wide_integer(body):
+            return Rejection(None, _TOO_WIDE)
         raw = scope["headers"]
         repeated = headers.repeated(raw) if len(raw) != len(sent) else None
         return classify(message, sent, repeated, size=len(body))

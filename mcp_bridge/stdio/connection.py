@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import httpx
-import orjson
 
 from mcp_bridge.stdio import wire
 from mcp_bridge.stdio.wire import Message
@@ -77,7 +76,7 @@ class Connection:
         self._remote = await self._locate()
         try:
             async with self._http.stream(
-                "POST", self._remote.url, content=orjson.dumps(message), headers=self._all(headers)
+                "POST", self._remote.url, content=wire.written(message), headers=self._all(headers)
             ) as response:
                 return await self._read(response, message, headers, forward=forward)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -167,8 +166,8 @@ class Connection:
                 continue
             last_id = event.id or last_id
             wait = event.retry_seconds if event.retry_seconds is not None else wait
-            with contextlib.suppress(orjson.JSONDecodeError):
-                received = orjson.loads(event.data)
+            with contextlib.suppress(ValueError):
+                received = wire.read(event.data.encode())
                 if isinstance(received, dict):
                     self._received(received, message, answer, forward)
             if answer.message is not None:

@@ -14,7 +14,6 @@ from functools import partial
 from typing import Any, Final
 
 import httpx
-import orjson
 
 from mcp_bridge import param_headers
 from mcp_bridge.errors import (
@@ -77,8 +76,8 @@ class Relay:
 
     def _take(self, line: bytes) -> None:
         try:
-            message = orjson.loads(line)
-        except orjson.JSONDecodeError:
+            message = wire.read(line)
+        except ValueError:
             self._send(wire.error(None, "Not JSON: one message a line is expected", PARSE_ERROR))
             return
         refused = malformed(message)
@@ -299,7 +298,7 @@ class Relay:
             attempt += 1
 
     def _send(self, message: Message) -> None:
-        self._write(orjson.dumps(message))
+        self._write(wire.written(message))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

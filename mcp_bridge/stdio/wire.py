@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -21,6 +22,7 @@ from mcp_bridge.revisions import (
     SERVER_INFO_KEY,
     negotiate,
 )
+from schema.integers import exactly
 
 Message = dict[str, Any]
 
@@ -144,9 +146,22 @@ class EventParser:
         return None
 
 
+def read(data: bytes) -> Any:
+    """A JSON text; integers keep all their digits. Raises ValueError."""
+    return exactly(data, orjson.loads(data))
+
+
+def written(message: Message) -> bytes:
+    """A message as JSON on one line."""
+    try:
+        return orjson.dumps(message)
+    except TypeError:  # an integer beyond 64 bits
+        return json.dumps(message, separators=(",", ":")).encode()
+
+
 def messages_of(body: bytes) -> Iterator[Message]:
     """The JSON-RPC messages of a body: one, or a batch. Raises ValueError for anything else."""
-    parsed = orjson.loads(body)
+    parsed = read(body)
     found: Iterable[Any] = parsed if isinstance(parsed, list) else [parsed]
     for message in found:
         if not isinstance(message, dict):

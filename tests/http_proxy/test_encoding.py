@@ -117,6 +117,12 @@ def test_an_envelope_without_base64_is_refused(text: bytes) -> None:
         from_json(text)
 
 
+@pytest.mark.parametrize("text", [b"18446744073709551616", b'{"a":[-9223372036854775809]}'])
+def test_an_integer_that_would_become_another_number_is_refused(text: bytes) -> None:
+    with pytest.raises(InvalidRequest, match="an integer beyond 64 bits; send it as text"):
+        from_json(text)
+
+
 @pytest.mark.parametrize("value", [object(), {"f": print}, [2**64, object()], nested(300)])
 def test_a_result_without_a_json_form_has_an_answer_of_its_own(value: Any) -> None:
     with pytest.raises(NotAcceptable):

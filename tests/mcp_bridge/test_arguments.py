@@ -52,6 +52,8 @@ def test_a_string_that_spells_the_wanted_type_is_mended(
 @pytest.mark.parametrize(
     ("declared", "given"),
     [
+        ({"type": "integer"}, "18446744073709551616"),
+        (OBJECT, '{"n": 18446744073709551616}'),
         ({"type": "integer"}, "five"),
         ({"type": "integer"}, "5.5"),
         ({"type": "integer"}, "true"),

@@ -19,6 +19,7 @@ import orjson
 from gateway.upstreams.mcp_client import faults
 from gateway.upstreams.mcp_client.patience import Patience
 from schema.errors import LimitExceeded
+from schema.integers import exactly
 
 CANCELLED: Final = "notifications/cancelled"
 PROGRESS: Final = "notifications/progress"
@@ -179,6 +180,11 @@ def encoded(message: Mapping[str, Any]) -> bytes:
         return orjson.dumps(message, _as_json, _OPTIONS)
     except (TypeError, ValueError) as error:
         raise CallFailed(faults.NO_JSON, f"The arguments cannot be JSON: {error}") from None
+
+
+def decoded(data: bytes) -> Any:
+    """A message from JSON; integers keep all their digits. Raises ValueError."""
+    return exactly(data, orjson.loads(data))
 
 
 def _as_json(value: object) -> str:

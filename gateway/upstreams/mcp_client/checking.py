@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from gateway.upstreams.readable import readable
+
 _TEXTS: Final[Mapping[str, tuple[str, ...]]] = {
     "text": ("text",),
     "image": ("data", "mimeType"),
@@ -59,15 +61,16 @@ def is_block(block: object) -> bool:
 
 
 def entries(listed: object, key: str) -> list[dict[str, Any]]:
-    """Those entries of a list that have the text that they are known by, without members that are
-    null. One that is malformed costs nobody the others."""
+    """Those entries of a list that have the text that they are known by and can be shown, without
+    members that are null. One that is malformed costs nobody the others."""
     if not isinstance(listed, list):
         return []
-    return [
-        {name: value for name, value in entry.items() if value is not None}
+    found = (
+        readable({name: value for name, value in entry.items() if value is not None})
         for entry in listed
         if isinstance(entry, dict) and isinstance(entry.get(key), str) and entry[key]
-    ]
+    )
+    return [entry for entry in found if entry is not None]
 
 
 def _is_contents(contents: object) -> bool:

@@ -10,8 +10,6 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import orjson
-
 from gateway.upstreams.http_connection import AnswerTooLarge, Connection, ConnectionFailed
 from gateway.upstreams.http_pool import FRAMING, CannotConnect, Host, redirected, request_of
 from gateway.upstreams.mcp_client import asking, faults
@@ -23,6 +21,7 @@ from gateway.upstreams.mcp_client.channel import (
     Noticed,
     Request,
     cancellation,
+    decoded,
     encoded,
     number_of,
     result_of,
@@ -239,8 +238,8 @@ def _media_type(connection: Connection) -> str:
 
 def _message(data: bytes) -> Mapping[str, Any]:
     try:
-        message = orjson.loads(data)
-    except orjson.JSONDecodeError:
+        message = decoded(data)
+    except ValueError:
         message = None
     if not isinstance(message, dict):
         raise CallFailed(faults.NO_ANSWER, "The answer is no JSON-RPC message")

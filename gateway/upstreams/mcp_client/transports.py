@@ -12,17 +12,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import anyio
-import orjson
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCError, JSONRPCResponse, jsonrpc_message_adapter
-from pydantic import ValidationError
 
 from gateway.upstreams.entries import Document, Program, Remote, Upstream
 from gateway.upstreams.http_client import http_client, http_transport, with_headers
 from gateway.upstreams.http_pool import Host
-from gateway.upstreams.mcp_client.channel import LOG, Channel, Multiplexer, Noticed
+from gateway.upstreams.mcp_client.channel import LOG, Channel, Multiplexer, Noticed, decoded
 from gateway.upstreams.mcp_client.diagnosis import Diagnosis
 from gateway.upstreams.mcp_client.faults import FaultReporting
 from gateway.upstreams.mcp_client.http_channel import HttpChannel, Session
@@ -77,11 +75,11 @@ async def _program(
 
     def take(line: bytes) -> None:
         try:
-            message = orjson.loads(line)
+            message = decoded(line)
             if isinstance(message, dict) and (channel.take(message) or logs(message)):
                 return
             read = SessionMessage(jsonrpc_message_adapter.validate_python(message, by_name=False))
-        except (orjson.JSONDecodeError, ValidationError):
+        except ValueError:
             diagnosis.note_garbage()
             return
         try:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from urllib.parse import unquote, urljoin, urlsplit
 
 from gateway.upstreams.openapi.swagger import upgraded
+from gateway.upstreams.readable import unbroken
 from schema.errors import InvalidRequest
 
 MAX_BYTES: Final = 8 * 1024 * 1024
@@ -158,4 +159,4 @@ def _loader(yaml: Any) -> Any:
 
 
 def _text(value: object) -> str:
-    return value.strip() if isinstance(value, str) else ""
+    return unbroken(value.strip()) if isinstance(value, str) else ""

@@ -63,6 +63,11 @@ class Operation:
     """Of the body."""
     definitions: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def label(self) -> str:
+        """What people know it by."""
+        return f"{self.method.upper()} {self.path}"
+
     def tool(self) -> dict[str, Any]:
         """The operation in the form in which an MCP server lists a tool."""
         schema: dict[str, Any] = {
@@ -76,7 +81,7 @@ class Operation:
             schema["$defs"] = dict(self.definitions)
         tool = {
             "name": self.name,
-            "description": self.description or f"{self.method.upper()} {self.path}",
+            "description": self.description or self.label,
             "inputSchema": schema,
             "annotations": hints_of(self.method),
         }

@@ -16,6 +16,7 @@ from gateway.upstreams.loading import api_client
 from gateway.upstreams.openapi.document import MAX_BYTES, BadDocument, Document, base_url
 from gateway.upstreams.openapi.operations import Operation, operations
 from gateway.upstreams.publishing import Publisher
+from gateway.upstreams.readable import readable
 from gateway.upstreams.supervisor import State, Supervisor
 from gateway.upstreams.tools import leaf, paths
 from schema.errors import ProviderGone
@@ -44,6 +45,8 @@ class OpenApiService:
         self._api: Api | None = None
         self._base_url = ""
         self._operations: dict[str, Operation] = {}
+        self._tools: dict[str, dict[str, Any]] = {}
+        """What is said of each, by the path of its function."""
         self._omitted: Mapping[str, str] = {}
         self._document: Document | None = None
         self._published: Any = None
@@ -97,6 +100,12 @@ class OpenApiService:
         found, omitted = operations(
             document, self._target.include, self._target.exclude, self._target.headers
         )
+        shown = {operation.name: readable(operation.tool()) for operation in found}
+        for operation in found:
+            if shown[operation.name] is None:
+                omitted[operation.label] = (
+                    "not every client could read what the document says of it"
+                )
         for label, reason in omitted.items():
             if label not in self._omitted:
                 logger.warning(
@@ -106,10 +115,11 @@ class OpenApiService:
                     reason,
                 )
         self._omitted = omitted
-        names = paths(operation.name for operation in found)
+        tools = {name: tool for name, tool in shown.items() if tool is not None}
+        names = paths(tools)
         self._operations = {names[o.name]: o for o in found if o.name in names}
-        tools = [operation.tool() for operation in self._operations.values()]
-        await self._publisher.see(self.upstream, tools)
+        self._tools = {path: tools[o.name] for path, o in self._operations.items()}
+        await self._publisher.see(self.upstream, list(self._tools.values()))
         self._document = document
         self._offer(document)
 
@@ -117,8 +127,8 @@ class OpenApiService:
         waiting = self._publisher.held(self.upstream)
         held = {path: o.name for path, o in self._operations.items() if o.name in waiting}
         schema = {
-            path: leaf(operation.name, path, operation.tool())
-            for path, operation in self._operations.items()
+            path: leaf(tool["name"], path, tool)
+            for path, tool in self._tools.items()
             if path not in held
         }
         if (schema, held) == self._published:

@@ -49,6 +49,12 @@ def add(a: Annotated[int, Field(description="first")], b: int = 1) -> int:
     return a + b
 
 
+@server.tool()
+def power(n: Annotated[int, Field(le=2**256)]) -> int:
+    """Two to the n."""
+    return int(2**n)
+
+
 @server.tool(name="get-user")
 def get_user(id: str) -> dict[str, str]:
     """A name that is no identifier."""

@@ -126,6 +126,9 @@ class OddServer:
     async def on_good(self, exchange: Exchange) -> None:
         await exchange.result({**TEXT, **self._cached()})
 
+    async def on_digits(self, exchange: Exchange) -> None:
+        await exchange.result({**TEXT, "structuredContent": {"n": 2**200}})
+
     async def on_wait(self, exchange: Exchange) -> None:
         self.began.set()
         while (await exchange.receive())["type"] != "http.disconnect":

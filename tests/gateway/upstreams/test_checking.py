@@ -71,3 +71,29 @@ def test_entries_without_what_they_are_known_by_are_left_out() -> None:
     listed = [{"name": "a", "title": None}, {"name": ""}, {"name": 1}, "b", {"title": "c"}]
     assert checking.entries(listed, "name") == [{"name": "a"}]
     assert checking.entries({"name": "a"}, "name") == []
+
+
+def test_entries_that_some_client_could_not_read_are_left_out() -> None:
+    deep: Any = {}
+    for _ in range(250):
+        deep = {"properties": {"a": deep}}
+    unreadable = [
+        {"name": "deep", "inputSchema": deep},
+        {"name": "encoded", "inputSchema": {"properties": {"_rtype": {"type": "string"}}}},
+        {"name": "broken", "description": "\ud800"},
+        {"name": "large", "description": "x" * 600_000},
+    ]
+    assert checking.entries([*unreadable, {"name": "good"}], "name") == [{"name": "good"}]
+
+
+def test_no_number_of_an_entry_becomes_another_one() -> None:
+    schema = {"type": "integer", "maximum": 2**256, "default": 2**64, "minimum": -(2**63)}
+    [entry] = checking.entries(
+        [{"name": "a", "inputSchema": {"properties": {"n": schema}}}], "name"
+    )
+    assert entry["inputSchema"]["properties"]["n"] == {
+        "type": "integer",
+        "maximum": float(2**256),
+        "default": str(2**64),
+        "minimum": -(2**63),
+    }

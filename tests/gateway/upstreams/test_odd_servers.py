@@ -59,6 +59,10 @@ async def test_an_answer_that_is_none_fails_its_own_call_alone(
     assert status(parts).supervisor.starts == 1
 
 
+async def test_integers_keep_all_their_digits(odd: tuple[OddServer, Parts]) -> None:
+    assert await call(odd[1], "digits") == {"n": 2**200}
+
+
 async def test_a_redirect_on_the_same_host_is_followed(odd: tuple[OddServer, Parts]) -> None:
     _, parts = odd
     assert await call(parts, "moved") == "good"

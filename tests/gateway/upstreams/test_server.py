@@ -33,6 +33,7 @@ async def test_its_tools_are_functions_with_all_that_it_says_about_them(run: Run
 async def test_functions_return_values(run: Run) -> None:
     parts = await run({"demo": program()})
     assert await call(parts, "add", a=1, b=2) == 3
+    assert await call(parts, "power", n=200) == 2**200
     assert await call(parts, "get-user", id="7") == {"id": "7"}
     assert await call(parts, "point", x=1) == {"x": 1, "y": None}
     assert await call(parts, "text", value="hi") == "hi"
@@ -84,6 +85,7 @@ async def test_an_rpc_client_calls_its_tools(run: Run) -> None:
     add = service["add"]
     assert await ann.call(add["_rtarget"], add["_rmethod"], 2, 3) == 5
     assert await ann.call(add["_rtarget"], add["_rmethod"], a=2, b=5) == 7
+    assert service["power"]["_rtype"] == "method"
     listed = await ann.manager("list_services", {"workspace": "public"})
     assert any(entry["id"].endswith(":demo") and entry["type"] == "mcp" for entry in listed)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -66,7 +67,7 @@ async def bridged(handler: Handler, **remote: Any) -> AsyncIterator[Bridge]:
         async def there() -> Remote:
             return Remote(URL, **remote)
 
-        relay = Relay(there, http, lambda line: bridge.written.put_nowait(orjson.loads(line)))
+        relay = Relay(there, http, lambda line: bridge.written.put_nowait(json.loads(line)))
         running = asyncio.create_task(relay.run(bridge))
         yield bridge
         bridge.lines.put_nowait(None)
@@ -95,6 +96,22 @@ def events(*messages: Message, ids: bool = False) -> httpx.Response:
     return httpx.Response(
         200, content=b"".join(frames), headers={"content-type": "text/event-stream"}
     )
+
+
+async def test_integers_keep_all_their_digits_in_both_directions() -> None:
+    async def double(request: httpx.Request) -> httpx.Response:
+        number = json.loads(request.content)["params"]["arguments"]["n"]
+        return httpx.Response(
+            200,
+            json={"jsonrpc": "2.0", "id": 1, "result": {"structuredContent": {"n": 2 * number}}},
+        )
+
+    params = {"_meta": META, "name": "double", "arguments": {"n": 2**100}}
+    async with bridged(double) as bridge:
+        line = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+        bridge.lines.put_nowait(json.dumps(line).encode())
+        answer = await bridge.written.get()
+    assert answer["result"]["structuredContent"] == {"n": 2**101}
 
 
 async def test_a_lost_session_is_opened_again_and_the_request_repeated() -> None:

@@ -28,8 +28,8 @@ from gateway.auth.tokens import TokenIssuer
 from gateway.base_path import BasePath
 from gateway.core import GatewayCore
 from gateway.counters import Counters
+from gateway.edge.bounds import Bounds, bounds_of
 from gateway.edge.frequent import FrequentRoutes
-from gateway.edge.limits import Rate, RateLimits
 from gateway.edge.middleware import Edge
 from gateway.extensions import ExtensionContext, load_routes
 from gateway.hub import Hub
@@ -102,7 +102,7 @@ class Parts:
     hosting: Hosting
     upstreams: Upstreams
     kept: Kept
-    limits: RateLimits
+    bounds: Bounds
     counters: Counters
     functions: FunctionAccess
     tracing: Tracing | None
@@ -255,12 +255,12 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         tracing=tracing,
     )
     pages = Pages(settings, logins.page, logins.service, __version__)
-    limits = _rate_limits(settings)
+    bounds = bounds_of(settings)
     operations = Operations(
         settings,
         core,
         Health(hub, endpoint, counters, None if settings.ephemeral else database.ping),
-        Metrics(counters, limits, hub, router, endpoint, registry, kept.audit),
+        Metrics(counters, bounds, hub, router, endpoint, registry, kept.audit),
     )
     routes: list[Route | WebSocketRoute] = [
         WebSocketRoute("/ws", WebSocketDoor(settings, hub, router)),
@@ -302,7 +302,7 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         hosting=hosting,
         upstreams=upstreams,
         kept=kept,
-        limits=limits,
+        bounds=bounds,
         counters=counters,
         functions=functions,
         tracing=tracing,
@@ -376,13 +376,5 @@ def _layers(app: FastAPI, parts: Parts) -> Edge:
     if settings.base_path != "/":
         layers = BasePath(layers, settings.base_path)
     return Edge(
-        layers, settings, parts.limits, parts.counters, app.router.routes, tracing=parts.tracing
-    )
-
-
-def _rate_limits(settings: Settings) -> RateLimits:
-    return RateLimits(
-        Rate(settings.anonymous_requests_per_second, settings.anonymous_burst_requests),
-        Rate(settings.user_requests_per_second, settings.user_burst_requests),
-        time.monotonic,
+        layers, settings, parts.bounds, parts.counters, app.router.routes, tracing=parts.tracing
     )

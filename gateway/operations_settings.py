@@ -43,6 +43,18 @@ class OperationsSettings(SettingsPart):
         ),
         description="HTTP and MCP requests per second of a user; 0: no limit.",
     )
+    max_connections_per_address: int = Field(
+        2000,
+        ge=1,
+        validation_alias=named("max_connections_per_address"),
+        description="Connections without a user that an address can have; this machine any number.",
+    )
+    max_buffered_body_bytes: int = Field(
+        1024 * 1024 * 1024,
+        ge=1024 * 1024,
+        validation_alias=named("max_buffered_body_bytes"),
+        description="What the bodies of all requests may have together; one alone always may come.",
+    )
     user_burst_requests: float = Field(
         5000.0,
         ge=1,

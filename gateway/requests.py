@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any, Final, Protocol
 
+from gateway.bodies import UNCOUNTED_BYTES, BodyBudget
 from schema.errors import LimitExceeded
 from schema.identity import Caller, User
 
@@ -51,12 +52,30 @@ class Limits(Protocol):
     def take_for(self, user: User, address: str) -> float: ...
 
 
+class Stranger(Protocol):
+    """A connection that is counted because nobody knows who is at its other end."""
+
+    def leave(self) -> None:
+        """Somebody does now."""
+        ...
+
+
 class RequestRecord:
     """What is known of one request."""
 
-    __slots__ = ("_limits", "address", "is_counted", "operation", "request_id", "user_id")
+    __slots__ = (
+        "_bodies",
+        "_body_bytes",
+        "_limits",
+        "address",
+        "is_counted",
+        "operation",
+        "request_id",
+        "stranger",
+        "user_id",
+    )
 
-    def __init__(self, request_id: str, address: str, limits: Limits) -> None:
+    def __init__(self, request_id: str, address: str, limits: Limits, bodies: BodyBudget) -> None:
         self.request_id = request_id
         """The client's own if it sent a sane one, else made here; also in the request's headers
         and in those of the answer."""
@@ -69,17 +88,45 @@ class RequestRecord:
         few known names, never the client's own text."""
         self.is_counted = False
         """Whether it counts against a rate limit already, or against none."""
+        self.stranger: Stranger | None = None
+        """What the connection is counted as until it is known who sends the request."""
         self._limits = limits
+        self._bodies = bodies
+        self._body_bytes = 0
 
     def admit(self, caller: Caller) -> None:
         """Note who sends the request, and count it. Raises LimitExceeded."""
-        self.user_id = caller.user.id
+        self.identify(caller.user)
         if not self.is_counted:
             self._settle(self._limits.take_for(caller.user, self.address))
+
+    def identify(self, user: User) -> None:
+        """Note who sends the request."""
+        self.user_id = user.id
+        if self.stranger is not None and not user.is_anonymous:
+            self.stranger.leave()
 
     def admit_stranger(self) -> None:
         """Count a request that nobody has identified the sender of. Raises LimitExceeded."""
         self._settle(self._limits.take_for_address(self.address))
+
+    def expect_body(self, size: int) -> None:
+        """A body of so many bytes is announced. Raises Overloaded if it has no room now."""
+        if size > UNCOUNTED_BYTES:
+            self._bodies.check(size)
+
+    def hold_body(self, size: int) -> None:
+        """So many bytes of its body are in memory, until ``release_body``. Raises Overloaded."""
+        if size > UNCOUNTED_BYTES:
+            has_already = self._body_bytes
+            self._bodies.take(size - has_already, has_already=has_already)
+            self._body_bytes = size
+
+    def release_body(self) -> None:
+        """Its body is not needed any more. The edge sees to it at the end of each request."""
+        if self._body_bytes:
+            self._bodies.give_back(self._body_bytes)
+            self._body_bytes = 0
 
     def _settle(self, wait_seconds: float) -> None:
         self.is_counted = True
@@ -131,11 +178,42 @@ def admit(scope: Mapping[str, Any], caller: Caller) -> None:
         record.admit(caller)
 
 
+def identify(scope: Mapping[str, Any], user: User) -> None:
+    """Tell the edge who is at the other end of a connection that is not counted as a request."""
+    record = record_of(scope)
+    if record is not None:
+        record.identify(user)
+
+
 def note_operation(scope: Mapping[str, Any], name: str) -> None:
     """Tell the edge which of a door's known operations is asked for."""
     record = record_of(scope)
     if record is not None:
         record.operation = name
+
+
+def expect_body(scope: Mapping[str, Any], size: int) -> None:
+    """Tell the edge what size the body of a request is said to have. Raises Overloaded if so much
+    has no room now."""
+    record = record_of(scope)
+    if record is not None:
+        record.expect_body(size)
+
+
+def hold_body(scope: Mapping[str, Any], size: int) -> None:
+    """Tell the edge how much of the body of a request is in memory. Raises Overloaded if all of
+    them together are too much."""
+    record = record_of(scope)
+    if record is not None:
+        record.hold_body(size)
+
+
+def release_body(scope: Mapping[str, Any]) -> None:
+    """Tell the edge that the body of a request is not needed any more; for answers that go on for
+    long. At the end of a request the edge knows by itself."""
+    record = record_of(scope)
+    if record is not None:
+        record.release_body()
 
 
 def client_address(scope: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 from starlette.types import ASGIApp
 
 from gateway.api import Gateway, Interaction
+from gateway.requests import release_body
 from http_proxy.arguments import (
     MODE,
     Arguments,
@@ -85,6 +86,7 @@ class Calls:
                 self._value(request, caller, service, arguments), request, limit
             )
             if is_stream(value):
+                release_body(request.scope)
                 return await open_stream(value, request)
         except ServiceError as error:
             raise judged(error, function, arguments) from error

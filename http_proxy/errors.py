@@ -66,6 +66,7 @@ STATUS: dict[type[errors.GatewayError], int] = {
     ResultTooLarge: 502,
     errors.CannotAsk: 409,
     errors.Unavailable: 503,
+    errors.Overloaded: 503,
     errors.CallTimeout: 504,
     errors.InternalError: 500,
 }

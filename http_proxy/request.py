@@ -12,7 +12,8 @@ from collections.abc import AsyncIterator
 from starlette.types import Message, Receive, Scope
 
 from gateway.api import DEFAULT_OPTIONS, CallOptions
-from gateway.requests import call_context
+from gateway.bodies import UNCOUNTED_BYTES
+from gateway.requests import call_context, expect_body, hold_body
 from http_proxy.negotiation import Formats, Media, media_of, negotiate
 from schema.errors import InvalidRequest, PayloadTooLarge, Unauthenticated, UnsupportedMediaType
 from schema.ids import MANAGER, MANAGER_WORD
@@ -80,7 +81,8 @@ class Request:
     async def body(self, limit: int) -> bytes:
         """The body, decompressed.
 
-        Raises PayloadTooLarge if it is, or inflates to, more than ``limit`` bytes,
+        Raises PayloadTooLarge if it is, or inflates to, more than ``limit`` bytes, Overloaded if
+        there is no room for it beside the bodies of other requests,
         UnsupportedMediaType for a content coding other than gzip (RFC 9110 section 15.5.16),
         InvalidRequest for broken gzip, and ClientGone.
         """
@@ -93,15 +95,13 @@ class Request:
         message = await self.receive()
         if message["type"] == "http.request" and not message.get("more_body"):
             body: bytes = message.get("body", b"")
-            if len(body) > limit:
-                raise _too_large(limit)
+            self._hold(len(body), limit)
             return body
         parts: list[bytes] = []
         size = 0
         async for part in self._parts(message):
             size += len(part)
-            if size > limit:
-                raise _too_large(limit)
+            self._hold(size, limit)
             parts.append(part)
         return b"".join(parts)
 
@@ -132,8 +132,7 @@ class Request:
                 except zlib.error as error:
                     raise InvalidRequest(f"Invalid request body: not gzip ({error})") from None
                 size += len(plain)
-                if size > limit:
-                    raise _too_large(limit)
+                self._hold(size, limit)
                 parts.append(plain)
                 data = inflate.unused_data
         if begun and not inflate.eof:
@@ -157,6 +156,14 @@ class Request:
             raise InvalidRequest("Content-Length is not a number")
         if len(declared) > 18 or int(declared) > limit:
             raise _too_large(limit)
+        expect_body(self.scope, int(declared))
+
+    def _hold(self, size: int, limit: int) -> None:
+        """So much of the body is there. Raises PayloadTooLarge and Overloaded."""
+        if size > limit:
+            raise _too_large(limit)
+        if size > UNCOUNTED_BYTES:
+            hold_body(self.scope, size)
 
 
 def _too_large(limit: int) -> PayloadTooLarge:

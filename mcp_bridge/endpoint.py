@@ -18,7 +18,8 @@ from typing import Final
 import orjson
 from starlette.types import Receive, Scope, Send
 
-from gateway.requests import note_operation
+from gateway.bodies import UNCOUNTED_BYTES
+from gateway.requests import hold_body, note_operation
 from mcp_bridge import guard, headers, methods
 from mcp_bridge.errors import (
     INVALID_REQUEST,
@@ -35,7 +36,7 @@ from mcp_bridge.replies import completed, failed, refused, worked
 from mcp_bridge.revisions import MODERN
 from mcp_bridge.sessions import SESSION_ID
 from mcp_bridge.stateful import Stateful
-from schema.errors import GatewayError
+from schema.errors import GatewayError, Overloaded
 from schema.integers import has_wide_integer
 
 _WRONG_TYPE: Final = Failure(INVALID_REQUEST, "Content-Type must be application/json", status=415)
@@ -89,8 +90,11 @@ class McpEndpoint:
             await send_reply(send, refused(failure), cors)
             return
         try:
-            body = await self._read(receive)
+            body = await self._read(scope, receive)
         except ClientGone:
+            return
+        except Overloaded as error:
+            await send_reply(send, refused(endpoint_failure(error)), cors)
             return
         message = self._classify(body, scope, sent)
         if isinstance(message, Request):
@@ -156,8 +160,8 @@ class McpEndpoint:
             return self._too_large()
         return None
 
-    async def _read(self, receive: Receive) -> bytes | None:
-        """The body, or None if it is too large. Raises ClientGone."""
+    async def _read(self, scope: Scope, receive: Receive) -> bytes | None:
+        """The body, or None if it is too large. Raises ClientGone and Overloaded."""
         chunks: list[bytes] = []
         size = 0
         while True:
@@ -169,6 +173,8 @@ class McpEndpoint:
             if size > self._max_body:
                 return None
             chunks.append(chunk)
+            if size > UNCOUNTED_BYTES:
+                hold_body(scope, size)
             if not message.get("more_body"):
                 return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 

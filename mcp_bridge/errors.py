@@ -105,9 +105,13 @@ RULES: Final[Mapping[type[errors.GatewayError], Rule]] = {
     errors.CallTimeout: Rule(INTERNAL_ERROR, 504),
     errors.CannotAsk: Rule(INTERNAL_ERROR, 409),
     errors.Unavailable: Rule(INTERNAL_ERROR, 503),
+    errors.Overloaded: Rule(INTERNAL_ERROR, 503),
     errors.InternalError: Rule(INTERNAL_ERROR, 500),
     errors.GatewayError: Rule(INTERNAL_ERROR, 500),
 }
+
+_PAUSE_SECONDS: Final = 1
+"""``Retry-After`` where the error names no time: what keeps the gateway passes in seconds."""
 
 INTERNAL: Final = Failure(INTERNAL_ERROR, "Internal error")
 """All that a caller learns about a defect; the rest is in the log."""
@@ -145,5 +149,5 @@ def _extra(error: errors.GatewayError) -> tuple[tuple[bytes, bytes], ...]:
         # RFC 9110 section 10.2.3: whole seconds.
         return ((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after_seconds))),)
     if isinstance(error, errors.Unavailable):
-        return ((b"retry-after", b"1"),)
+        return ((b"retry-after", b"%d" % _PAUSE_SECONDS),)
     return ()

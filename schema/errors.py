@@ -25,6 +25,7 @@
     ├── CallTimeout               timeout              the provider fell silent
     ├── CannotAsk                 cannot_ask           the caller has no way to answer a question
     ├── Unavailable               unavailable          the gateway is starting, draining or full
+    │   └── Overloaded            overloaded           too much comes in at the same time
     └── InternalError             internal_error       a defect of the gateway; see its log
 
 Bridges map ``code`` (never the text) to their protocol in one table each.
@@ -188,6 +189,10 @@ class CannotAsk(GatewayError):
 
 class Unavailable(GatewayError):
     code = "unavailable"
+
+
+class Overloaded(Unavailable):
+    code = "overloaded"
 
 
 class InternalError(GatewayError):

@@ -26,6 +26,7 @@ WITHOUT_UNIT = {
     "port",
     "smtp_port",
     "max_clients_per_workspace",
+    "max_connections_per_address",
     "max_connections_per_user",
     "max_mcp_sessions",
     "max_mcp_listed_tools",

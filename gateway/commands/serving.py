@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+from functools import partial
 from typing import Any
 
 import typer
@@ -13,6 +14,7 @@ from gateway import __version__
 from gateway.app import Parts, create_app
 from gateway.auth.oidc.config import OidcMistake
 from gateway.commands.admin import first_admin_key, shown_once
+from gateway.operations.process import allow_many_files
 from gateway.settings import Settings
 from gateway.startup import Startup, StartupFailed
 from gateway.storage.directory import DATABASE_FILE, StorageFailed, is_used
@@ -92,7 +94,6 @@ def run(settings: Settings) -> int:
         host=settings.host,
         port=settings.port,
         loop="auto",
-        http=OneWriteHttpProtocol,
         ws=RelayWebSocketProtocol,
         ws_max_size=settings.max_frame_bytes,
         ws_per_message_deflate=False,
@@ -104,6 +105,7 @@ def run(settings: Settings) -> int:
         proxy_headers=False,  # nobody in front is trusted to say who calls
         timeout_graceful_shutdown=1,
     )
+    allow_many_files()
     try:
         listener = config.bind_socket()
     except SystemExit:
@@ -116,8 +118,10 @@ def run(settings: Settings) -> int:
     except (ConfigMistake, OidcMistake) as error:
         typer.echo(str(error), err=True)
         return 2
+    parts: Parts = app.state.parts
     config.app = app
-    server = _Server(config, app.state.parts, app.state.startup, settings.local_base_url)
+    config.http = partial(OneWriteHttpProtocol, connections=parts.bounds.connections)  # type: ignore[assignment]
+    server = _Server(config, parts, app.state.startup, settings.local_base_url)
     server.run(sockets=[listener])
     if server.has_failed:
         return 1

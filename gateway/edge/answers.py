@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import orjson
-from starlette.types import Message
+from starlette.types import Message, Send
 
 from schema.errors import GatewayError, InternalError, LimitExceeded
 
 Header = tuple[bytes, bytes]
+
+PAUSE_SECONDS: Final = 5
+"""``Retry-After`` where only others can make room."""
 
 _FAILED: Final = InternalError("Internal error; the server's log has the details")
 
@@ -21,17 +24,26 @@ def failure(origins: Sequence[str], origin: bytes | None) -> tuple[Message, Mess
     return _answer(500, _FAILED, cross_origin(origins, origin))
 
 
-def too_many(
-    error: LimitExceeded, origins: Sequence[str], origin: bytes | None
+def refusal(
+    status: int, error: GatewayError, origins: Sequence[str], origin: bytes | None
 ) -> tuple[Message, Message]:
-    """The answer to a request above the rate limit (RFC 6585, section 4)."""
-    seconds = max(1, math.ceil(error.retry_after_seconds or 0))
+    """The answer to a request that is one too many: above the rate limit (RFC 6585, section 4), or
+    above what there is room for."""
+    known = error.retry_after_seconds if isinstance(error, LimitExceeded) else PAUSE_SECONDS
     more = [
-        (b"retry-after", b"%d" % seconds),
+        (b"retry-after", b"%d" % max(1, math.ceil(known or 0))),
         # A page of another origin sees only headers that are exposed to it.
         (b"access-control-expose-headers", b"Retry-After"),
     ]
-    return _answer(429, error, [*more, *cross_origin(origins, origin)])
+    return _answer(status, error, [*more, *cross_origin(origins, origin)])
+
+
+async def refuse_socket(send: Send, error: GatewayError) -> None:
+    """Refuse a websocket for now. Clients try again after such a status, and give up for good on
+    an error message."""
+    headers = [(b"content-type", b"text/plain"), (b"retry-after", b"%d" % PAUSE_SECONDS)]
+    await send({"type": "websocket.http.response.start", "status": 503, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": error.message.encode()})
 
 
 def cross_origin(allowed: Sequence[str], origin: bytes | None) -> list[Header]:

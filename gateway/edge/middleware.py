@@ -12,16 +12,16 @@ import logging
 import secrets
 from collections.abc import Awaitable, Mapping, Sequence
 from time import perf_counter
-from typing import Final
+from typing import Any, Final
 
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.counters import Counters
 from gateway.edge.access_log import access_log
-from gateway.edge.answers import failure, too_many
-from gateway.edge.limits import RateLimits
-from gateway.edge.proxies import Proxies
+from gateway.edge.answers import failure, refusal, refuse_socket
+from gateway.edge.bounds import Bounds
+from gateway.edge.connections import STRANGER, Stranger
 from gateway.requests import (
     REQUEST_ID,
     RequestRecord,
@@ -33,7 +33,7 @@ from gateway.requests import (
 )
 from gateway.settings import Settings
 from gateway.tracing import Tracing
-from schema.errors import LimitExceeded
+from schema.errors import GatewayError, LimitExceeded, Overloaded
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +43,8 @@ PROBES: Final = ("/health", "/health/liveness", "/health/readiness")
 _PROCESS: Final = secrets.token_hex(10)
 _numbers: Final = itertools.count(1)
 """Ids have to be unique, not secret: random for the process, then counted."""
+
+_NONE: Final[Mapping[str, Any]] = {}
 
 NO_ROUTE: Final = "(none)"
 """What a path that matches nothing is counted as."""
@@ -55,7 +57,7 @@ class Edge:
         self,
         app: ASGIApp,
         settings: Settings,
-        limits: RateLimits,
+        bounds: Bounds,
         counters: Counters,
         routes: Sequence[BaseRoute] = (),
         tracing: Tracing | None = None,
@@ -67,10 +69,9 @@ class Edge:
         self._routes = routes
         self._templates: dict[object, str] = {}
         self._tracing = tracing
-        self._limits = limits
+        self._bounds = bounds
         self._counters = counters
         self._access_log = access_log() if settings.access_log else None
-        self._proxies = Proxies(settings.trusted_proxies)
         self._origins = settings.allow_origins
         prefix = settings.base_path.rstrip("/")
         self._unlimited = frozenset(prefix + path for path in PROBES)
@@ -82,18 +83,36 @@ class Edge:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         take_upstream_credentials(scope, headers)
         record = RequestRecord(
-            _request_id(scope, headers), self._proxies.resolve(scope, headers), self._limits
+            _request_id(scope, headers),
+            self._bounds.proxies.resolve(scope, headers),
+            self._bounds.rates,
+            self._bounds.bodies,
         )
         attach(scope, record)
         current_request_id.set(record.request_id)
         current_address.set(record.address)
-        if scope["type"] == "websocket":
-            return self.app(scope, receive, send)
-        record.is_counted = scope["path"] in self._unlimited
+        is_probe = record.is_counted = scope["path"] in self._unlimited
         reply = Reply(send, record, self._origins, headers.get(b"origin"))
-        if self._tracing is None:
-            return self._answer(scope, receive, reply)
-        return self._traced(self._tracing, scope, receive, reply)
+        try:
+            entered = None if is_probe else self._enter(scope, record)
+        except Overloaded as error:
+            return _turned_away(error, scope, receive, reply)
+        if scope["type"] == "websocket":
+            answer = self.app(scope, receive, send)
+        elif self._tracing is None:
+            answer = self._answer(scope, receive, reply)
+        else:
+            answer = self._traced(self._tracing, scope, receive, reply)
+        return answer if entered is None else _during(answer, entered)
+
+    def _enter(self, scope: Scope, record: RequestRecord) -> Stranger | None:
+        """Count the request as a connection, unless the server has counted the connection that it
+        came by. Raises Overloaded."""
+        record.stranger = (scope.get("extensions") or _NONE).get(STRANGER)
+        if record.stranger is not None:
+            return None
+        record.stranger = entered = self._bounds.connections.enter(record.address)
+        return entered
 
     async def _traced(self, tracing: Tracing, scope: Scope, receive: Receive, reply: Reply) -> None:
         with tracing.request(scope) as span:
@@ -115,6 +134,7 @@ class Edge:
     def _ended(self, scope: Scope, reply: Reply) -> None:
         counters, record = self._counters, reply.record
         counters.active_requests -= 1
+        record.release_body()
         if reply.status:
             seconds = reply.began_at - reply.came_at
             counters.answered(self._template(scope), scope["method"], reply.status, seconds)
@@ -138,10 +158,10 @@ class Reply:
     __slots__ = (
         "_is_replaced",
         "_origins",
-        "_send",
         "began_at",
         "came_at",
         "origin",
+        "raw",
         "record",
         "status",
     )
@@ -149,7 +169,8 @@ class Reply:
     def __init__(
         self, send: Send, record: RequestRecord, origins: tuple[str, ...], origin: bytes | None
     ) -> None:
-        self._send = send
+        self.raw = send
+        """Sends it as it is."""
         self.record = record
         self._origins = origins
         self.origin = origin
@@ -162,19 +183,23 @@ class Reply:
         if self._is_replaced:
             return _nothing()
         if message["type"] != "http.response.start":
-            return self._send(message)
+            return self.raw(message)
         if not self.record.is_counted:
             try:
                 self.record.admit_stranger()
             except LimitExceeded as error:
                 self._is_replaced = True
-                return self.instead(*too_many(error, self._origins, self.origin))
-        return self._send(self._named(message))
+                return self.refuse(429, error)
+        return self.raw(self._named(message))
+
+    def refuse(self, status: int, error: GatewayError) -> Awaitable[None]:
+        """Answer with an error of the edge, as it is."""
+        return self.instead(*refusal(status, error, self._origins, self.origin))
 
     async def instead(self, start: Message, body: Message) -> None:
         """Send this answer; what the application sends goes nowhere."""
-        await self._send(self._named(start))
-        await self._send(body)
+        await self.raw(self._named(start))
+        await self.raw(body)
 
     def _named(self, start: Message) -> Message:
         self.began_at = perf_counter()
@@ -182,6 +207,22 @@ class Reply:
         headers = [pair for pair in start.get("headers", ()) if pair[0] != REQUEST_ID]
         headers.append((REQUEST_ID, self.record.request_id.encode()))
         return {**start, "headers": headers}
+
+
+async def _during(answer: Awaitable[None], entered: Stranger) -> None:
+    """Answer, and leave the count."""
+    try:
+        await answer
+    finally:
+        entered.leave()
+
+
+async def _turned_away(error: Overloaded, scope: Scope, receive: Receive, reply: Reply) -> None:
+    if scope["type"] == "websocket":
+        await receive()  # websocket.connect
+        await refuse_socket(reply.raw, error)
+    else:
+        await reply.refuse(503, error)
 
 
 async def _nothing() -> None:

@@ -36,12 +36,16 @@ class Proxies:
         self._networks = tuple(ipaddress.ip_network(text, strict=False) for text in trusted)
         self._is_trusted = lru_cache(_REMEMBERED)(self._look_up)
 
+    def trusts(self, address: str) -> bool:
+        """Whether it is the address of such a proxy."""
+        return bool(self._networks) and self._is_trusted(address)
+
     def resolve(self, scope: MutableMapping[str, Any], headers: Mapping[bytes, bytes]) -> str:
         """The address of the client. If a trusted proxy passed the request on, the scope is changed
         to what the client asked: its address, the scheme, the host."""
         client = scope.get("client")
         peer: str = client[0] if client else UNKNOWN
-        if not self._networks or not self._is_trusted(peer):
+        if not self.trusts(peer):
             return peer
         address = self._client(scope["headers"], peer)
         if address != peer:

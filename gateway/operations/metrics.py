@@ -11,7 +11,7 @@ from typing import Any
 
 from gateway.auth.audit import AuditLog
 from gateway.counters import BUCKET_SECONDS, Counters, Timings
-from gateway.edge.limits import RateLimits
+from gateway.edge.bounds import Bounds
 from gateway.hub import Hub
 from gateway.registry.registry import Registry
 from gateway.routing.router import Router
@@ -26,7 +26,7 @@ class Metrics:
     def __init__(
         self,
         counters: Counters,
-        limits: RateLimits,
+        bounds: Bounds,
         hub: Hub,
         router: Router,
         endpoint: Endpoint,
@@ -35,7 +35,7 @@ class Metrics:
     ) -> None:
         self._audit = audit
         self._counters = counters
-        self._limits = limits
+        self._bounds = bounds
         self._hub = hub
         self._router = router
         self._endpoint = endpoint
@@ -88,7 +88,7 @@ class Metrics:
             ("polyport_mcp_requests", "MCP requests.", "method", counters.operations),
             ("polyport_calls", "Calls over HTTP and MCP.", "outcome", counters.calls),
             ("polyport_authentications", "Credentials.", "outcome", counters.authentications),
-            ("polyport_rate_limited_requests", "Refused.", "by", self._limits.rejected),
+            ("polyport_rate_limited_requests", "Refused.", "by", self._bounds.rates.rejected),
         ):
             yield labelled(name, text, label, dict(values))
         timings = HistogramMetricFamily(
@@ -117,6 +117,17 @@ class Metrics:
             "Clients disconnected because they sent too much.",
             counters.flooding_clients,
         )
+        bounds = self._bounds
+        yield (
+            "polyport_refused_bodies",
+            "Requests refused because those before them had so large bodies.",
+            bounds.bodies.refused,
+        )
+        yield (
+            "polyport_refused_connections",
+            "Connections refused because their address had too many.",
+            bounds.connections.refused,
+        )
         yield (
             "polyport_audit_entries_lost",
             "Entries of the audit log that the database did not take.",
@@ -131,6 +142,13 @@ class Metrics:
             "polyport_outbox_bytes",
             "What waits for clients that read slowly.",
             sum(session.outbox.queued_bytes for session in self._router.sessions()),
+        )
+        bounds = self._bounds
+        yield "polyport_body_bytes", "Request bodies in memory.", bounds.bodies.held_bytes
+        yield (
+            "polyport_anonymous_connections",
+            "Connections of strangers, from other machines.",
+            bounds.connections.open,
         )
         yield "polyport_calls_in_flight", "Calls being served.", self._endpoint.calls_in_flight
         yield "polyport_http_active_requests", "Requests being answered.", counters.active_requests

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import shutil
@@ -22,6 +23,14 @@ def memory_bytes() -> tuple[int, int]:
         return peak if sys.platform == "darwin" else peak * 1024, 0
     size = resource.getpagesize()
     return int(pages[1]) * size, int(pages[0]) * size
+
+
+def allow_many_files() -> None:
+    """Let this process have as many connections and files open as it may at most: the usual limit
+    is meant for programs that would not work with higher numbers, and is soon reached here."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # macOS says unlimited, and takes less
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def memory_report() -> dict[str, float]:

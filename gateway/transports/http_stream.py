@@ -21,7 +21,7 @@ from starlette.responses import Response
 from gateway.admission import Doorkeeper, Hello
 from gateway.auth.digests import digest
 from gateway.hub import Hub
-from gateway.requests import record_of
+from gateway.requests import hold_body, identify, record_of
 from gateway.routing.router import Router
 from gateway.routing.session import ClientSession
 from gateway.settings import Settings
@@ -103,6 +103,7 @@ class HttpStreamDoor:
             if hello.reconnection_token is None or is_final:
                 raise
             raise Unauthenticated(f"Invalid reconnection token: {error.message}") from None
+        identify(request.scope, session.user)
         stream.needs_token = hello.token is not None
         stream.key = self._key(session)
         stream.needs_key = not _is_made_up(session.user)
@@ -136,7 +137,7 @@ class HttpStreamDoor:
         async with stream.turns.queue() as turn:
             if (record := record_of(request.scope)) is not None:
                 record.is_counted = True  # the limit of the connection's messages applies
-            frame = await self._body(receive)
+            frame = await self._body(request.scope, receive)
             await turn.wait()
             if not self._is_served(session):
                 raise _no_stream(session.address)
@@ -163,6 +164,7 @@ class HttpStreamDoor:
         if user is not None:
             if not self._doorkeeper.speaks_for(user, session.caller):
                 raise PermissionDenied(f"This token is not that of the client {address}")
+            identify(request.scope, user)
         elif stream.needs_token or not stream.admits(request.cookies.get(_cookie_name(address))):
             raise Unauthenticated(f"Messages of {address} need its token")
         return session, stream
@@ -180,7 +182,7 @@ class HttpStreamDoor:
     def _is_served(self, session: ClientSession) -> bool:
         return session in self._streams and self._router.get(session.address) is session
 
-    async def _body(self, receive: Any) -> bytes:
+    async def _body(self, scope: Any, receive: Any) -> bytes:
         limit = self._settings.max_frame_bytes
         chunks: list[bytes] = []
         size = 0
@@ -197,6 +199,7 @@ class HttpStreamDoor:
             size += len(chunks[-1])
             if size > limit:
                 raise PayloadTooLarge(f"A message may have {limit} bytes at most")
+            hold_body(scope, size)
             more = message.get("more_body", False)
         if not size:
             raise InvalidRequest("Empty request body")

@@ -3,17 +3,23 @@
 ASGI sends them as two messages and uvicorn writes each to the socket; for a small answer the second
 system call costs as much as the rest of sending it.
 
-It also offers the application what ASGI does not: to end a connection whose peer does not read. And
-it ends what uvicorn would wait for without an end: a request whose head has no end or does not
-come, and one whose body stops in the middle.
+It also offers the application what ASGI does not: to end a connection whose peer does not read. It
+ends what uvicorn would wait for without an end: a request whose head has no end or does not come,
+and one whose body stops in the middle. And it counts connections by their address, and refuses what
+is one too many.
 """
 
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from gateway.edge.answers import PAUSE_SECONDS
+from gateway.edge.connections import STRANGER, Connections, Stranger
+from schema.errors import Overloaded
 
 ABORT: Final = "polyport.abort"
 """Key in ``scope["extensions"]``: a function that ends the connection and drops what is unsent."""
@@ -26,6 +32,9 @@ HEAD_SECONDS: Final = 30.0
 
 BODY_SECONDS: Final = 60.0
 """How long nothing may come of a body that is incomplete, while its answer has not begun."""
+
+REFUSED_SECONDS: Final = 5.0
+"""How long a connection that is one too many may wait with the request that tells it so."""
 
 _HEAD: Final = b"HTTP/1."
 
@@ -75,26 +84,52 @@ class OneWriteHttpProtocol(HttpToolsProtocol):
     """See the module."""
 
     _in_head = False
+    _heads_begun = 0
     _head_bytes = 0
     _head_timeout: asyncio.TimerHandle | None = None
     _body_timeout: asyncio.TimerHandle | None = None
     _heard_at = 0.0
+    _stranger: Stranger | None = None
+    _refusal: Overloaded | None = None
+
+    def __init__(self, *args: Any, connections: Connections | None = None, **kwargs: Any) -> None:
+        """``connections`` is what they are counted by; by default they are not."""
+        super().__init__(*args, **kwargs)
+        self._counted_by = connections
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.transport = _HeadHolder(transport, self.loop)  # type: ignore[assignment]
-        self._head_timeout = self.loop.call_later(HEAD_SECONDS, self._head_is_late)
+        seconds = HEAD_SECONDS
+        if self._counted_by is not None and self.client is not None:
+            try:
+                self._stranger = self._counted_by.enter(self.client[0])
+            except Overloaded as error:
+                # Told when a request comes: who has not asked yet does not read.
+                self._refusal, seconds = error, REFUSED_SECONDS
+        self._head_timeout = self.loop.call_later(seconds, self._head_is_late)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting_for_head()
         if self._body_timeout is not None:
             self._body_timeout.cancel()
+        if self._stranger is not None:
+            self._stranger.leave()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._refusal is not None:
+            more = f"content-type: text/plain\r\nretry-after: {PAUSE_SECONDS}\r\n"
+            self._refuse(503, "Service Unavailable", self._refusal.message, more)
+            return
+        is_between = not self._in_head and ((last := self._latest) is None or not last.more_body)
+        begun = self._heads_begun
         super().data_received(data)
         if self._in_head:
-            self._head_bytes += len(data)
+            # A head that has begun in the middle of what came is counted from the next time on: the
+            # parser does not say where it began, and one read more is no harm.
+            if self._heads_begun - begun == (1 if is_between else 0):
+                self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
                 self._refuse(431, "Request Header Fields Too Large")
             elif self._head_timeout is None:
@@ -107,8 +142,11 @@ class OneWriteHttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_head = True
+        self._heads_begun += 1
         self._head_bytes = 0
         extensions: dict[str, Any] = {ABORT: self.transport.abort}
+        if self._stranger is not None:
+            extensions[STRANGER] = self._stranger
         self.scope["extensions"] = extensions
 
     def on_headers_complete(self) -> None:
@@ -126,6 +164,10 @@ class OneWriteHttpProtocol(HttpToolsProtocol):
         if isinstance(holder, _HeadHolder):
             holder.flush()
             self.transport = holder.actual
+        if self._stranger is not None:
+            # It is the connection of another protocol from here on.
+            factory: Any = self.ws_protocol_class
+            self.ws_protocol_class = partial(factory, stranger=self._stranger)  # type: ignore[assignment]
         super().handle_websocket_upgrade()
 
     @property
@@ -160,12 +202,12 @@ class OneWriteHttpProtocol(HttpToolsProtocol):
                 self._heard_at + BODY_SECONDS, self._look_at_body
             )
 
-    def _refuse(self, status: int, reason: str) -> None:
+    def _refuse(self, status: int, reason: str, text: str = "", more: str = "") -> None:
         """End the connection, with a word if no answer of the application is on its way."""
         if self.transport.is_closing():
             return
         cycle = self._latest
         if cycle is None or cycle.response_complete or not cycle.response_started:
-            head = f"HTTP/1.1 {status} {reason}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-            self.transport.write(head.encode("ascii"))
+            head = f"HTTP/1.1 {status} {reason}\r\ncontent-length: {len(text)}\r\n{more}"
+            self.transport.write(f"{head}connection: close\r\n\r\n{text}".encode("ascii"))
         self.transport.close()

@@ -22,6 +22,7 @@ from weakref import WeakKeyDictionary
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from gateway.edge.connections import STRANGER, Stranger
 from gateway.transports.client_frames import FrameCutter, Raw, binary_header
 from gateway.transports.inbox import Gate, Inbox
 
@@ -63,8 +64,10 @@ _batches: WeakKeyDictionary[asyncio.AbstractEventLoop, _Batch] = WeakKeyDictiona
 class RelayWebSocketProtocol(WebSocketsSansIOProtocol):
     """See the module."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, stranger: Stranger | None = None, **kwargs: Any) -> None:
+        """``stranger`` is what the connection is counted as, until it ends or is known."""
         super().__init__(*args, **kwargs)
+        self._stranger = stranger
         self.queue = Inbox()  # type: ignore[assignment]  # as much of it as uvicorn uses
         self.writable = Gate(is_open=True)  # type: ignore[assignment]
         self._sink: Sink | None = None
@@ -101,10 +104,14 @@ class RelayWebSocketProtocol(WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._sink = None
         self._output.clear()
+        if self._stranger is not None:
+            self._stranger.leave()
         super().connection_lost(exc)
 
     async def run_asgi(self) -> None:
         extensions: dict[str, Any] = self.scope["extensions"]
+        if self._stranger is not None:
+            extensions[STRANGER] = self._stranger
         extensions[DIRECT_FRAMES] = DirectFrames(self._set_sink, self._write)
         await super().run_asgi()
 

@@ -15,7 +15,9 @@ from urllib.parse import parse_qs
 import orjson
 
 from gateway.admission import Hello, refusal_text
+from gateway.edge.answers import refuse_socket
 from gateway.hub import Hub
+from gateway.requests import identify
 from gateway.routing.router import Router
 from gateway.routing.session import CLOSE_GOING_AWAY, CLOSE_POLICY, ClientSession
 from gateway.settings import Settings
@@ -52,7 +54,7 @@ class WebSocketDoor:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         await receive()  # websocket.connect
         if self._hub.is_draining:
-            await _refuse_with_503(send)
+            await refuse_socket(send, Unavailable("The server is stopping"))
             return
         await send({"type": "websocket.accept"})
         connection = _Connection(receive, send)
@@ -67,6 +69,7 @@ class WebSocketDoor:
         session = await self._handshake(connection, address_of(scope))
         if session is None:
             return
+        identify(scope, session.user)
         try:
             await connection.send_json(self._hub.connection_info(session))
             direct: DirectFrames | None = (scope.get("extensions") or {}).get(DIRECT_FRAMES)
@@ -240,10 +243,3 @@ class _Connection:
             if not self.ended and self._task is not None:
                 self.given_up = True
                 self._task.cancel()
-
-
-async def _refuse_with_503(send: Any) -> None:
-    # Clients give up for good on an error message, but try again after an HTTP 5xx.
-    headers = [(b"content-type", b"text/plain"), (b"retry-after", b"5")]
-    await send({"type": "websocket.http.response.start", "status": 503, "headers": headers})
-    await send({"type": "websocket.http.response.body", "body": b"The server is stopping"})

@@ -25,6 +25,7 @@ class Exchange:
         method: str = "GET",
         headers: Mapping[str, str] | None = None,
         parts: tuple[bytes, ...] = (b"",),
+        is_complete: bool = True,
     ) -> None:
         path, _, query = target.partition("?")
         self.scope: Scope = {
@@ -47,7 +48,7 @@ class Exchange:
         self.reading = asyncio.Event()
         self.reading.set()
         for index, part in enumerate(parts):
-            more = index < len(parts) - 1
+            more = index < len(parts) - 1 or not is_complete
             self._incoming.put_nowait({"type": "http.request", "body": part, "more_body": more})
 
     async def __aenter__(self) -> Self:

@@ -44,6 +44,7 @@ EXPECTED: dict[type[errors.GatewayError], int] = {
     errors.CallTimeout: 504,
     errors.CannotAsk: 409,
     errors.Unavailable: 503,
+    errors.Overloaded: 503,
     errors.InternalError: 500,
 }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 
 import httpx
 import pytest
@@ -11,15 +10,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.app import create_app
 from gateway.counters import Counters
-from gateway.edge.limits import Rate, RateLimits
+from gateway.edge.bounds import bounds_of
 from gateway.edge.middleware import Edge
 from gateway.requests import record_of
 from gateway.settings import Settings
 
 
 def edge(app: ASGIApp) -> Edge:
-    rate = Rate(0, 1)
-    return Edge(app, Settings(), RateLimits(rate, rate, time.monotonic), Counters())
+    settings = Settings(anonymous_requests_per_second=0, user_requests_per_second=0)
+    return Edge(app, settings, bounds_of(settings), Counters())
 
 
 def client_of(app: object) -> httpx.AsyncClient:

@@ -9,12 +9,14 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
+from gateway.edge.connections import STRANGER, Connections
 from gateway.transports.uvicorn_http import ABORT, MAX_HEAD_BYTES, OneWriteHttpProtocol
+from gateway.transports.uvicorn_websocket import RelayWebSocketProtocol
 
 
 class Socket(asyncio.Transport):
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, address: str = "127.0.0.1") -> None:
+        super().__init__({"peername": (address, 4711)})
         self.writes: list[bytes] = []
         self.written = asyncio.Event()
         self.ended = asyncio.Event()
@@ -40,12 +42,19 @@ class Socket(asyncio.Transport):
 
     def resume_reading(self) -> None: ...
 
+    def set_protocol(self, protocol: Any) -> None:
+        self.protocol = protocol
 
-def serve(app: Any) -> tuple[OneWriteHttpProtocol, Socket]:
-    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")
+
+def serve(
+    app: Any, address: str = "127.0.0.1", connections: Connections | None = None
+) -> tuple[OneWriteHttpProtocol, Socket]:
+    config = uvicorn.Config(
+        app, ws=RelayWebSocketProtocol, log_config=None, access_log=False, lifespan="off"
+    )
     config.load()
-    protocol = OneWriteHttpProtocol(config, ServerState(), {})
-    socket = Socket()
+    protocol = OneWriteHttpProtocol(config, ServerState(), {}, connections=connections)
+    socket = Socket(address)
     protocol.connection_made(socket)
     return protocol, socket
 
@@ -144,6 +153,28 @@ async def test_a_head_without_an_end_is_refused(start: bytes) -> None:
     protocol.connection_lost(None)
 
 
+@pytest.mark.parametrize(
+    ("before", "end"),
+    [
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 80000\r\n\r\n", b"b" * 80_000),
+        (b"", REQUEST * 3000),
+        (REQUEST[:9], REQUEST[9:] + REQUEST * 3000),
+    ],
+    ids=["the end of a body", "whole requests", "the end of a request"],
+)
+async def test_what_comes_before_a_head_is_no_part_of_it(before: bytes, end: bytes) -> None:
+    protocol, socket = serve(small)
+    if before:
+        protocol.data_received(before)
+    protocol.data_received(end + REQUEST[:-2])
+    for _ in range(MAX_HEAD_BYTES // 4096):
+        assert not socket.closed
+        protocol.data_received(b"X: " + b"a" * 4091 + b"\r\n")
+    protocol.data_received(b"X: a\r\n")
+    assert socket.closed
+    protocol.connection_lost(None)
+
+
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nX: ", REQUEST + b"GET /"])
 async def test_a_head_that_does_not_come_is_not_waited_for_without_an_end(
     sent: bytes, monkeypatch: pytest.MonkeyPatch
@@ -237,3 +268,72 @@ async def test_a_request_names_one_host(head: bytes, is_answered: bool) -> None:
     assert len(socket.writes) == 1
     assert socket.writes[0].startswith(b"HTTP/1.1 200 " if is_answered else b"HTTP/1.1 400 ")
     protocol.connection_lost(None)
+
+
+UPGRADE = (
+    b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize("request_", [REQUEST, UPGRADE], ids=["request", "websocket"])
+async def test_one_connection_too_many_is_told_when_to_come_back(request_: bytes) -> None:
+    connections = Connections(2, lambda address: False)
+    first, second = [serve(small, "192.0.2.1", connections)[0] for _ in "12"]
+    refused, socket = serve(small, "192.0.2.1", connections)
+    assert socket.writes == []
+    refused.data_received(request_)
+    (answer,) = socket.writes
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"\r\nretry-after: 5\r\n" in answer
+    assert answer.endswith(b"\r\n\r\nToo many connections from this address. Try again later.")
+    assert socket.closed
+    refused.connection_lost(None)
+    elsewhere, _ = serve(small, "192.0.2.2", connections)
+    first.connection_lost(None)
+    again, socket = serve(small, "192.0.2.1", connections)
+    again.data_received(REQUEST)
+    async with asyncio.timeout(5):
+        await socket.written.wait()
+    assert socket.writes[0].startswith(b"HTTP/1.1 200 ")
+    assert (connections.open, connections.refused) == (3, 1)
+    for protocol in (second, elsewhere, again):
+        protocol.connection_lost(None)
+    assert connections.open == 0
+
+
+async def test_a_connection_too_many_that_asks_nothing_is_not_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gateway.transports.uvicorn_http.REFUSED_SECONDS", 0.01)
+    connections = Connections(1, lambda address: False)
+    first, _ = serve(small, "192.0.2.1", connections)
+    refused, socket = serve(small, "192.0.2.1", connections)
+    async with asyncio.timeout(5):
+        await socket.ended.wait()
+    for protocol in (first, refused):
+        protocol.connection_lost(None)
+
+
+async def test_a_websocket_is_counted_until_it_ends_or_is_known() -> None:
+    connections = Connections(9, lambda address: False)
+    told: asyncio.Queue[Any] = asyncio.Queue()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        told.put_nowait(scope["extensions"][STRANGER])
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+
+    ends = []
+    async with asyncio.timeout(5):
+        for _ in "12":
+            protocol, socket = serve(app, "192.0.2.1", connections)
+            protocol.data_received(UPGRADE)
+            ends.append(socket)
+            stranger = await told.get()
+    assert connections.open == 2
+    stranger.leave()
+    assert connections.open == 1
+    for socket in ends:
+        socket.protocol.connection_lost(None)
+    assert connections.open == 0

@@ -6,6 +6,7 @@ which stay texts. Whoever needs the text ``"33"`` sends a body.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -112,6 +113,19 @@ def from_body(body: bytes, media: Media, function: FunctionInfo | None = None) -
     if media is Media.MSGPACK and not all(isinstance(name, str) for name in value):
         raise InvalidRequest("Invalid request body: the names of arguments must be text")
     return Arguments(named=value)
+
+
+def with_defaults(arguments: Arguments, function: FunctionInfo | None) -> Arguments:
+    """What a function is called with: what is not given by name gets the default of its schema.
+    Arguments by position are as they are."""
+    if function is None or not function.defaults or arguments.positional:
+        return arguments
+    missing = {
+        name: copy.deepcopy(value)
+        for name, value in function.defaults.items()
+        if name not in arguments.named
+    }
+    return Arguments(named={**missing, **arguments.named}) if missing else arguments
 
 
 def for_function(given: Mapping[str, Any], function: FunctionInfo | None) -> Mapping[str, Any]:

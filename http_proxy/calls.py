@@ -24,6 +24,7 @@ from http_proxy.arguments import (
     from_query,
     parse_query,
     unsupported,
+    with_defaults,
 )
 from http_proxy.asking.resource import Asking
 from http_proxy.cors import Origins
@@ -77,6 +78,7 @@ class Calls:
             if function is None and (resource := self._resources.get(request.function)):
                 return await resource(request, service)
             arguments = from_query(query, function)
+        arguments = with_defaults(arguments, function)
         limit = limit_of(request, query)
         if function is not None and function.takes_interaction:
             start = partial(self._told, request, caller, service, arguments)

@@ -19,7 +19,7 @@ import orjson
 from mcp_bridge.schemas import Cost, Refused
 from mcp_bridge.text import cut
 from schema.integers import has_wide_integer
-from schema.parameters import Schema
+from schema.parameters import Schema, defaults_of
 
 MAX_PROBLEMS: Final = 5
 _MAX_DETAIL: Final = 20_000
@@ -46,10 +46,6 @@ _KEPT = frozenset(
         "type",
     }
 )
-
-
-_INDEPENDENT = _KEPT | {"required", "title", "description", "examples", "$comment", "$id", "id"}
-"""Keywords of a root that says nothing about several arguments together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +89,8 @@ class ArgumentCheck:
 
     @cached_property
     def _defaults(self) -> Mapping[str, Any]:
-        """Defaults of single arguments that fit their schemas. None where an argument more can make
-        a difference to the others, and null means that none was given."""
-        if not self._schema.keys() <= _INDEPENDENT:
-            return {}
-        found = {
-            name: declared["default"]
-            for name, declared in self._schema["properties"].items()
-            if isinstance(declared, dict) and declared.get("default") is not None
-        }
+        """Those that fit their schemas."""
+        found = defaults_of(self._schema)
         return {n: v for n, v in found.items() if _is_valid(self._each, {n: v})} if found else {}
 
     def problems(self, arguments: dict[str, Any], size: int) -> list[Problem]:

@@ -7,8 +7,10 @@ A provider's ``service_schema`` is a tree: maps nest, a leaf ``{"type": "functio
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+from schema.parameters import defaults_of
 
 _MAX_DEPTH = 16
 
@@ -32,6 +34,8 @@ class FunctionInfo:
     """The provider's whole ``function`` map: name, description, parameters and anything beyond."""
     takes_interaction: bool = False
     """The function has the parameter ``interaction``, which is not among ``parameters``."""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """What its schema says of arguments that are not given, unless it sees to that itself."""
 
     @property
     def parameter_names(self) -> list[str]:
@@ -92,12 +96,16 @@ def _describe(path: str, node: Mapping[str, Any]) -> FunctionInfo:
     if isinstance(parameters, Mapping) and _has_interaction(parameters):
         takes_interaction = True
         parameters = _without_interaction(parameters)
+    defaults: Mapping[str, Any] = {}
+    if isinstance(parameters, Mapping) and declared.get(OWN_DEFAULTS) is not True:
+        defaults = defaults_of(parameters)
     return FunctionInfo(
         path=path,
         description=description if isinstance(description, str) else "",
         parameters=parameters if isinstance(parameters, Mapping) else None,
         declared=declared,
         takes_interaction=takes_interaction,
+        defaults=defaults,
     )
 
 

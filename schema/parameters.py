@@ -4,7 +4,7 @@ they mean. Every bridge shows what is mended here, so that all doors describe a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 _ONE = frozenset(
@@ -64,6 +64,49 @@ def mend_habits(schema: Schema) -> None:
     if isinstance(required, list):
         supplied = {"context", "args", "kwargs"} - properties.keys()
         schema["required"] = [name for name in required if name not in supplied]
+
+
+_INDEPENDENT = frozenset(
+    {"$comment", "$defs", "$id", "$schema", "additionalProperties", "definitions", "description",
+     "examples", "id", "patternProperties", "properties", "required", "title", "type"}
+)  # fmt: skip
+"""Keywords of a root that says nothing about several arguments together."""
+
+
+def defaults_of(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The defaults of single arguments, of the types that these are to have. None where an argument
+    more can make a difference to the others; null means that none was given."""
+    properties = schema.get("properties")
+    if not isinstance(properties, Mapping) or not schema.keys() <= _INDEPENDENT:
+        return {}
+    return {
+        name: declared["default"]
+        for name, declared in properties.items()
+        if isinstance(declared, Mapping)
+        and declared.get("default") is not None
+        and _is_of_type(declared["default"], declared.get("type"))
+    }
+
+
+def _is_of_type(value: object, declared: object) -> bool:
+    names = declared if isinstance(declared, list) else [declared]
+    kinds = [_KINDS.get(_PYTHON_TYPES.get(name, name)) for name in names if isinstance(name, str)]
+    if not kinds or None in kinds:  # it is said in another way
+        return True
+    is_whole = isinstance(value, float) and value.is_integer() and int in kinds
+    is_one = any(isinstance(value, kind) for kind in kinds if kind is not None)
+    return (is_one or is_whole) and (bool in kinds or not isinstance(value, bool))
+
+
+_KINDS: Final[Mapping[str, type | tuple[type, ...]]] = {
+    "string": str,
+    "integer": int,
+    "number": (int, float),
+    "boolean": bool,
+    "array": (list, tuple),
+    "object": Mapping,
+    "null": type(None),
+}
 
 
 def schema_positions(root: Any) -> Iterator[tuple[Path | None, Schema]]:

@@ -47,6 +47,41 @@ async def test_post_calls_by_position_with_other_json(
     assert answer.json() == {"args": args, "kwargs": {}}
 
 
+SEVEN = {"n": {"type": "integer", "default": 7}}
+
+
+@pytest.mark.parametrize(
+    ("schema", "declared", "body", "received"),
+    [
+        ({"properties": SEVEN}, {}, b"", 7),
+        ({"properties": SEVEN}, {}, b'{"m": 1}', 7),
+        ({"properties": SEVEN}, {}, b'{"n": 5}', 5),
+        ({"properties": SEVEN}, {}, b"[5]", 5),
+        ({"properties": SEVEN}, {"appliesDefaults": True}, b"", 8),
+        ({"properties": {"n": {"type": ["integer", "null"], "default": None}}}, {}, b"", 8),
+        ({"properties": {"n": {"type": "integer", "default": "seven"}}}, {}, b"", 8),
+        ({"properties": SEVEN, "oneOf": [{"required": ["m"]}, {"required": ["n"]}]}, {}, b"", 8),
+    ],
+)
+async def test_what_is_not_given_gets_the_default_of_the_schema(
+    client: httpx.AsyncClient,
+    gateway: FakeGateway,
+    schema: Any,
+    declared: Any,
+    body: bytes,
+    received: int,
+) -> None:
+    def function(n: int = 8, m: int = 0) -> int:
+        return n
+
+    leaf = {"name": "f", "parameters": {"type": "object", **schema}, **declared}
+    function.__schema__ = leaf  # type: ignore[attr-defined]
+    gateway.add_service("ws-lab/worker:d", {"f": function}, visibility="public")
+    assert (await client.post("/ws-lab/services/d/f", content=body)).json() == received
+    if not body:
+        assert (await client.get("/ws-lab/services/d/f")).json() == received
+
+
 async def test_post_ignores_the_parameters_of_the_url(client: httpx.AsyncClient) -> None:
     answer = await client.post(f"{BASE}/echo?q=1", json={"b": 2})
     assert answer.json() == {"args": [], "kwargs": {"b": 2}}

@@ -11,10 +11,11 @@ import shutil
 import sys
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import quote
+from urllib.parse import quote, urldefrag
 
 import typer
 
+from gateway.commands.asking import visible
 from gateway.commands.services import LOCAL, Json, Server, Token, misused
 from gateway.settings import TOKEN_VARIABLE, variable
 
@@ -23,6 +24,21 @@ Target = Annotated[
     typer.Argument(metavar="[WORKSPACE[/SERVICE]]", help="A service, or a whole workspace."),
 ]
 Url = Annotated[str | None, typer.Option("--url", help="URL of an MCP endpoint, instead.")]
+ClientId = Annotated[
+    str | None,
+    typer.Option(
+        "--client-id",
+        help="OAuth client as registered there, or the URL of its metadata; default: register.",
+    ),
+]
+ClientSecret = Annotated[
+    str,
+    typer.Option("--client-secret-env", metavar="VARIABLE", help="Variable with its secret."),
+]
+CallbackPort = Annotated[
+    int, typer.Option("--callback-port", help="Where the browser comes back to; 0 picks one.")
+]
+CLIENT_SECRET_VARIABLE = "POLYPORT_CLIENT_SECRET"  # noqa: S105 - the name of a variable
 
 
 def stdio(  # noqa: PLR0913 - each is a word of the command line
@@ -43,12 +59,20 @@ def stdio(  # noqa: PLR0913 - each is a word of the command line
     service: Annotated[
         str | None, typer.Option("--service", help="Of the file, this one alone.")
     ] = None,
+    client_id: ClientId = None,
+    client_secret_env: ClientSecret = CLIENT_SECRET_VARIABLE,
+    callback_port: CallbackPort = 0,
+    no_login: Annotated[
+        bool,
+        typer.Option("--no-login", help="Ask nobody to log in, whoever wants a token.", metavar=""),
+    ] = False,
     server: Server = LOCAL,
     token: Token = None,
 ) -> None:
     """Be an MCP server over standard input and output, and relay to an endpoint over HTTP.
 
-    For clients that start local programs only.
+    For clients that start local programs only. If the endpoint wants a login, and there is no
+    token, a browser is opened.
     """
     bridge = importlib.import_module("mcp_bridge.stdio")
     if mcp_config is not None:
@@ -61,9 +85,11 @@ def stdio(  # noqa: PLR0913 - each is a word of the command line
     secret = token if token is not None else variable(token_env)
     if secret:
         headers["authorization"] = f"Bearer {secret}"
-    remote = bridge.Remote(
-        endpoint_url(target, url, server), headers, f"--token or the variable {token_env}"
-    )
+    where = endpoint_url(target, url, server)
+    login = None
+    if "authorization" not in headers and not no_login:
+        login = login_at(where, client_id, variable(client_secret_env), callback_port)
+    remote = bridge.Remote(where, headers, f"--token or the variable {token_env}", login)
     raise typer.Exit(bridge.serve(remote))
 
 
@@ -127,6 +153,18 @@ def endpoint_url(target: str | None, url: str | None, server: str) -> str:
     )
     path = f"{workspace}/mcp/{service}/mcp" if slash else f"{workspace}/mcp"
     return f"{server.rstrip('/')}/{path}"
+
+
+def login_at(url: str, client_id: str | None, secret: str | None, port: int) -> Any:
+    """The login of this machine's user at an endpoint."""
+    logins = importlib.import_module("mcp_bridge.login")
+    identity = logins.Identity(client_id, secret, port)
+    endpoint = urldefrag(url).url
+    return logins.Login(endpoint, logins.Entry(endpoint), _tell, identity=identity)
+
+
+def _tell(line: str) -> None:
+    typer.echo(visible(line), err=True)
 
 
 def _program() -> tuple[str, ...]:

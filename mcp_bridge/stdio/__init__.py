@@ -2,7 +2,8 @@
 
 For clients that start local programs only. One JSON-RPC message a line, in UTF-8, and nothing else
 on the standard output (revision 2025-11-25 and 2026-07-28, stdio). Both eras are taken, whichever
-comes first; the endpoint may be this gateway's or any other over Streamable HTTP.
+comes first; the endpoint may be this gateway's or any other over Streamable HTTP. If it wants a
+login, its user is brought to one (``mcp_bridge.login``), and requests wait for that.
 
 - ``pipes``: lines in and out, on threads of their own, so that neither waits for HTTP
 - ``relay``: what becomes of a message; every request is a task
@@ -67,7 +68,11 @@ async def _located(endpoint: Remote | LocalGateway) -> AsyncIterator[Locate]:
         async def there() -> Remote:
             return endpoint
 
-        yield there
+        try:
+            yield there
+        finally:
+            if endpoint.login is not None:
+                await endpoint.login.close()
         return
     endpoint.start()
     try:

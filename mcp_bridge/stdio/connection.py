@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 import httpx
 
+from mcp_bridge.login import Login, LoginFailed, NoLogin, Refused
 from mcp_bridge.stdio import wire
 from mcp_bridge.stdio.wire import Message
 
 RETRY_SECONDS: Final = (0.5, 1.0, 2.0, 5.0, 10.0)
 """Between attempts to take up a stream again; the last repeats."""
+
+MAX_RENEWALS: Final = 3
+"""Of the token for one request: a fresh one, a login, and one that allows more."""
 
 SESSION: Final = "mcp-session-id"
 Forward = Callable[[Message], None]
@@ -31,6 +35,8 @@ class Remote:
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     token_hint: str = "--token"  # noqa: S105 - the name of a flag
+    login: Login | None = None
+    """What its user is asked for if it wants a token; None if they have given one."""
 
 
 Locate = Callable[[], Awaitable[Remote]]
@@ -75,9 +81,7 @@ class Connection:
         answer, if not everything is to be passed on. Raises Unreachable."""
         self._remote = await self._locate()
         try:
-            async with self._http.stream(
-                "POST", self._remote.url, content=wire.written(message), headers=self._all(headers)
-            ) as response:
+            async with self._sent("POST", headers, wire.written(message)) as response:
                 return await self._read(response, message, headers, forward=forward)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             reason = str(error) or type(error).__name__
@@ -87,19 +91,44 @@ class Connection:
     async def hear(self, headers: Mapping[str, str]) -> bool:
         """Pass on what the server of a session says unasked, until the stream ends. False if it
         has no such stream."""
-        with contextlib.suppress(httpx.HTTPError):
-            async with self._http.stream(
-                "GET", self._remote.url, headers=self._all(headers)
-            ) as response:
+        with contextlib.suppress(httpx.HTTPError, Unreachable):
+            async with self._sent("GET", headers) as response:
                 if response.status_code != 200:
                     return False
                 await self._pass_on(response, {}, Answer(200))
         return True
 
-    def _all(self, headers: Mapping[str, str]) -> dict[str, str]:
+    @contextlib.asynccontextmanager
+    async def _sent(
+        self, method: str, headers: Mapping[str, str], content: bytes | None = None
+    ) -> AsyncIterator[httpx.Response]:
+        """A request, and again with another token if one can be had. Raises Unreachable if it is
+        refused all the same."""
+        remote, login = self._remote, self._remote.login
+        for attempt in range(MAX_RENEWALS + 1):
+            token = login.token() if login is not None else None
+            async with self._http.stream(
+                method, remote.url, content=content, headers=self._all(headers, token)
+            ) as response:
+                if response.status_code not in (401, 403):
+                    yield response
+                    return
+                await response.aread()
+                refused = Refused.of(response.status_code, response.headers)
+            if login is None or not refused.can_be_mended or attempt == MAX_RENEWALS:
+                raise Unreachable(self._refusal(refused.status))
+            try:
+                await login.renew(refused, token)
+            except NoLogin:
+                raise Unreachable(self._refusal(refused.status)) from None
+            except LoginFailed as failure:
+                raise Unreachable(str(failure)) from None
+
+    def _all(self, headers: Mapping[str, str], token: str | None) -> dict[str, str]:
         return {
             "accept": _ACCEPT,
             "content-type": "application/json",
+            **({"authorization": f"Bearer {token}"} if token is not None else {}),
             **self._remote.headers,
             **headers,
         }
@@ -113,9 +142,6 @@ class Connection:
         forward: Forward | None,
     ) -> Answer:
         answer = Answer(response.status_code, session_id=response.headers.get(SESSION))
-        if response.status_code in (401, 403):
-            await response.aread()
-            raise Unreachable(self._refusal(response))
         if response.headers.get("content-type", "").startswith("text/event-stream"):
             found = await self._pass_on(response, message, answer, forward=forward)
             if SESSION in headers:
@@ -142,9 +168,7 @@ class Connection:
         2025-11-25, resumability)."""
         while answer.message is None and last_id is not None:
             await asyncio.sleep(RETRY_SECONDS[0] if wait_seconds is None else wait_seconds)
-            async with self._http.stream(
-                "GET", self._remote.url, headers=self._all({**headers, "last-event-id": last_id})
-            ) as resumed:
+            async with self._sent("GET", {**headers, "last-event-id": last_id}) as resumed:
                 if resumed.status_code != 200:
                     return
                 found, wait_seconds = await self._pass_on(resumed, message, answer)
@@ -182,8 +206,8 @@ class Connection:
         elif "id" in message and received.get("id") in (message["id"], None):
             answer.message = {**received, "id": message["id"]}
 
-    def _refusal(self, response: httpx.Response) -> str:
-        if response.status_code == 401:
+    def _refusal(self, status: int) -> str:
+        if status == 401:
             return (
                 f"The server at {self._remote.url} wants a token (HTTP 401): "
                 f"give one with {self._remote.token_hint}"

@@ -32,9 +32,12 @@ class Pipes:
 
     @classmethod
     def standard(cls) -> Pipes:
-        """Of this process. Whatever else prints goes to the standard error from now on."""
+        """Of this process. Whatever else prints goes to the standard error from now on; whatever
+        else reads, such as a browser that is started, finds nothing."""
         source, target = os.dup(sys.stdin.fileno()), os.dup(sys.stdout.fileno())
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        with open(os.devnull, "rb") as nothing:
+            os.dup2(nothing.fileno(), sys.stdin.fileno())
         if sys.platform == "win32":
             import msvcrt  # noqa: PLC0415
 

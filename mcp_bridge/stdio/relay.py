@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -42,6 +42,11 @@ LAST_SECONDS: Final = 1.0
 """How long requests may still take when the input has ended."""
 
 _OPENINGS: Final = ("initialize", "server/discover")
+_EMPTY: Final[Mapping[str, Message]] = {
+    "prompts/list": {"prompts": []},
+    "resources/list": {"resources": []},
+    "resources/templates/list": {"resourceTemplates": []},
+}
 _NO_HANDSHAKE: Final = (METHOD_NOT_FOUND, UNSUPPORTED_VERSION, HEADER_MISMATCH)
 _CHANGES: Final = {
     "toolsListChanged": "notifications/tools/list_changed",
@@ -60,6 +65,8 @@ class Relay:
         self._connection = Connection(locate, http, self._send)
         self._handshake = Handshake()
         self._mirrored: dict[str, tuple[ParamHeader, ...]] = {}
+        self._is_introduced = False
+        """The client has been told what servers may offer, not what this one does."""
         self._running: dict[str | int, asyncio.Task[None]] = {}
         self._others: set[asyncio.Task[None]] = set()
 
@@ -132,6 +139,7 @@ class Relay:
                 return await (self._initialize(message) if opens else self._stateless(message))
         except (TimeoutError, Unreachable):
             self._handshake.is_due = opens
+            self._is_introduced = True
             return wire.completed(message["id"], wire.introduction(message))
 
     async def _initialize(self, message: Message) -> Message:
@@ -160,6 +168,8 @@ class Relay:
 
     async def _in_session(self, message: Message) -> Message:
         if self._handshake.is_due:
+            if message["method"] == "ping":  # it is this program that is asked, not the server
+                return wire.completed(message["id"], {})
             await self._open_again()
         if self._handshake.is_translated:
             return await self._translated(message)
@@ -258,6 +268,11 @@ class Relay:
             raise Unreachable(
                 f"The server closed the connection before it answered {message['method']}"
             )
+        if self._is_introduced and answer.error_code == METHOD_NOT_FOUND:
+            empty = _EMPTY.get(message["method"])
+            if empty is not None:
+                complete = {"resultType": "complete"} if wire.is_stateless(message) else {}
+                return wire.completed(message["id"], {**empty, **complete})
         if message["method"] == "tools/list" and wire.is_stateless(message):
             self._remember(answer.message.get("result"))
         return answer.message

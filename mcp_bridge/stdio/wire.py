@@ -27,6 +27,9 @@ from schema.integers import exactly
 Message = dict[str, Any]
 
 SERVER_INFO: Final = {"name": "polyport-stdio", "version": "1"}
+INTRODUCED: Final[Mapping[str, Any]] = {"tools": {}, "prompts": {}, "resources": {}}
+"""What a server may offer of which nothing is known yet: clients ask this once."""
+
 STATELESS_ONLY: Final = ("resultType", "ttlMs", "cacheScope")
 """Keys of results that clients of the handshake era do not know."""
 
@@ -79,12 +82,12 @@ def introduction(message: Mapping[str, Any]) -> Message:
         revision = negotiate(asked if isinstance(asked, str) else "")
         return {
             "protocolVersion": revision.name,
-            "capabilities": {"tools": {}},
+            "capabilities": INTRODUCED,
             "serverInfo": SERVER_INFO,
         }
     return {
         "supportedVersions": list(MODERN),
-        "capabilities": {"tools": {}},
+        "capabilities": INTRODUCED,
         "ttlMs": 0,
         "cacheScope": "private",
         "resultType": "complete",

@@ -92,15 +92,15 @@ def test_its_text_shows_no_token() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="the others have places of their own")
 def test_the_directory_is_where_the_platform_wants_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("POLYPORT_LOGIN_DIR", raising=False)
-    monkeypatch.setenv("HOME", "/home/ada")
+    monkeypatch.setenv("HOME", "/people/ada")
     monkeypatch.delenv("XDG_STATE_HOME", raising=False)
-    assert directory() == Path("/home/ada/.local/state/polyport/logins")
+    assert directory() == Path("/people/ada/.local/state/polyport/logins")
     monkeypatch.setenv("XDG_STATE_HOME", "relative")
-    assert directory() == Path("/home/ada/.local/state/polyport/logins")
+    assert directory() == Path("/people/ada/.local/state/polyport/logins")
     monkeypatch.setenv("XDG_STATE_HOME", "/state")
     assert directory() == Path("/state/polyport/logins")
     monkeypatch.setenv("POLYPORT_LOGIN_DIR", "~/mine")
-    assert directory() == Path("/home/ada/mine")
+    assert directory() == Path("/people/ada/mine")
 
 
 async def test_one_holds_the_lock_and_who_waits_learns_why_it_failed(tmp_path: Path) -> None:

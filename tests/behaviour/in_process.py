@@ -15,8 +15,7 @@ from gateway.settings import Settings
 from gateway.transports.uvicorn_http import OneWriteHttpProtocol
 from gateway.transports.uvicorn_websocket import RelayWebSocketProtocol
 from tests.clients.gateways import polled
-
-STOP_SECONDS = 15.0
+from tests.patience import PATIENCE_SECONDS
 
 
 class InProcess:
@@ -73,8 +72,8 @@ def in_process(settings: Settings, port: int = 0) -> Iterator[InProcess]:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
-            polled(lambda: server.started, STOP_SECONDS)
+            polled(lambda: server.started, PATIENCE_SECONDS)
             yield InProcess(app.state.parts, settings.local_base_url)
         finally:
             server.should_exit = True
-            thread.join(STOP_SECONDS)
+            thread.join(PATIENCE_SECONDS)

@@ -12,8 +12,9 @@ from typing import Any, Protocol
 import httpx
 from websockets.asyncio.client import connect
 
-from tests.behaviour.wire import PATIENCE_SECONDS, Client, HttpClient, WebSocketClient
+from tests.behaviour.wire import Client, HttpClient, WebSocketClient
 from tests.clients.gateways import Gateway
+from tests.patience import PATIENCE_SECONDS
 
 
 class Served(Protocol):
@@ -48,7 +49,7 @@ class Join:
 async def over_websocket(
     gateway: Served, client_id: str, hello: dict[str, Any]
 ) -> AsyncIterator[Client]:
-    options = {"max_size": None, "close_timeout": 1}
+    options = {"max_size": None, "close_timeout": 1, "open_timeout": PATIENCE_SECONDS}
     async with connect(gateway.websocket_url, **options) as connection:  # type: ignore[arg-type]
         client = WebSocketClient(connection)
         await connection.send(json.dumps({"client_id": client_id, **hello}))

@@ -19,12 +19,12 @@ from tests.behaviour.in_process import InProcess, in_process
 from tests.behaviour.joining import over_websocket
 from tests.behaviour.wire import Client, WebSocketClient
 from tests.clients.conftest import NODE
-from tests.clients.gateways import Gateway, started
+from tests.clients.gateways import Gateway, free_port, started
 from tests.clients.programs import running
+from tests.patience import PATIENCE_SECONDS
 
-CYCLES = 20
+CYCLES = 10
 PROVIDERS = 200
-BACK_SECONDS = 10.0
 Node = tuple[str | Path, ...]
 
 
@@ -80,13 +80,13 @@ def provided(request: pytest.FixtureRequest) -> Callable[[str], Any]:
 
 @pytest.fixture
 def gateway_here() -> Iterator[InProcess]:
-    with in_process(Settings(ephemeral=True, reconnect_gap_seconds=2)) as gateway:
+    with in_process(Settings(ephemeral=True, reconnect_gap_seconds=PATIENCE_SECONDS)) as gateway:
         yield gateway
 
 
 async def until(condition: Callable[[], Any]) -> None:
     """Wait for what there is no event for: it happens in another thread."""
-    async with asyncio.timeout(BACK_SECONDS):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not condition():
             await asyncio.sleep(0.005)
 
@@ -140,9 +140,10 @@ def all_new(entries: list[Any], before: list[Any]) -> bool:
 async def test_clients_go_on_after_the_server_was_killed_and_started_again(
     tmp_path: Path, provided: Callable[[str], Any]
 ) -> None:
-    data = ("-m", "gateway.server", "--data-dir", str(tmp_path / "data"), "--port")
+    serve: tuple[str, ...] = ("-m", "gateway.server", "--data-dir", str(tmp_path / "data"))
+    serve += ("--port", str(free_port()))
     async with AsyncExitStack() as clients:
-        with started(tmp_path, {}, (*data, "0")) as first:
+        with started(tmp_path, {}, serve) as first:
             provider = await clients.enter_async_context(provided(first.url))
             connecting = connect_to_server({"server_url": first.url})
             caller = await clients.enter_async_context(connecting)
@@ -150,9 +151,9 @@ async def test_clients_go_on_after_the_server_was_killed_and_started_again(
             manager, user = caller.config.manager_id, caller.config.user["id"]
             assert await service.manager() == manager
             first.end(signal.SIGKILL)
-        with started(tmp_path, {}, (*data, first.url.rpartition(":")[2])) as second:
+        with started(tmp_path, {}, serve) as second:
             begun = time.perf_counter()
-            async with asyncio.timeout(BACK_SECONDS):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while not await is_answered(service):
                     await asyncio.sleep(0.02)
             print(f"seconds_until_called_again: {time.perf_counter() - begun:.2f}")
@@ -195,7 +196,7 @@ async def test_two_hundred_providers_that_come_back_at_once_are_all_back(gateway
             assert isinstance(provider, WebSocketClient)
             provider.connection.transport.abort()
         begun = time.perf_counter()
-        async with asyncio.timeout(BACK_SECONDS):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             again = await asyncio.gather(
                 *(come(n, reconnection_token=t) for n, t in zip(names, resumes, strict=True))
             )

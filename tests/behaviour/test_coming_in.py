@@ -18,6 +18,7 @@ from tests.behaviour.test_workspaces import token_of
 from tests.behaviour.wire import WebSocketClient
 from tests.clients.gateways import Gateway
 from tests.clients.raw import admitted, opened
+from tests.patience import PATIENCE_SECONDS
 
 CONNECTION_INFO = {
     "type", "hypha_version", "public_base_url", "local_base_url", "manager_id", "workspace",
@@ -79,7 +80,7 @@ async def test_a_refreshed_token_is_as_good_as_the_first(join: Join) -> None:
 async def test_a_protocol_ping_is_answered_with_a_pong(join_websocket: Join) -> None:
     client = await join_websocket()
     assert isinstance(client, WebSocketClient)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await (await client.connection.ping())
 
 
@@ -275,7 +276,7 @@ async def test_a_stream_is_refused_to_whom_a_websocket_is_refused(
         (None, {"workspace": f"ws-user-anonymouz-{secrets.token_hex(4)}"}, 404, "does not exist"),
     ]
     seen = []
-    async with httpx.AsyncClient(base_url=gateway.url) as http:
+    async with httpx.AsyncClient(base_url=gateway.url, timeout=PATIENCE_SECONDS) as http:
         for token, query, _, _ in refused:
             headers = {"authorization": f"Bearer {token}"} if token else {}
             reply = await http.get("/rpc", params={"client_id": "me", **query}, headers=headers)

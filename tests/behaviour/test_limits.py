@@ -9,6 +9,7 @@ from tests.behaviour.in_process import in_process
 from tests.behaviour.joining import Join, over_websocket
 from tests.behaviour.wire import Client
 from tests.clients.raw import opened
+from tests.patience import PATIENCE_SECONDS
 
 
 async def test_who_sends_too_much_is_told_and_disconnected() -> None:
@@ -29,14 +30,14 @@ async def test_uploads_of_the_libraries_are_far_below_the_limit(join_websocket: 
     for _ in range(3000):
         await client.send({"type": "method", "to": client.address, "method": "take"})
     assert await client.control({"type": "ping"}) == {"type": "pong"}
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while len(client.calls) < 3000:
             await asyncio.sleep(0.01)
 
 
 async def test_who_says_nothing_is_disconnected_and_a_ping_is_enough() -> None:
     # Below what the setting admits, so as not to wait for a minute.
-    brief = Settings(ephemeral=True).model_copy(update={"idle_timeout_seconds": 0.4})
+    brief = Settings(ephemeral=True).model_copy(update={"idle_timeout_seconds": 1.5})
     with in_process(brief) as gateway:
         async with opened(gateway) as silent, opened(gateway) as alive:  # type: ignore[arg-type]
             for client in (silent, alive):
@@ -46,7 +47,7 @@ async def test_who_says_nothing_is_disconnected_and_a_ping_is_enough() -> None:
             while not ending.done():
                 assert await alive.is_served()
                 await asyncio.wait([ending], timeout=0.05)
-            assert await ending == (1001, "Idle timeout (0.4s)")
+            assert await ending == (1001, "Idle timeout (1.5s)")
             assert await alive.is_served()
 
 
@@ -56,7 +57,7 @@ async def test_a_client_that_has_gone_is_forgotten_entirely() -> None:
         for _ in range(20):
             async with over_websocket(gateway, "me", {}) as client:
                 await use_everything(client)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while gateway.sizes() != before:
                 await asyncio.sleep(0.01)
 

@@ -11,6 +11,7 @@ import pytest
 
 from tests.behaviour.joining import Join
 from tests.behaviour.wire import Client, Rejected
+from tests.patience import PATIENCE_SECONDS
 
 CACHE = "services.built-in.message_cache"
 CHUNK = 262144
@@ -54,7 +55,7 @@ class Cache:
         self.whole.put_nowait((key, b"".join(chunks[i] for i in sorted(chunks))))
 
     async def message(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             _, frame = await self.whole.get()
         unpacker = msgpack.Unpacker(max_buffer_size=1 << 26)
         unpacker.feed(frame)

@@ -16,7 +16,8 @@ import httpx
 import msgpack
 from websockets.asyncio.client import ClientConnection
 
-PATIENCE_SECONDS = 5.0
+from tests.patience import PATIENCE_SECONDS
+
 CONTROL = ("connection_info", "pong", "reconnection_token", "error")
 NO_BODY: dict[str, Any] = {}
 PUBLIC = {"visibility": "public"}

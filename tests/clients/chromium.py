@@ -17,6 +17,8 @@ from typing import Any, Final
 
 from websockets.asyncio.client import ClientConnection, connect
 
+from tests.patience import PATIENCE_SECONDS
+
 PROGRAMS: Final = ("chromium", "chromium-browser", "google-chrome", "chrome")
 UNPACKED: Final = Path(__file__).parent / "browser" / "node_modules" / ".chromium"
 """Where ``make test`` puts a Chromium if the machine has none, with the libraries it needs."""
@@ -35,7 +37,6 @@ FLAGS: Final = (
     "--remote-debugging-port=0",
 )
 READY: Final = "DevTools listening on "
-SECONDS: Final = 15.0
 
 
 def executable() -> str | None:
@@ -72,7 +73,7 @@ class Page:
             self.loads.get_nowait()
         result = await self.send("Page.navigate", url=url)
         assert "errorText" not in result, result["errorText"]
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await self.loads.get()
 
     async def run(self, script: str, *arguments: Any) -> Any:
@@ -96,11 +97,11 @@ class Page:
         return await self.run(
             f"""
             const value = () => {condition};
-            for (let end = Date.now() + {SECONDS * 1000:.0f}; Date.now() < end;) {{
+            for (let end = Date.now() + {PATIENCE_SECONDS * 1000:.0f}; Date.now() < end;) {{
               if (value()) return value();
               await new Promise((resume) => setTimeout(resume, 20));
             }}
-            throw new Error("not within {SECONDS:g} s");
+            throw new Error("not within {PATIENCE_SECONDS:g} s");
             """
         )
 
@@ -147,7 +148,7 @@ class Browser:
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._calls[number] = answer
         await self._connection.send(json.dumps(message))
-        async with asyncio.timeout(SECONDS + 5):
+        async with asyncio.timeout(2 * PATIENCE_SECONDS):
             return await answer
 
     async def listen(self) -> None:
@@ -232,7 +233,7 @@ async def started(program: str, profile: Path, *flags: str) -> AsyncIterator[Bro
 
 async def _address(output: asyncio.StreamReader) -> str:
     written: list[str] = []
-    async with asyncio.timeout(SECONDS):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while raw := await output.readline():
             line = raw.decode(errors="replace").strip()
             written.append(line)

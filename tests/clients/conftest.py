@@ -19,8 +19,9 @@ from tests.clients import chromium
 from tests.clients.chromium import Browser
 from tests.clients.gateways import ROOT, Gateway, started
 from tests.clients.site import Site, served
+from tests.patience import PATIENCE_SECONDS
 
-TEST_SECONDS = 25.0
+TEST_SECONDS = 120.0
 NODE = Path(__file__).parent / "node"
 MCP_NODE = Path(__file__).parent / "mcp_node"
 
@@ -62,7 +63,7 @@ async def connect(gateway: Gateway) -> AsyncIterator[Connect]:
 
 @pytest.fixture
 async def http(gateway: Gateway) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=gateway.url, timeout=TEST_SECONDS) as client:
+    async with httpx.AsyncClient(base_url=gateway.url, timeout=PATIENCE_SECONDS) as client:
         yield client
 
 

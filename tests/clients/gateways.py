@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import re
 import signal
 import socket
@@ -14,12 +16,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from tests.patience import PATIENCE_SECONDS
+
 ROOT = Path(__file__).parent.parent.parent
-START_SECONDS = 20.0
-STOP_SECONDS = 15.0
 SERVE = ("-m", "gateway.server", "--port", "0", "--ephemeral")
 _Found = TypeVar("_Found")
-_READY = re.compile(r"(?:ready at|running on) (http://\S+)")
+_READY = re.compile(r"(?:ready at|running on) (http://\S+)\s")
+"""Up to what ends it, or a line that is only half written would do."""
 
 
 class Gateway:
@@ -40,7 +43,7 @@ class Gateway:
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal and return the exit code."""
         self.process.send_signal(number)
-        return self.process.wait(STOP_SECONDS)
+        return self.process.wait(PATIENCE_SECONDS)
 
 
 @contextmanager
@@ -62,7 +65,7 @@ def started(
     finally:
         if process.poll() is None:
             process.kill()
-            process.wait(STOP_SECONDS)
+            process.wait(PATIENCE_SECONDS)
 
 
 def _url(process: subprocess.Popen[bytes], output: Path) -> str:
@@ -72,13 +75,16 @@ def _url(process: subprocess.Popen[bytes], output: Path) -> str:
             raise AssertionError(f"the gateway ended at once:\n{output.read_text()}")
         return match and match[1]
 
-    return polled(found, START_SECONDS)
+    return polled(found, PATIENCE_SECONDS)
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    """A port that nobody listens on, and that stays free while a server is started or started
+    again: systems give ports of this range to nobody who has not asked for one by number."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def polled(condition: Callable[[], _Found | None], seconds: float) -> _Found:

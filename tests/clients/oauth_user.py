@@ -22,6 +22,7 @@ from mcp.shared.auth import (
 )
 
 from tests.clients.programs import Program
+from tests.patience import PATIENCE_SECONDS
 
 CALLBACK = "http://127.0.0.1:33418/callback"
 
@@ -30,7 +31,7 @@ CALLBACK = "http://127.0.0.1:33418/callback"
 async def mcp_client(url: str, auth: Any) -> AsyncIterator[Client]:
     """The official client, connected to an endpoint."""
     async with (
-        httpx2.AsyncClient(auth=auth, timeout=10) as http,
+        httpx2.AsyncClient(auth=auth, timeout=PATIENCE_SECONDS) as http,
         Client(streamable_http_client(url, http_client=http)) as client,
     ):
         yield client

@@ -12,8 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-LINE_SECONDS = 20.0
-END_SECONDS = 10.0
+from tests.patience import PATIENCE_SECONDS
 
 
 class Program:
@@ -26,7 +25,7 @@ class Program:
     async def line(self, containing: str = "") -> str:
         """The next line that has ``containing`` in it, without its end."""
         assert self._process.stdout is not None
-        async with asyncio.timeout(LINE_SECONDS):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while raw := await self._process.stdout.readline():
                 self._lines.append(raw.decode(errors="replace").rstrip())
                 if containing in self._lines[-1]:
@@ -63,7 +62,7 @@ class Program:
         self._process.stdin.close()
         if number is not None and self._process.returncode is None:
             self._process.send_signal(number)
-        async with asyncio.timeout(END_SECONDS):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await self._process.communicate()
         assert self._process.returncode is not None
         return self._process.returncode

@@ -15,9 +15,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from tests.clients.gateways import Gateway
+from tests.patience import PATIENCE_SECONDS
 
-RECEIVE_SECONDS = 5.0
 NO_BODY: dict[str, Any] = {}
+CONNECTING = {"open_timeout": PATIENCE_SECONDS, "close_timeout": 1, "max_size": None}
 
 
 class Message(NamedTuple):
@@ -62,7 +63,7 @@ class RawClient:
         await self.connection.send(b"".join(map(msgpack.packb, (header, *bodies))))
 
     async def frame(self) -> str | bytes:
-        async with asyncio.timeout(RECEIVE_SECONDS):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             return await self.connection.recv()
 
     async def heard(self) -> Any:
@@ -125,7 +126,7 @@ def rejection(reply: Message) -> str:
 async def opened(gateway: Gateway, query: str = "", **options: Any) -> AsyncIterator[RawClient]:
     """Open a websocket and say nothing yet."""
     url = options.pop("url", gateway.websocket_url)
-    async with connect(f"{url}{query}", **{"close_timeout": 1, "max_size": None} | options) as ws:
+    async with connect(f"{url}{query}", **CONNECTING | options) as ws:
         yield RawClient(ws)
 
 

@@ -14,6 +14,7 @@ from tests.clients.chromium import Browser, Page, PageError
 from tests.clients.conftest import Connect
 from tests.clients.gateways import Gateway, polled
 from tests.clients.test_login_page import DONE, Started, text
+from tests.patience import PATIENCE_SECONDS
 
 PASSWORD = "correct horse"
 
@@ -46,20 +47,22 @@ async def link(page: Page, words: str) -> None:
     await page.run(f"{script}.click()", words)
 
 
-def code_of(gateway: Gateway, email: str) -> str:
-    """The code that the operator finds in the log."""
+def code_of(gateway: Gateway, email: str, number: int = 1) -> str:
+    """The code that the operator finds in the log, in the first letter to a user or a later one."""
     pattern = re.compile(rf"to={re.escape(email)} .*?code is (\d{{6}})")
 
     def found() -> str | None:
         codes = pattern.findall(gateway.written())
-        return str(codes[-1]) if codes else None
+        return str(codes[number - 1]) if len(codes) >= number else None
 
-    return polled(found, 5)
+    return polled(found, PATIENCE_SECONDS)
 
 
 async def account(gateway: Gateway, email: str) -> None:
     """An account, without the page."""
-    async with httpx.AsyncClient(base_url=f"{gateway.url}/public/services/hypha-login") as http:
+    async with httpx.AsyncClient(
+        base_url=f"{gateway.url}/public/services/hypha-login", timeout=PATIENCE_SECONDS
+    ) as http:
         given = {"name": "Bob", "email": email, "password": PASSWORD}
         assert (await http.post("/signup", json=given)).status_code == 200
         code = code_of(gateway, email)
@@ -114,11 +117,9 @@ async def test_a_user_sets_a_new_password_on_the_page(gateway: Gateway, browser:
     program = Started(gateway)
     page = await browser.page(await program.url())
     await link(page, "Forgot the password?")
-    first = code_of(gateway, "bob@example.org")
     await fill(page, "#step", email="bob@example.org")
     await page.until("document.getElementById('step-code')")
-    code = code_of(gateway, "bob@example.org")
-    assert code != first or gateway.written().count("to=bob@example.org") == 2
+    code = code_of(gateway, "bob@example.org", 2)
     await fill(page, "#step", code=code, password="battery staple")
     assert await text(page, "done") == DONE
     assert await program.token
@@ -127,7 +128,7 @@ async def test_a_user_sets_a_new_password_on_the_page(gateway: Gateway, browser:
 async def test_a_user_allows_a_client_on_the_page(gateway: Gateway, browser: Browser) -> None:
     await account(gateway, "eve@example.org")
     callback = f"{gateway.url}/health/liveness"
-    async with httpx.AsyncClient(base_url=gateway.url) as http:
+    async with httpx.AsyncClient(base_url=gateway.url, timeout=PATIENCE_SECONDS) as http:
         given: dict[str, Any] = {"redirect_uris": [callback], "client_name": "Probe"}
         client = (await http.post("/oauth/register", json=given)).json()
     asked = {

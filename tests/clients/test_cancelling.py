@@ -14,8 +14,7 @@ from hypha_rpc.utils.schema import schema_function
 from tests.clients.conftest import NODE, Connect
 from tests.clients.gateways import Gateway
 from tests.clients.programs import running
-
-AT_ONCE_SECONDS = 1.0
+from tests.patience import PATIENCE_SECONDS
 
 
 class Working:
@@ -69,10 +68,10 @@ async def test_a_cancellable_function_is_cancelled_when_its_caller_leaves(
     working = Working()
     workspace, name = await offered(connect, working)
     calling = begun(http, workspace, name, door)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await working.started.wait()
     calling.cancel()
-    async with asyncio.timeout(AT_ONCE_SECONDS):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await working.cancelled.wait()
 
 
@@ -107,10 +106,10 @@ async def test_a_function_is_told_that_its_caller_has_left(
     )
     workspace, _, name = service.id.partition("/")
     calling = begun(http, workspace, name, door)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await started.wait()
     calling.cancel()
-    async with asyncio.timeout(AT_ONCE_SECONDS):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await told.wait()
 
 
@@ -123,7 +122,7 @@ async def test_a_function_in_javascript_is_told_as_well(
         calling = begun(http, workspace, name, door)
         await provider.line("started")
         calling.cancel()
-        async with asyncio.timeout(AT_ONCE_SECONDS):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await provider.line("stopped")
         assert await provider.end() == 0
 
@@ -151,5 +150,5 @@ async def test_a_cancellable_generator_is_cancelled_while_it_waits(
         lines = (line async for line in answer.aiter_lines() if line)
         assert [await anext(lines), await anext(lines)] == ["data: 1", "data: 2"]
         assert not ended.is_set()
-    async with asyncio.timeout(AT_ONCE_SECONDS):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await ended.wait()

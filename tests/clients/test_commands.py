@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.gateways import ROOT, SERVE, Gateway, started
+from tests.patience import PATIENCE_SECONDS
 
 ROOT_TOKEN = "root-" * 8
 STARTUP = '''
@@ -76,7 +77,7 @@ def polyport(gateway: Gateway) -> Polyport:
             env={**os.environ, "POLYPORT_SERVER": gateway.url, **environment},
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=PATIENCE_SECONDS,
         )
 
     return run
@@ -152,7 +153,9 @@ def test_a_startup_function_that_fails_stops_the_start(
     file = tmp_path / "functions.py"
     file.write_text(STARTUP)
     command = [sys.executable, *SERVE, "--startup-functions", f"{file}:{function}"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=20)
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_SECONDS
+    )
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr.startswith(f"The startup function {file}:{function} failed: ")

@@ -19,6 +19,7 @@ import pytest_asyncio
 from hypha_rpc import connect_to_server
 
 from tests.clients.gateways import Gateway
+from tests.patience import PATIENCE_SECONDS
 
 ROOT = "r" * 40
 MSGPACK = {"content-type": "application/msgpack"}
@@ -141,7 +142,8 @@ async def services(gateway: Gateway) -> AsyncIterator[Services]:
         for client in (provider, other):
             await client.register_service(twice)
         revoked, expired, token = [
-            await provider.generate_token({"expires_in": seconds}) for seconds in (60, 0.001, 60)
+            await provider.generate_token({"expires_in": seconds})
+            for seconds in (3600, 0.001, 3600)
         ]
         await provider.revoke_token(revoked)
         yield Services(provider.config.workspace, token, expired, revoked)
@@ -395,7 +397,7 @@ def _name(probe: Probe) -> str:
 @pytest.mark.parametrize("probe", PROBES, ids=[f"{i}-{_name(p)}" for i, p in enumerate(PROBES)])
 async def test_probe(probe: Probe, services: Services, gateway: Gateway) -> None:
     headers = dict(probe.headers)
-    async with httpx.AsyncClient(base_url=gateway.url) as client:
+    async with httpx.AsyncClient(base_url=gateway.url, timeout=PATIENCE_SECONDS) as client:
         match probe.as_:
             case "owner":
                 headers["authorization"] = f"Bearer {services.token}"

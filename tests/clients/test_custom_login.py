@@ -10,6 +10,7 @@ from hypha_rpc import login
 
 from tests.clients.conftest import Connect
 from tests.clients.gateways import SERVE, Gateway, started
+from tests.patience import PATIENCE_SECONDS
 
 STARTUP = '''
 import secrets
@@ -81,12 +82,12 @@ async def test_a_program_logs_in_by_the_operators_service(
     pages: list[str] = []
 
     async def user(context: dict[str, str]) -> None:
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http:
             pages.append((await http.get(context["login_url"])).text)
             given = {"key": context["key"], "token": "own-ada"}
             assert (await http.get(context["report_url"], params=given)).status_code == 200
 
-    token = await login({"server_url": gateway.url, "login_callback": user, "login_timeout": 5})
+    token = await login({"server_url": gateway.url, "login_callback": user, "login_timeout": 30})
     assert token == "own-ada"
     assert pages == ["<h1>Our own page</h1>"]
     ada = await connect(token=token)

@@ -45,6 +45,6 @@ async def test_a_caller_says_how_long_it_waits_and_may_leave(
     assert (answer.status_code, answer.json()["code"]) == (504, "timeout")
     try:
         await http.get(url, timeout=0.5)
-    except httpx.ReadTimeout:
+    except httpx.TimeoutException:
         go_on.set()
     assert (await http.get(url)).json() == "done"

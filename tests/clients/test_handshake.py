@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.clients.conftest import Connect
-from tests.clients.gateways import Gateway
+from tests.clients.gateways import Gateway, started
 from tests.clients.raw import Closed, RawClient, admitted, opened
 
 POLICY, UNSUPPORTED, GOING_AWAY = 1008, 1003, 1001
@@ -17,11 +18,6 @@ CREDENTIALS_IN_URL = (
     "Connection rejected, please  upgrade to `hypha-rpc` which pass the authentication "
     "information in the first message"
 )
-
-
-@pytest.fixture(scope="module")
-def settings() -> dict[str, str]:
-    return {"POLYPORT_HANDSHAKE_TIMEOUT_SECONDS": "0.5"}
 
 
 async def refused(client: RawClient, message: str, code: int) -> None:
@@ -96,9 +92,10 @@ async def test_control_messages_that_make_no_sense_are_ignored(gateway: Gateway,
         assert await client.is_served()
 
 
-async def test_a_client_that_says_nothing_is_not_waited_for(gateway: Gateway) -> None:
-    async with opened(gateway) as client:
-        await refused(client, "Authentication payload timeout", POLICY)
+async def test_a_client_that_says_nothing_is_not_waited_for(tmp_path: Path) -> None:
+    with started(tmp_path, {"POLYPORT_HANDSHAKE_TIMEOUT_SECONDS": "0.2"}) as impatient:
+        async with opened(impatient) as client:
+            await refused(client, "Authentication payload timeout", POLICY)
 
 
 @pytest.mark.parametrize("first", ["", "{", "not JSON", "[]", '"text"', "null", b"\x81\xa1a\x01"])

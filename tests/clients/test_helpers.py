@@ -21,6 +21,7 @@ from hypha_rpc.utils.serve import register_asgi_service
 from tests.clients.conftest import NODE, Connect
 from tests.clients.gateways import Gateway
 from tests.clients.programs import running
+from tests.patience import PATIENCE_SECONDS
 
 PUBLIC = {"visibility": "public"}
 LAUNCHED = Path(__file__).parent / "scripts" / "offering_provider.py"
@@ -146,7 +147,7 @@ async def test_a_program_is_launched_and_awaited(connect: Connect) -> None:
         server,
         f"{sys.executable} {LAUNCHED} {{server_url}} {{workspace}} {{token}}",
         check_services=["launched"],
-        timeout=20,
+        timeout=PATIENCE_SECONDS,
     )
     try:
         assert await (await server.get_service("launched")).double(4) == 8
@@ -238,7 +239,7 @@ class Heard:
         self.events.put_nowait((event["type"], event.get("data")))
 
     async def next(self) -> tuple[str, Any]:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             return await self.events.get()
 
 

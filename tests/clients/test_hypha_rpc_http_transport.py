@@ -13,7 +13,7 @@ import pytest
 from hypha_rpc.rpc import RemoteException
 
 from tests.clients.conftest import NODE, Connect
-from tests.clients.gateways import SERVE, Gateway, started
+from tests.clients.gateways import Gateway, free_port, started
 from tests.clients.programs import running
 from tests.clients.raw import Cable, RawClient, admitted, cable, call_header
 from tests.clients.test_hypha_rpc_node import Node, check, sample_functions
@@ -245,14 +245,13 @@ async def test_a_client_outlives_a_restart_of_the_server(
     connect: Connect, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     environment = {"POLYPORT_JWT_SECRET": secrets.token_hex(32)}
-    with started(tmp_path_factory.mktemp("first"), environment) as gateway:
+    arguments = ("-m", "gateway.server", "--port", str(free_port()), "--ephemeral")
+    with started(tmp_path_factory.mktemp("first"), environment, arguments) as gateway:
         provider = await connect(**OVER_HTTP, server_url=gateway.url)
         full = await offer(provider, answer=lambda: 42)
         back = asyncio.Event()
         provider.rpc.on("services_registered", lambda _: back.set())
         assert await asyncio.to_thread(gateway.end) == 0
-    port = ("--port", gateway.url.rpartition(":")[2])
-    arguments = (*SERVE, *port)
     with started(tmp_path_factory.mktemp("second"), environment, arguments) as gateway:
         await back.wait()
         caller = await connect(server_url=gateway.url)

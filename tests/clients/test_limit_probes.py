@@ -1,7 +1,7 @@
 """The probes of the HTTP contract that are about time and numbers: a call that takes longer than a
 provider may be silent, a provider that falls silent, and too many requests.
 
-The 35 s and 30 s of the contract are 2 s and 1 s here, by a setting.
+The 35 s and 30 s of the contract are 3 s and 2 s here, by a setting.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway.settings import Settings
 from tests.clients.conftest import Connect
 from tests.clients.gateways import Gateway
 from tests.clients.programs import running
 
 SILENT_PROVIDER = Path(__file__).parent / "scripts" / "waiting_provider.py"
-SILENCE_SECONDS = 1.0
-CALL_SECONDS = 2.0
+SILENCE_SECONDS = 2.0
+CALL_SECONDS = 3.0
 BURST = 20
 ORIGIN = {"origin": "https://a.example"}
 
@@ -64,7 +65,7 @@ async def test_a_provider_that_falls_silent_is_a_gateway_timeout(
         provider.freeze()
         answer = await call
     assert failure(answer) == (504, False, "timeout", "CallTimeout")
-    assert answer.elapsed.total_seconds() < 3 * SILENCE_SECONDS
+    assert answer.elapsed.total_seconds() < Settings().silence_timeout_seconds
 
 
 async def test_too_many_requests_are_told_when_to_come_again(http: httpx.AsyncClient) -> None:

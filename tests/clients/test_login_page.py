@@ -10,7 +10,7 @@ import pytest
 from hypha_rpc import login
 
 from tests.clients.chromium import Browser, Page
-from tests.clients.conftest import Connect
+from tests.clients.conftest import TEST_SECONDS, Connect
 from tests.clients.gateways import Gateway
 from tests.clients.site import Site
 
@@ -26,7 +26,7 @@ class Started:
         async def show(context: Any) -> None:
             self._url.set_result(context["login_url"])
 
-        config = {"server_url": gateway.url, "login_callback": show, "login_timeout": 20}
+        config = {"server_url": gateway.url, "login_callback": show, "login_timeout": TEST_SECONDS}
         self.token = asyncio.ensure_future(login({**config, **options}))
 
     async def url(self) -> str:

@@ -12,7 +12,7 @@ from mcp import Client
 
 from tests.certificates import Authority
 from tests.clients.conftest import Connect
-from tests.clients.gateways import Gateway
+from tests.clients.gateways import Gateway, free_port
 from tests.clients.oauth_user import ASKED_TWICE, CALLBACK, Kept, User, logged_in, mcp_client
 from tests.clients.programs import running
 from tests.secure_site import secure_site
@@ -201,18 +201,19 @@ async def test_a_user_who_refuses_is_heard(gateway: Gateway, owner: Any, http: A
 
 
 async def test_the_conformance_suite_for_authorization_servers_passes(
-    gateway: Gateway, http: Any, unused_tcp_port: int
+    gateway: Gateway, http: Any
 ) -> None:
     if not SUITE.exists():
         pytest.skip("There is no conformance/node_modules: `make test-environments` installs it")
-    callback = f"http://127.0.0.1:{unused_tcp_port}/callback"
+    port = free_port()
+    callback = f"http://127.0.0.1:{port}/callback"
     metadata = {"redirect_uris": [callback], "token_endpoint_auth_method": "none"}
     client = (await http.post("/oauth/register", json=metadata)).json()
     options = {
         "--url": gateway.url,
         "--client-id": client["client_id"],
         "--resource": f"{gateway.url}/public/mcp/hypha-login/mcp",
-        "--port": str(unused_tcp_port),
+        "--port": str(port),
     }
     command = [word for option in options.items() for word in option]
     async with running("node", SUITE, "authorization", *command) as suite:

@@ -15,6 +15,7 @@ from tests.clients.chromium import Browser, Page, PageError
 from tests.clients.conftest import Connect
 from tests.clients.gateways import Gateway
 from tests.clients.test_login_page import DONE, Started, text
+from tests.patience import PATIENCE_SECONDS
 
 OIDC = Path(__file__).parent / "oidc"
 AUDIENCE = "https://gateway.example.org/"
@@ -88,7 +89,7 @@ async def test_a_user_logs_in_with_an_account_of_a_provider(
 async def test_access_tokens_of_the_provider_are_good_at_the_doors(
     gateway: Gateway, issuer: str, connect: Connect
 ) -> None:
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http:
         tokens = {}
         for audience in (AUDIENCE, "https://elsewhere.example.org/"):
             answer = await http.post(

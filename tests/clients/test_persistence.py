@@ -16,8 +16,9 @@ import httpx
 import pytest
 from hypha_rpc import connect_to_server
 
-from tests.clients.gateways import ROOT, START_SECONDS, Gateway, free_port, started
+from tests.clients.gateways import ROOT, Gateway, free_port, started
 from tests.clients.oauth_user import Kept, User, mcp_client
+from tests.patience import PATIENCE_SECONDS
 
 TOKEN = "r" * 40
 WRITES = 100
@@ -30,7 +31,10 @@ def arguments(directory: Path) -> tuple[str, ...]:
 
 def ask(gateway: Gateway, path: str, token: str = TOKEN, **body: Any) -> Any:
     answer = httpx.post(
-        f"{gateway.url}{path}", json=body, headers={"Authorization": f"Bearer {token}"}
+        f"{gateway.url}{path}",
+        json=body,
+        headers={"Authorization": f"Bearer {token}"},
+        timeout=PATIENCE_SECONDS,
     )
     assert answer.status_code == 200, answer.text
     return answer.json()
@@ -83,7 +87,9 @@ async def test_nothing_acknowledged_is_lost_when_the_server_is_killed_while_it_w
                 gateway.process.kill()
 
     with started(tmp_path, ENVIRONMENT, arguments(directory)) as gateway:
-        async with httpx.AsyncClient(base_url=gateway.url, headers=headers) as http:
+        async with httpx.AsyncClient(
+            base_url=gateway.url, headers=headers, timeout=PATIENCE_SECONDS
+        ) as http:
             writers = [write(http, number) for number in range(8)]
             ended = await asyncio.gather(*writers, return_exceptions=True)
         assert all(isinstance(error, httpx.TransportError) for error in ended), ended
@@ -104,7 +110,7 @@ async def test_what_users_have_allowed_and_made_survives_a_restart(tmp_path: Pat
         made = ask(gateway, "/ws-user-root/services/ws/generate_api_key", name="ci")
         other = ask(gateway, "/ws-user-root/services/ws/generate_api_key", name="gone")
         ask(gateway, "/ws-user-root/services/ws/revoke_api_key", key_id=other["id"])
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http:
             user = User(http, TOKEN)
             async with mcp_client(endpoint, user.provider(endpoint, kept)) as client:
                 await client.call_tool("check_status", {})
@@ -112,7 +118,12 @@ async def test_what_users_have_allowed_and_made_survives_a_restart(tmp_path: Pat
     with started(tmp_path, environment, serve) as gateway:
         assert ask(gateway, "/ws-user-root/services/ws/check_status", made["key"])
         headers = {"authorization": f"Bearer {other['key']}"}
-        assert httpx.get(f"{gateway.url}/public/services", headers=headers).status_code == 401
+        assert (
+            httpx.get(
+                f"{gateway.url}/public/services", headers=headers, timeout=PATIENCE_SECONDS
+            ).status_code
+            == 401
+        )
         provider = user.provider(endpoint, kept)
         async with mcp_client(endpoint, provider) as client:
             await client.call_tool("check_status", {})
@@ -147,7 +158,7 @@ def test_a_place_that_takes_no_data_ends_the_start_with_a_sentence(
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=START_SECONDS,
+        timeout=PATIENCE_SECONDS,
         preexec_fn=no_more,
     )
     assert ended.returncode == 1
@@ -164,7 +175,7 @@ def test_a_second_server_on_a_directory_ends_with_a_sentence(tmp_path: Path) -> 
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=START_SECONDS,
+            timeout=PATIENCE_SECONDS,
         )
     assert second.returncode == 1
     assert second.stdout == ""
@@ -212,7 +223,9 @@ def test_the_first_start_prints_an_administrator_key_once_and_rotate_admin_repla
         assert keys(gateway.written()) == []
         ask(gateway, "/ws-user-root/services/admin-utils/list_workspaces", new)
         old = httpx.get(
-            f"{gateway.url}/public/services", headers={"Authorization": f"Bearer {key}"}
+            f"{gateway.url}/public/services",
+            headers={"Authorization": f"Bearer {key}"},
+            timeout=PATIENCE_SECONDS,
         )
         assert old.status_code == 401
         assert gateway.end() == 0

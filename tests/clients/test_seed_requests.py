@@ -19,6 +19,7 @@ from hypha_rpc.utils.schema import schema_function
 from pydantic import Field
 
 from tests.clients.gateways import SERVE, Gateway, started
+from tests.patience import PATIENCE_SECONDS
 
 ROOT_TOKEN = "root-" * 8
 CURL = shutil.which("curl")
@@ -70,7 +71,12 @@ class Curl:
         program, *arguments = shlex.split(line)
         assert program == "curl"
         process = await asyncio.create_subprocess_exec(
-            str(CURL), "-s", "-m", "20", *arguments, stdout=asyncio.subprocess.PIPE
+            str(CURL),
+            "-s",
+            "-m",
+            f"{PATIENCE_SECONDS:g}",
+            *arguments,
+            stdout=asyncio.subprocess.PIPE,
         )
         output, _ = await process.communicate()
         assert process.returncode is not None
@@ -79,7 +85,7 @@ class Curl:
 
 async def minted(gateway: Gateway, **config: str) -> str:
     """A token for the workspace ``public``."""
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http:
         answer = await http.post(
             f"{gateway.url}/public/services/ws/generate_token",
             json={"config": {"workspace": "public", **config}},
@@ -224,7 +230,7 @@ async def test_a_login_without_a_client_library(curl: Curl, gateway: Gateway) ->
     check = f"""curl -X POST "{LOGIN}/check" -H "Content-Type: application/json" \
         -d '{{"key":"mihDumpHGYxkPdSEKB7GgM", "timeout": 10}}'"""
     waiting = asyncio.create_task(curl(check, mihDumpHGYxkPdSEKB7GgM=key))
-    async with httpx.AsyncClient() as page:
+    async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as page:
         token = await minted(gateway)
         reported = await page.post(begun["report_url"], json={"key": key, "token": token})
         assert reported.status_code == 200, reported.text

@@ -18,6 +18,7 @@ from mcp import Client, StdioServerParameters
 
 from tests.clients.conftest import Connect
 from tests.clients.gateways import ROOT, Gateway
+from tests.patience import PATIENCE_SECONDS
 
 MODES = pytest.mark.parametrize("mode", ["auto", "legacy", "2026-07-28"])
 INITIALIZE = {
@@ -25,8 +26,6 @@ INITIALIZE = {
     "capabilities": {},
     "clientInfo": {"name": "c", "version": "1"},
 }
-END_SECONDS = 4.0
-"""The bridge promises two; the rest is for a busy machine."""
 
 
 @pytest.fixture
@@ -91,7 +90,7 @@ async def test_it_ends_with_its_input_although_a_call_is_running(target: list[st
         process.stdin.write(json.dumps(call).encode() + b"\n")
         assert "result" in await ask(process, "ping", id=3)
         process.stdin.close()
-        async with asyncio.timeout(END_SECONDS):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             assert await process.wait() == 0
         assert process.stdout is not None
         assert await process.stdout.read() == b""
@@ -101,7 +100,7 @@ async def test_it_ends_when_it_is_told_to(target: list[str]) -> None:
     async with started(*target) as process:
         assert "result" in await ask(process, "initialize", INITIALIZE)
         process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(END_SECONDS):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             assert await process.wait() == 0
 
 

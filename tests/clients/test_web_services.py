@@ -19,6 +19,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.clients.conftest import Connect
 from tests.clients.gateways import Gateway, polled
+from tests.patience import PATIENCE_SECONDS
 
 MB = 1_000_000
 CHUNK = 64 * 1024
@@ -163,7 +164,7 @@ async def test_websockets_reach_the_application(site: tuple[Site, str], gateway:
         for text in ("hi", "x" * MB):
             await socket.send(text)
             assert await socket.recv() == f"{text}!"
-    await asyncio.to_thread(polled, lambda: application.sockets_closed, 5.0)
+    await asyncio.to_thread(polled, lambda: application.sockets_closed, PATIENCE_SECONDS)
     assert application.sockets_closed == [1000]
     async with connect_websocket(f"{url}/chat") as socket:
         await socket.send("bye")

@@ -26,6 +26,7 @@ from schema.errors import (
 from schema.identity import Caller
 from schema.services import ServiceInfo
 from tests.gateway.peer import Peer
+from tests.patience import PATIENCE_SECONDS
 
 
 @dataclass
@@ -251,7 +252,7 @@ async def test_cancelling_the_caller_ends_the_call(bench: Bench) -> None:
     caller = await anonymous(bench)
     service = await bench.gateway.find_service(caller, bench.workspace, "svc")
     calling = asyncio.create_task(bench.gateway.call(caller, service, "hang"))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await started.wait()
         calling.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -271,7 +272,7 @@ async def test_functions_among_the_arguments_are_called_back_during_the_call(ben
     await bench.offer("p", "svc", {"use": use}, visibility="public")
     caller = await anonymous(bench)
     service = await bench.gateway.find_service(caller, bench.workspace, "svc")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         value = await bench.gateway.call(
             caller, service, "use", ({"deep": [tell]},), {"by_name": tell}
         )
@@ -295,7 +296,7 @@ async def test_calls_of_a_lent_function_start_in_order(bench: Bench) -> None:
     await bench.offer("p", "svc", {"use": use}, visibility="public")
     caller = await anonymous(bench)
     service = await bench.gateway.find_service(caller, bench.workspace, "svc")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await bench.gateway.call(caller, service, "use", (tell,))
     assert heard == list(range(50))
 
@@ -320,7 +321,7 @@ async def test_a_lent_function_expires_with_the_call(bench: Bench) -> None:
     caller = await anonymous(bench)
     service = await bench.gateway.find_service(caller, bench.workspace, "svc")
     await bench.gateway.call(caller, service, "keep", (tell,))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await bench.gateway.call(caller, service, "use")
     assert len(failures) == 1
     assert "Method expired or not found" in failures[0]

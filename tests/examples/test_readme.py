@@ -12,6 +12,7 @@ import pytest
 
 from gateway.cli import main
 from tests.examples.programs import ROOT, run, running
+from tests.patience import PATIENCE_SECONDS
 
 ADDRESS = "http://127.0.0.1:9527"
 
@@ -41,11 +42,17 @@ def test_the_curl_lines_answer(gateway_url: str, workspace: str) -> None:
     (text,) = [block for block in blocks("sh") if block.startswith("curl")]
     text = text.replace(ADDRESS, gateway_url).replace("WORKSPACE", workspace)
     get, post, services = (shlex.split(line)[1:] for line in text.replace("\\\n", "").splitlines())
-    assert httpx.get(get[0]).json() == "Hello Ada!"
+    assert httpx.get(get[0], timeout=PATIENCE_SECONDS).json() == "Hello Ada!"
     url, _, header, _, body = post
     name, _, value = header.partition(": ")
-    assert httpx.post(url, headers={name: value}, content=body).json() == "Hello Ada!"
-    assert any("hello-world" in service["id"] for service in httpx.get(services[0]).json())
+    assert (
+        httpx.post(url, headers={name: value}, content=body, timeout=PATIENCE_SECONDS).json()
+        == "Hello Ada!"
+    )
+    assert any(
+        "hello-world" in service["id"]
+        for service in httpx.get(services[0], timeout=PATIENCE_SECONDS).json()
+    )
 
 
 def test_the_commands_of_the_table_of_clients_work(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from tests.examples.programs import AGENTS, run, running
+from tests.patience import PATIENCE_SECONDS
 
 RUN_SAMPLE = AGENTS / "run_sample.py"
 LAST_LINE = "write your own functions"
@@ -39,7 +40,7 @@ def read_guide(output: list[str]) -> dict[str, str]:
 
 
 def test_the_page_answers(guide: dict[str, str]) -> None:
-    page = httpx.get(guide["Page"])
+    page = httpx.get(guide["Page"], timeout=PATIENCE_SECONDS)
     assert page.status_code == 200
     assert "Polyport" in page.text
 
@@ -47,7 +48,7 @@ def test_the_page_answers(guide: dict[str, str]) -> None:
 def test_the_curl_line_answers(guide: dict[str, str]) -> None:
     program, url = shlex.split(guide["HTTP"])
     assert program == "curl"
-    assert httpx.get(url).json() == "Hello, Ada!"
+    assert httpx.get(url, timeout=PATIENCE_SECONDS).json() == "Hello, Ada!"
 
 
 def test_the_python_snippet_runs(guide: dict[str, str], tmp_path: Path) -> None:
@@ -65,7 +66,9 @@ def test_the_client_configurations_name_a_live_mcp_endpoint(guide: dict[str, str
         "Accept": "application/json, text/event-stream",
         "MCP-Protocol-Version": "2025-06-18",
     }
-    tools = httpx.post(guide["MCP"], json=request, headers=headers).json()["result"]["tools"]
+    tools = httpx.post(
+        guide["MCP"], json=request, headers=headers, timeout=PATIENCE_SECONDS
+    ).json()["result"]["tools"]
     assert {"greet", "add", "countdown"} < {tool["name"] for tool in tools}
 
 

@@ -13,6 +13,7 @@ import msgpack
 from gateway.admission import Hello
 from gateway.app import Parts
 from gateway.routing.session import ClientSession
+from tests.patience import PATIENCE_SECONDS
 
 Message = dict[str, Any]
 
@@ -78,7 +79,7 @@ class Peer:
             body["args"].append(kwargs)
             body["with_kwargs"] = True
         self.send({"type": "method", "to": to, "method": method, "session": session}, body)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             return await future
 
     async def manager(self, function: str, *args: Any, **kwargs: Any) -> Any:
@@ -116,7 +117,7 @@ class Peer:
 
     async def event(self, kind: str) -> Message:
         """The next message of a type, however many others come before it."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
                 message = await self.inbox.get()
                 if message["type"] == kind:

@@ -17,6 +17,7 @@ from gateway.app import Parts, build
 from gateway.settings import Settings
 from schema.errors import GatewayError
 from tests.gateway.peer import Peer
+from tests.patience import PATIENCE_SECONDS
 
 TEXT = st.one_of(
     st.text(max_size=8),
@@ -114,7 +115,7 @@ class Scene:
         del self.attacker.frames[:]
 
     async def everything_still_works(self) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             assert await self.victim.manager("echo", 1) == 1
             listed = await self.victim.manager("list_services")
             assert [s["id"] for s in listed] == [self.service]

@@ -21,6 +21,7 @@ from schema.errors import (
 )
 from schema.identity import Permission, Scope, User
 from tests.gateway.peer import Peer
+from tests.patience import PATIENCE_SECONDS
 
 
 def token_for(parts: Parts, user_id: str = "ann", seconds: float = 60, **scope: Any) -> str:
@@ -217,7 +218,7 @@ async def test_a_stopping_server_answers_what_is_in_flight_then_closes_with_goin
         await Peer.join(parts)
     assert not caller.closed_with.done()
     release.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         assert (await calling)["id"] == full_id
         await draining
         assert (await caller.closed_with)[0] == 1001
@@ -231,7 +232,7 @@ async def test_a_service_that_went_with_the_stopping_server_is_unavailable_and_n
     workspace, _, rest = full_id.partition("/")
     caller = await parts.gateway.authenticate(Credentials())
     closing = asyncio.create_task(parts.hub.drain())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await provider.closed_with
         provider.leave()
         await closing

@@ -13,13 +13,32 @@ from gateway.settings import Settings
 from schema.errors import CallTimeout, ProviderGone, ServiceNotFound, Unavailable
 from schema.services import ServiceInfo
 from tests.gateway.peer import Peer, RemoteFailure
+from tests.patience import PATIENCE_SECONDS
+
+
+def that_waits(grace: float, gap: float) -> Parts:
+    """A gateway that waits for so many seconds for clients whose connection broke: before it says
+    so, and in all."""
+    settings = Settings(ephemeral=True, reconnect_grace_seconds=grace, reconnect_gap_seconds=gap)
+    return build(settings)[0]
 
 
 @pytest.fixture
 def parts() -> Parts:
-    return build(Settings(ephemeral=True, reconnect_grace_seconds=0.05, reconnect_gap_seconds=0.4))[
-        0
-    ]
+    """Whoever comes back is in time."""
+    return that_waits(60, 60)
+
+
+@pytest.fixture
+def soon_over() -> Parts:
+    """It is not waited for anybody for long."""
+    return that_waits(0.05, 0.4)
+
+
+@pytest.fixture
+def in_the_gap() -> Parts:
+    """Everybody is told soon that a client is away, which is in time to come back nevertheless."""
+    return that_waits(0.05, 60)
 
 
 async def come_back(peer: Peer) -> Peer:
@@ -38,7 +57,7 @@ def gone(parts: Parts, peer: Peer) -> asyncio.Task[None]:
     """Ends when the gateway counts the client as gone."""
 
     async def wait() -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while parts.registry.of_client(peer.address):
                 await asyncio.sleep(0.005)
 
@@ -53,7 +72,7 @@ async def find(parts: Parts, service_id: str) -> ServiceInfo:
 
 async def call(parts: Parts, service: ServiceInfo, function: str, *args: Any) -> Any:
     caller = await parts.gateway.authenticate(Credentials())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         return await parts.gateway.call(caller, service, function, args)
 
 
@@ -92,7 +111,8 @@ async def test_what_was_subscribed_to_before_the_break_still_arrives_after_it(
     assert (await again.event("news"))["n"] == 1
 
 
-async def test_a_call_in_flight_at_the_break_fails_once_the_grace_is_over(parts: Parts) -> None:
+async def test_a_call_in_flight_at_the_break_fails_once_the_grace_is_over(soon_over: Parts) -> None:
+    parts = soon_over
     provider, caller = await Peer.join(parts), await Peer.join(parts)
     started = asyncio.Event()
 
@@ -136,7 +156,8 @@ async def test_a_call_in_flight_at_the_break_completes_if_the_answer_comes_after
     assert await calling == "late"
 
 
-async def test_a_call_made_in_the_gap_waits_for_the_provider(parts: Parts) -> None:
+async def test_a_call_made_in_the_gap_waits_for_the_provider(in_the_gap: Parts) -> None:
+    parts = in_the_gap
     provider, caller = await Peer.join(parts), await Peer.join(parts)
     full_id = await provider.register("svc", {"f": lambda n: n + 1})
     service = await find(parts, full_id)
@@ -159,8 +180,9 @@ async def test_a_call_made_in_the_gap_waits_for_the_provider(parts: Parts) -> No
 
 
 async def test_what_waited_for_a_provider_that_never_returns_fails_at_the_end_of_the_gap(
-    parts: Parts,
+    soon_over: Parts,
 ) -> None:
+    parts = soon_over
     provider, caller = await Peer.join(parts), await Peer.join(parts)
     full_id = await provider.register("svc", {"f": lambda: 1})
     service = await find(parts, full_id)
@@ -245,7 +267,7 @@ async def test_a_stopping_server_does_not_wait_for_a_provider_to_return() -> Non
     await leaving
     waiting = asyncio.create_task(find(parts, full_id))
     await asyncio.sleep(0)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await parts.hub.drain()
         with pytest.raises(Unavailable, match="stopping"):
             await waiting
@@ -271,14 +293,15 @@ async def test_a_stopping_server_does_not_wait_for_calls_that_were_lost_with_the
     await leaving
     if returns:
         await resume(provider, token)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await parts.hub.drain()
     calling.cancel()
 
 
 async def test_waiting_for_a_provider_ends_even_if_the_timer_fires_a_moment_early(
-    parts: Parts, monkeypatch: pytest.MonkeyPatch
+    soon_over: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    parts = soon_over
     provider = await Peer.join(parts)
     full_id = await provider.register("svc", {})
     loop = asyncio.get_running_loop()
@@ -289,6 +312,6 @@ async def test_waiting_for_a_provider_ends_even_if_the_timer_fires_a_moment_earl
     leaving = gone(parts, provider)
     provider.break_off()
     await leaving
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         with pytest.raises(ServiceNotFound):
             await find(parts, full_id)

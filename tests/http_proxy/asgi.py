@@ -10,7 +10,8 @@ from typing import Self
 
 from starlette.types import ASGIApp, Message, Scope
 
-PATIENCE = 5.0
+from tests.patience import PATIENCE_SECONDS
+
 """Seconds after which something that should happen is taken not to happen."""
 
 
@@ -80,7 +81,7 @@ class Exchange:
 
     async def finished(self) -> None:
         """Wait until the application is done; its exception is raised."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await self._task
 
     async def start(self) -> tuple[int, dict[str, str]]:
@@ -111,7 +112,7 @@ class Exchange:
         return self._outgoing.qsize()
 
     async def _next(self) -> Message:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             pending = asyncio.ensure_future(self._outgoing.get())
             await asyncio.wait({pending, self._task}, return_when=asyncio.FIRST_COMPLETED)
             if not pending.done():

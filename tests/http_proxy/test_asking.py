@@ -18,8 +18,9 @@ from http_proxy import waiting
 from http_proxy.asking import events as asking_events
 from http_proxy.asking import register
 from schema.errors import CannotAsk
-from tests.http_proxy.asgi import PATIENCE, Exchange
+from tests.http_proxy.asgi import Exchange
 from tests.mcp_bridge.conftest import described
+from tests.patience import PATIENCE_SECONDS
 
 URL = "/ws-lab/services/lab/greet"
 EVENTS = {"accept": "text/event-stream"}
@@ -75,7 +76,7 @@ class Lab:
         yield 2
 
     async def has_ended(self) -> None:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await self.ended.wait()
 
 

@@ -15,6 +15,7 @@ from schema import errors
 from schema.identity import Caller
 from schema.services import ServiceInfo
 from tests.http_proxy.conftest import MAX_RESPONSE
+from tests.patience import PATIENCE_SECONDS
 
 BASE = "/ws-lab/services/calc"
 
@@ -353,7 +354,7 @@ async def test_calls_run_side_by_side(client: httpx.AsyncClient, gateway: FakeGa
         return "met"
 
     gateway.add_service("ws-lab/worker:pair", {"meet": meet}, visibility="public")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         answers = await asyncio.gather(*(client.get("/ws-lab/services/pair/meet") for _ in "ab"))
     assert [answer.json() for answer in answers] == ["met", "met"]
 

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from http_proxy.gathering import MAX_BYTES, MAX_PARTS, Body
-
-PATIENCE = 5.0
+from tests.patience import PATIENCE_SECONDS
 
 
 class Connection:
@@ -31,7 +30,7 @@ class Connection:
         self.written.append((message["body"], message["more_body"]))
 
     async def write_begins(self) -> None:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await self.begun.wait()
         self.begun.clear()
 

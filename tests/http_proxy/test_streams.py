@@ -14,8 +14,9 @@ from starlette.applications import Starlette
 from gateway.testing import FakeGateway
 from http_proxy import streams
 from schema.errors import ProviderGone
-from tests.http_proxy.asgi import PATIENCE, Exchange
+from tests.http_proxy.asgi import Exchange
 from tests.http_proxy.conftest import MAX_RESPONSE
+from tests.patience import PATIENCE_SECONDS
 
 URL = "/ws-lab/services/flow/items"
 
@@ -54,7 +55,7 @@ class Gate:
             self.closed.set()
 
     async def is_closed(self) -> None:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await self.closed.wait()
 
 
@@ -270,7 +271,7 @@ async def test_a_client_that_reads_slowly_slows_the_generator(app: Starlette, of
         await http.part()
         http.reading.clear()
         gate.allow(1000)
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await http.blocked.wait()
         made = gate.made
         for _ in range(100):  # turns of the event loop, in which nothing may happen
@@ -337,6 +338,6 @@ async def test_a_server_that_cannot_send_closes_the_generator(
         if message["type"] == "http.response.body":
             raise OSError("gone")
 
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await app(exchange.scope, receive, send)
     assert gateway.streams[0].closed

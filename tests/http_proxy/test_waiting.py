@@ -10,7 +10,8 @@ from starlette.applications import Starlette
 
 from gateway.testing import FakeGateway
 from http_proxy import waiting
-from tests.http_proxy.asgi import PATIENCE, Exchange
+from tests.http_proxy.asgi import Exchange
+from tests.patience import PATIENCE_SECONDS
 
 URL = "/ws-lab/services/slow/wait"
 
@@ -50,7 +51,7 @@ async def test_a_call_whose_client_has_left_is_given_up(
     async with Exchange(app, URL, method=method, parts=parts) as request:
         await slow.begun.wait()
         request.disconnect()
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await slow.given_up.wait()
         await request.finished()
         assert request.unread == 0

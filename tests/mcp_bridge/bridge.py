@@ -12,6 +12,7 @@ import orjson
 from mcp_bridge.stdio.connection import Remote
 from mcp_bridge.stdio.relay import Relay
 from tests.mcp_bridge.wire import CALC, Door
+from tests.patience import PATIENCE_SECONDS
 
 LAST = {"jsonrpc": "2.0", "id": "last", "method": "tools/list"}
 
@@ -35,7 +36,7 @@ async def over_stdio(door: Door, line: bytes, *, opening: str | None = None) -> 
         return Remote(f"http://localhost:9527{CALC}")
 
     transport = httpx.ASGITransport(door.app, raise_app_exceptions=False)
-    async with asyncio.timeout(5), httpx.AsyncClient(transport=transport) as http:
+    async with asyncio.timeout(PATIENCE_SECONDS), httpx.AsyncClient(transport=transport) as http:
         relay = Relay(there, http, lambda data: answers.put_nowait(orjson.loads(data)))
         running = asyncio.create_task(relay.run(lines()))
         if opening is not None:

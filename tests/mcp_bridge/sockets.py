@@ -14,6 +14,7 @@ from gateway.settings import Settings
 from gateway.testing import FakeGateway
 from mcp_bridge.exchange import Timing
 from mcp_bridge.routes import mcp_routes
+from tests.patience import PATIENCE_SECONDS
 
 
 @asynccontextmanager
@@ -25,7 +26,7 @@ async def served(gateway: FakeGateway, timing: Timing | None = None) -> AsyncIte
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not server.started:
                 await asyncio.sleep(0)
         port = server.servers[0].sockets[0].getsockname()[1]

@@ -10,6 +10,7 @@ import pytest
 from gateway.testing import FakeGateway
 from tests.mcp_bridge.conftest import described
 from tests.mcp_bridge.wire import LEGACY, META, MODERN, Door
+from tests.patience import PATIENCE_SECONDS
 
 PATH = "/ws-lab/mcp/lab/mcp"
 CAN_ASK: dict[str, Any] = {
@@ -185,7 +186,7 @@ async def test_the_function_ends_when_its_client_leaves() -> None:
     live = lab.door.begin(MODERN, "tools/call", {"name": "wait", "_meta": CAN_ASK}, path=path)
     await reached.wait()
     live.leave()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await lab.ended.wait()
 
 

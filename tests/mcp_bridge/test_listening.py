@@ -11,6 +11,7 @@ from gateway.testing import FakeGateway
 from mcp_bridge.exchange import Timing
 from tests.mcp_bridge.conftest import INTEGERS, add, described
 from tests.mcp_bridge.wire import CALC, META, MODERN, Door, Live
+from tests.patience import PATIENCE_SECONDS
 
 ALL = {"toolsListChanged": True, "promptsListChanged": True, "resourcesListChanged": True}
 TAG = f"{META}subscriptionId"
@@ -50,7 +51,7 @@ async def test_a_service_that_goes_and_comes_back_is_a_change_each_time(
     gateway.remove_service("ws-lab/worker:calc")
     await live.until_body_has("tools/list_changed")
     renew(gateway, {"sub": described(add, INTEGERS)})
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while live.response.body.count(b"tools/list_changed") < 2:
             await live.until_more()
     live.leave()

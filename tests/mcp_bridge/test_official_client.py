@@ -11,13 +11,18 @@ from mcp import Client, MCPError
 
 from gateway.testing import FakeGateway
 from tests.mcp_bridge.sockets import served
+from tests.patience import PATIENCE_SECONDS
 
 MODES = pytest.mark.parametrize("mode", ["auto", "legacy", "2026-07-28"])
 
 
 @MODES
 async def test_tools_are_listed_and_called(gateway: FakeGateway, mode: str) -> None:
-    async with asyncio.timeout(20), served(gateway) as url, Client(url, mode=mode) as client:
+    async with (
+        asyncio.timeout(PATIENCE_SECONDS),
+        served(gateway) as url,
+        Client(url, mode=mode) as client,
+    ):
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
         assert list(tools) == ["add", "math_add", "echo", "fail"]
         assert tools["add"].input_schema["required"] == ["a", "b"]
@@ -45,7 +50,11 @@ async def test_progress_arrives_while_items_are_made(gateway: FakeGateway, mode:
         await seen.put((progress, message))
 
     gateway.add_service("ws-lab/worker:calc", {"steps": steps}, visibility="public")
-    async with asyncio.timeout(20), served(gateway) as url, Client(url, mode=mode) as client:
+    async with (
+        asyncio.timeout(PATIENCE_SECONDS),
+        served(gateway) as url,
+        Client(url, mode=mode) as client,
+    ):
         call = asyncio.create_task(client.call_tool("steps", {}, progress_callback=on_progress))
         for number, gate in enumerate(gates):
             assert seen.empty()
@@ -69,7 +78,11 @@ async def test_cancelling_a_call_cancels_the_function(gateway: FakeGateway, mode
             cancelled.set()
 
     gateway.add_service("ws-lab/worker:calc", {"hang": hang}, visibility="public")
-    async with asyncio.timeout(20), served(gateway) as url, Client(url, mode=mode) as client:
+    async with (
+        asyncio.timeout(PATIENCE_SECONDS),
+        served(gateway) as url,
+        Client(url, mode=mode) as client,
+    ):
         call = asyncio.create_task(client.call_tool("hang", {}))
         await started.wait()
         call.cancel()

@@ -13,6 +13,7 @@ from gateway.testing import FakeGateway
 from mcp_bridge.exchange import Timing
 from tests.mcp_bridge.conftest import described
 from tests.mcp_bridge.wire import CALC, MODERN, Door, Live, Response
+from tests.patience import PATIENCE_SECONDS
 
 VERSION = "2025-11-25"
 CLIENT = {
@@ -153,10 +154,10 @@ async def test_the_endpoint_of_a_workspace_has_sessions_of_its_own(door: Door) -
 
 
 async def test_idle_sessions_end_and_their_number_is_limited(gateway: FakeGateway) -> None:
-    door = Door(gateway, mcp_sessions=True, max_mcp_sessions=1, mcp_session_idle_seconds=0.05)
+    door = Door(gateway, mcp_sessions=True, max_mcp_sessions=1, mcp_session_idle_seconds=0.5)
     first = await Client.join(door)
     assert (await door.request(None, "initialize", CLIENT)).status == 503
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while (await door.request(None, "initialize", CLIENT)).status != 200:
             await asyncio.sleep(0.01)
     assert (await first.request("ping")).status == 404
@@ -232,7 +233,7 @@ async def test_a_cancelled_request_is_cancelled(gateway: FakeGateway) -> None:
     door = Door(gateway, mcp_sessions=True, timing=Timing(settle_seconds=0))
     client, stranger = await Client.join(door), await Client.join(door)
     live = client.begin("tools/call", {"name": "hang"})
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await started.wait()
         await stranger.note("notifications/cancelled", {"requestId": 1})
         assert not ended.is_set()

@@ -13,6 +13,7 @@ from mcp_bridge import calls
 from mcp_bridge.exchange import Timing
 from schema.errors import ServiceError
 from tests.mcp_bridge.wire import LEGACY, MODERN, Door, Live
+from tests.patience import PATIENCE_SECONDS
 
 PATH = "/ws-lab/mcp/slow/mcp"
 TOKEN = {"_meta": {"progressToken": "t"}}
@@ -179,7 +180,7 @@ async def test_leaving_closes_the_generator_at_once(version: str, token: bool) -
     if token:
         await live.until_body_has("one")
     live.leave()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await steps.closed.wait()
     response = await live.finished()
     assert b'"result"' not in response.body
@@ -197,10 +198,10 @@ async def test_leaving_cancels_a_plain_call() -> None:
             raise
 
     live = begin(door_to(hang))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await started.wait()
     live.leave()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await cancelled.wait()
     assert (await live.finished()).status == 0
 

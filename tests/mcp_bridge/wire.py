@@ -16,6 +16,7 @@ from gateway.settings import Settings
 from gateway.testing import FakeGateway
 from mcp_bridge.exchange import Timing
 from mcp_bridge.routes import mcp_routes
+from tests.patience import PATIENCE_SECONDS
 
 MODERN = "2026-07-28"
 LEGACY = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
@@ -87,17 +88,17 @@ class Live:
             self._news.notify_all()
 
     async def until_body_has(self, text: str) -> None:
-        async with asyncio.timeout(5), self._news:
+        async with asyncio.timeout(PATIENCE_SECONDS), self._news:
             await self._news.wait_for(lambda: text.encode() in self.response.body)
 
     async def until_started(self) -> None:
         """Wait for the status."""
-        async with asyncio.timeout(5), self._news:
+        async with asyncio.timeout(PATIENCE_SECONDS), self._news:
             await self._news.wait_for(lambda: self.response.status)
 
     async def until_more(self) -> None:
         """Wait for something to be sent."""
-        async with asyncio.timeout(5), self._news:
+        async with asyncio.timeout(PATIENCE_SECONDS), self._news:
             await self._news.wait()
 
     def leave(self) -> None:
@@ -105,7 +106,7 @@ class Live:
         self._left.set()
 
     async def finished(self) -> Response:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await self.done
         return self.response
 

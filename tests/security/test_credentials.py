@@ -16,6 +16,7 @@ from gateway.app import Parts
 from schema.errors import Blocked, TokenRevoked
 from schema.identity import Permission, Scope, User
 from tests.gateway.peer import Peer, RemoteFailure
+from tests.patience import PATIENCE_SECONDS
 from tests.security.conftest import statuses
 
 HOUR = 3600.0
@@ -113,7 +114,7 @@ async def test_S23_S24_a_stream_that_has_begun_gives_no_more_either(parts: Parts
     with pytest.raises(TokenRevoked if how == "revoked" else Blocked):
         await anext(items)
     await items.aclose()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await closed.wait()
 
 

@@ -29,7 +29,7 @@ def token(parts: Parts, name: str = "ann") -> str:
 
 def alive(kind: type) -> int:
     gc.collect()
-    return sum(isinstance(thing, kind) for thing in gc.get_objects())
+    return sum(type(thing) is kind for thing in gc.get_objects())
 
 
 async def test_S30_a_thousand_requests_that_fail_leave_nothing(

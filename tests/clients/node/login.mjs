@@ -20,7 +20,7 @@ async function messageOf(promise) {
 }
 
 const { login, logout } = hyphaWebsocketClient;
-const plain = { server_url: url, login_callback: report, login_timeout: 10 };
+const plain = { server_url: url, login_callback: report, login_timeout: 30 };
 const scoped = { ...plain, workspace, expires_in: 90, profile: true };
 const out = [];
 

@@ -6,7 +6,7 @@ import { createRequire } from "node:module";
 
 const wanted = JSON.parse(process.argv[2]);
 const WRITTEN_FOR = "127.0.0.1:9394";
-const SECONDS = 40;
+const SECONDS = 100;
 
 // The bundle is a list of modules. Those of the client are replaced by the ones that are installed.
 globalThis.require = createRequire(import.meta.url);

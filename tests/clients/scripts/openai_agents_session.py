@@ -15,7 +15,7 @@ from agents.mcp import MCPServerStreamableHttp
 
 
 async def main(url: str) -> None:
-    server = MCPServerStreamableHttp(params={"url": url}, client_session_timeout_seconds=20)
+    server = MCPServerStreamableHttp(params={"url": url}, client_session_timeout_seconds=60)
     async with server:
         tools = [tool.name for tool in await server.list_tools()]
         greeted = await server.call_tool("greet", {"name": "Ada"})

@@ -6,6 +6,7 @@ import pytest
 
 from gateway.auth.login.pending import LoggedIn, Login, PendingLogins
 from schema.errors import CallTimeout, Conflict, InvalidRequest, LimitExceeded
+from tests.patience import PATIENCE_SECONDS
 
 RESULT = LoggedIn(token="t", workspace=None, expires_in=60, user_id="alice")
 
@@ -60,7 +61,7 @@ async def test_a_check_waits_no_longer_than_the_login_lives(
 ) -> None:
     login = logins.begin()
     clock.now += 179.9
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         with pytest.raises(CallTimeout, match=r"waited for 0\.1 seconds"):
             await logins.outcome(login, 1000)
 

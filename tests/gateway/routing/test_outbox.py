@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from gateway.routing.outbox import Outbox
+from tests.patience import PATIENCE_SECONDS
 
 
 class Wire:
@@ -62,7 +63,7 @@ async def test_frames_for_a_full_connection_wait_and_keep_their_order(
     assert wire.written == []
     assert box.waiting_bytes == 3
     wire.room.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await box.flushed()
     box.put(b"d")
     assert wire.written == [b"a", b"b", b"c", b"d"]
@@ -91,7 +92,7 @@ async def test_s33_a_reader_that_takes_nothing_for_long_is_given_up(
     box = outbox(wire, failures, stall=0.01)
     wire.room.clear()
     box.put(b"a")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await box.flushed()
     assert failures == ["the client has stopped reading"]
 
@@ -119,7 +120,7 @@ async def test_a_connection_that_breaks_while_it_is_full_loses_nothing(
     box.put(b"b")
     wire.fails = True
     wire.room.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await box.flushed()
     assert failures == []
     repaired = Wire()
@@ -144,7 +145,7 @@ async def test_a_closed_outbox_drops_what_waits(wire: Wire, failures: Failures) 
     box.put(b"b")
     box.close()
     wire.room.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await box.flushed()
     assert wire.written == []
     assert failures == []

@@ -10,6 +10,7 @@ from gateway.app import Parts
 from gateway.routing.router import SERVER_TYPES
 from schema.errors import InvalidMessage, PayloadTooLarge, PermissionDenied
 from tests.gateway.peer import Peer, RemoteFailure
+from tests.patience import PATIENCE_SECONDS
 
 
 def decode(data: bytes) -> list[Any]:
@@ -178,7 +179,7 @@ async def test_messages_between_two_peers_keep_their_order(parts: Parts) -> None
     first, second = await neighbours(parts)
     for number in range(50):
         first.send({"type": "count", "to": "second", "n": number})
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         assert [(await second.inbox.get())["n"] for _ in range(50)] == list(range(50))
 
 

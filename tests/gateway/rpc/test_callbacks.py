@@ -13,6 +13,7 @@ from gateway.rpc.callbacks import MAX_RUNNING
 from gateway.rpc.endpoint import Endpoint
 from schema.errors import InvalidMessage, InvalidRequest, ProviderGone
 from tests.gateway.peer import Peer, RemoteFailure
+from tests.patience import PATIENCE_SECONDS
 
 
 def endpoint_of(parts: Parts) -> Endpoint:
@@ -23,7 +24,7 @@ def endpoint_of(parts: Parts) -> Endpoint:
 async def call(parts: Parts, peer: Peer, method: str, *args: Any) -> Any:
     endpoint = endpoint_of(parts)
     identity = endpoint.manager_identity(peer.workspace)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         return await endpoint.call(identity, peer.address, method, args)
 
 
@@ -61,7 +62,7 @@ async def test_only_the_called_client_can_call_back(parts: Parts) -> None:
     lent = Lent()
     lent.let_go.set()
     calling = asyncio.create_task(call(parts, peer, "services.s.use", lent))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not methods:
             await asyncio.sleep(0)
     encoded = methods[0]
@@ -101,12 +102,12 @@ async def test_callbacks_end_with_a_provider_that_leaves(parts: Parts) -> None:
 
     peer.functions["services.s.use"] = use
     calling = asyncio.create_task(call(parts, peer, "services.s.use", lent))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await lent.begun.wait()
     peer.leave()
     with pytest.raises(ProviderGone):
         await calling
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while endpoint_of(parts).calls_in_flight:
             await asyncio.sleep(0)
     assert lent.was_cancelled

@@ -11,6 +11,7 @@ from gateway.core import GatewayCore
 from gateway.rpc.endpoint import Endpoint
 from schema.errors import CallTimeout, ProviderGone, ServiceError
 from tests.gateway.peer import Peer, RemoteFailure
+from tests.patience import PATIENCE_SECONDS
 
 
 def endpoint_of(parts: Parts) -> Endpoint:
@@ -21,7 +22,7 @@ def endpoint_of(parts: Parts) -> Endpoint:
 async def call(parts: Parts, peer: Peer, method: str, *args: Any, **options: Any) -> Any:
     endpoint = endpoint_of(parts)
     identity = endpoint.manager_identity(peer.workspace)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         return await endpoint.call(identity, peer.address, method, args, **options)
 
 
@@ -71,15 +72,15 @@ async def test_a_provider_that_is_not_there_fails_the_call_at_once(parts: Parts)
 async def test_a_silent_provider_times_out_and_heartbeats_keep_a_call_alive(parts: Parts) -> None:
     peer = await Peer.join(parts)
     peer.mute = True
-    calling = asyncio.create_task(call(parts, peer, "services.s.f", silence_seconds=0.2))
+    calling = asyncio.create_task(call(parts, peer, "services.s.f", silence_seconds=1.0))
     await asyncio.sleep(0)
     (header, _body) = msgpack_values(peer.frames[-1])
-    beats = 5
+    beats = 4
     for _ in range(beats):
         peer.send(
             {"type": "method", "to": header["from"], "method": f"{header['session']}.heartbeat"}
         )
-        await asyncio.wait([calling], timeout=0.1)
+        await asyncio.wait([calling], timeout=0.3)
         assert not calling.done()
     with pytest.raises(CallTimeout):
         await calling
@@ -132,7 +133,7 @@ async def test_the_explicit_promise_form_is_answered_where_it_says(parts: Parts)
     future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     peer._pending["abc"] = future
     peer.send(header, {"args": ["ping"], "promise": promise})
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         assert await future == "pong"
 
 
@@ -158,7 +159,7 @@ async def test_a_long_function_of_the_gateway_sends_heartbeats(parts: Parts) -> 
         },
         {"args": [full_id], "promise": "*", "t": 0.1},
     )
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not any(b"longcall.heartbeat" in frame for frame in caller.frames):
             await asyncio.sleep(0)
         release.set()
@@ -224,7 +225,7 @@ async def test_a_reply_too_long_for_a_frame_arrives_in_chunks(parts: Parts) -> N
             frame[index : index + 250_000],
         )
     await peer.call(manager, "services.built-in.message_cache.process", "up")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         header, body = msgpack_values(await whole)
     assert header["method"] == "big.resolve"
     assert body["args"] == [data]
@@ -263,7 +264,7 @@ async def step(parts: Parts, peer: Peer, silence_seconds: float) -> Any:
     endpoint = endpoint_of(parts)
     endpoint._silence_seconds = silence_seconds
     identity = endpoint.manager_identity(peer.workspace)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         return await endpoint.steps(identity, peer.address, "stream.next").next()
 
 
@@ -284,7 +285,7 @@ async def test_an_item_that_takes_long_is_waited_for_while_its_provider_answers(
 
     peer.functions["services.built-in.ping"] = ping
     peer.functions["stream.next"] = item
-    assert await step(parts, peer, 0.2) == "late"
+    assert await step(parts, peer, 0.5) == "late"
 
 
 async def test_an_item_of_a_provider_that_answers_nothing_is_given_up(parts: Parts) -> None:

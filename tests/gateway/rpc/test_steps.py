@@ -13,8 +13,8 @@ from gateway.rpc.steps import MAX_AHEAD, Steps
 from schema.errors import ProviderGone, ServiceError
 from tests.gateway.peer import Peer
 from tests.gateway.rpc.test_endpoint import endpoint_of, msgpack_values
+from tests.patience import PATIENCE_SECONDS
 
-PATIENCE = 5.0
 NEXT = "stream.next"
 
 
@@ -44,7 +44,7 @@ class Generator:
             self.allowed.release()
 
     async def next(self) -> Any:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             return await self.steps.next()
 
 

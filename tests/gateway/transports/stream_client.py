@@ -13,7 +13,8 @@ import orjson
 from starlette.types import ASGIApp, Message
 
 from gateway.transports.uvicorn_http import ABORT
-from tests.http_proxy.asgi import PATIENCE, Exchange
+from tests.http_proxy.asgi import Exchange
+from tests.patience import PATIENCE_SECONDS
 
 OMIT = object()
 
@@ -166,7 +167,7 @@ async def replied(post: Exchange) -> Reply:
 
 async def settled(post: Exchange) -> bool:
     """Whether a request is answered, after everything that can go on without it has gone on."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         for _ in range(10):
             await asyncio.sleep(0)
     return post.unread > 0

@@ -19,7 +19,6 @@ from tests.http_proxy.asgi import Exchange
 
 Client = Callable[..., StreamClient]
 OK = Reply(200, None)
-GRACE_SECONDS = 0.05
 
 
 @pytest.fixture
@@ -27,7 +26,7 @@ def settings() -> Settings:
     return Settings(
         ephemeral=True,
         http_ping_seconds=60,
-        http_reconnect_grace_seconds=GRACE_SECONDS,
+        http_reconnect_grace_seconds=60,
         reconnect_gap_seconds=0,
     )
 
@@ -556,19 +555,27 @@ async def test_a_message_that_arrives_after_another_stream_took_over_is_sent_aga
     assert len(peer.frames) == 1
 
 
-async def test_a_client_that_has_gone_keeps_its_services_for_the_grace(
-    parts: Parts, client: Client
-) -> None:
-    me = await client("me", token=token_for(parts)).open()
-    watcher = await Peer.join(parts, token=token_for(parts))
-    await watcher.manager("subscribe", "client_disconnected")
-    await me.manager("register_service", {"id": f"{me.address}:svc", "config": {}})
-    me.line.disconnect()
-    await me.line.finished()
-    assert parts.registry.of_client(me.address)
-    message = await watcher.event("client_disconnected")
-    assert message["data"] == {"id": "me", "workspace": me.workspace}
-    assert not parts.registry.of_client(me.address)
+class TestAClientThatHasGone:
+    @pytest.fixture
+    def settings(self) -> Settings:
+        return Settings(
+            ephemeral=True,
+            http_ping_seconds=60,
+            http_reconnect_grace_seconds=0.5,
+            reconnect_gap_seconds=0,
+        )
+
+    async def test_keeps_its_services_for_the_grace(self, parts: Parts, client: Client) -> None:
+        me = await client("me", token=token_for(parts)).open()
+        watcher = await Peer.join(parts, token=token_for(parts))
+        await watcher.manager("subscribe", "client_disconnected")
+        await me.manager("register_service", {"id": f"{me.address}:svc", "config": {}})
+        me.line.disconnect()
+        await me.line.finished()
+        assert parts.registry.of_client(me.address)
+        message = await watcher.event("client_disconnected")
+        assert message["data"] == {"id": "me", "workspace": me.workspace}
+        assert not parts.registry.of_client(me.address)
 
 
 async def test_the_end_of_a_stream_that_the_server_asked_for_is_final(

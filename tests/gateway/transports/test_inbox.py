@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from gateway.transports.inbox import Gate, Inbox
+from tests.patience import PATIENCE_SECONDS
 
 
 async def test_messages_are_taken_in_order_before_and_after_waiting_for_them() -> None:
@@ -42,6 +43,6 @@ async def test_a_gate_lets_all_pass_that_waited_even_if_it_shuts_at_once() -> No
     assert [task.done() for task in waiting] == [False, False]
     gate.set()
     gate.clear()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await asyncio.gather(*waiting)
     assert not gate.is_set()

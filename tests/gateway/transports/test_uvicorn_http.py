@@ -12,6 +12,7 @@ from uvicorn.server import ServerState
 from gateway.edge.connections import STRANGER, Connections
 from gateway.transports.uvicorn_http import ABORT, MAX_HEAD_BYTES, OneWriteHttpProtocol
 from gateway.transports.uvicorn_websocket import RelayWebSocketProtocol
+from tests.patience import PATIENCE_SECONDS
 
 
 class Socket(asyncio.Transport):
@@ -71,7 +72,7 @@ async def small(scope: Any, receive: Any, send: Any) -> None:
 async def test_a_small_response_is_one_write() -> None:
     protocol, socket = serve(small)
     protocol.data_received(REQUEST)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await socket.written.wait()
     assert len(socket.writes) == 1
     assert socket.writes[0].startswith(b"HTTP/1.1 200 OK")
@@ -88,7 +89,7 @@ async def test_the_head_of_a_slow_response_does_not_wait_for_its_body() -> None:
 
     protocol, socket = serve(slow)
     protocol.data_received(REQUEST)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await socket.written.wait()
         assert socket.writes[0].endswith(b"\r\n\r\n")
         socket.written.clear()
@@ -104,7 +105,7 @@ async def test_nothing_is_lost_when_the_connection_closes_after_the_response(
     protocol, socket = serve(small)
     request = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: " + connection + b"\r\n\r\n"
     protocol.data_received(request)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await socket.written.wait()
     assert b"".join(socket.writes).endswith(b"ok")
     assert socket.closed is (connection == b"close")
@@ -122,7 +123,7 @@ async def test_the_application_can_end_a_connection_whose_peer_does_not_read() -
 
     protocol, socket = serve(giving_up)
     protocol.data_received(REQUEST)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         assert await heard.get() == "http.request"
         assert socket.closed
         protocol.connection_lost(None)
@@ -182,7 +183,7 @@ async def test_a_head_that_does_not_come_is_not_waited_for_without_an_end(
     monkeypatch.setattr("gateway.transports.uvicorn_http.HEAD_SECONDS", 0.01)
     protocol, socket = serve(small)
     protocol.data_received(sent)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await socket.ended.wait()
     assert socket.writes[-1].startswith(b"HTTP/1.1 408 ")
     protocol.connection_lost(None)
@@ -201,7 +202,7 @@ async def test_a_request_that_is_being_answered_is_not_ended_by_the_next_ones_la
     protocol, socket = serve(slow)
     protocol.data_received(REQUEST + b"GET /")
     asyncio.get_running_loop().call_later(0.05, release.set)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await socket.ended.wait()
     assert socket.writes[0].endswith(b"ok")
     protocol.connection_lost(None)
@@ -216,7 +217,7 @@ async def test_a_body_that_stops_in_the_middle_is_not_waited_for_without_an_end(
     monkeypatch.setattr("gateway.transports.uvicorn_http.BODY_SECONDS", 0.01)
     protocol, socket = serve(reading)
     protocol.data_received(POST)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await socket.ended.wait()
     assert socket.writes[-1].startswith(b"HTTP/1.1 408 ")
     protocol.connection_lost(None)
@@ -241,7 +242,7 @@ async def test_a_body_may_take_its_time_once_its_answer_has_begun(
     protocol.data_received(POST)
     loop = asyncio.get_running_loop()
     loop.call_later(0.05, protocol.data_received, b"cd")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while b"ended" not in b"".join(socket.writes):
             socket.written.clear()
             await socket.written.wait()
@@ -263,7 +264,7 @@ async def test_a_body_may_take_its_time_once_its_answer_has_begun(
 async def test_a_request_names_one_host(head: bytes, is_answered: bool) -> None:
     protocol, socket = serve(small)
     protocol.data_received(head)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await socket.written.wait()
     assert len(socket.writes) == 1
     assert socket.writes[0].startswith(b"HTTP/1.1 200 " if is_answered else b"HTTP/1.1 400 ")

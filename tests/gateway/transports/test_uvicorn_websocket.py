@@ -14,7 +14,7 @@ from tests.behaviour.in_process import in_process
 
 def protocol_at(port: int) -> RelayWebSocketProtocol:
     """The one connection that is served at a port of this process."""
-    found = (o for o in gc.get_objects() if isinstance(o, RelayWebSocketProtocol))
+    found = (o for o in gc.get_objects() if type(o) is RelayWebSocketProtocol)
     (protocol,) = (p for p in found if p.server is not None and p.server[1] == port)
     return protocol
 

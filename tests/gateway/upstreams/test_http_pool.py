@@ -10,6 +10,7 @@ import pytest
 
 from gateway.upstreams.http_connection import AnswerTooLarge, ConnectionFailed
 from gateway.upstreams.http_pool import CannotConnect, Host, head, is_same_origin, target_of
+from tests.patience import PATIENCE_SECONDS
 
 OK = b"HTTP/1.1 200 OK\r\n"
 Script = Callable[[int], bytes]
@@ -133,7 +134,7 @@ async def test_whoever_leaves_before_the_end_hangs_up() -> None:
         while not server.requests:
             await asyncio.sleep(0)
         getting.cancel()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await server.left.wait()
 
 

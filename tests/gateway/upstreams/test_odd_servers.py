@@ -20,6 +20,7 @@ from schema.errors import (
 )
 from tests.gateway.upstreams.conftest import Run, call, find, listening, status, until
 from tests.gateway.upstreams.odd_server import OddServer
+from tests.patience import PATIENCE_SECONDS
 
 
 @pytest.fixture(params=["newer", "older"])
@@ -88,7 +89,7 @@ async def test_a_server_hears_that_its_caller_has_left(odd: tuple[OddServer, Par
     await server.began.wait()
     server.noticed.clear()
     calling.cancel()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await server.left.wait()
         if not server.is_modern:
             await server.noticed.wait()

@@ -11,6 +11,7 @@ import pytest
 from gateway.upstreams import supervisor as module
 from gateway.upstreams.supervisor import State, Supervisor, describe
 from schema.errors import ProviderGone
+from tests.patience import PATIENCE_SECONDS
 
 FIRST = 0.01
 
@@ -38,7 +39,7 @@ async def test_the_pauses_between_attempts_grow() -> None:
     attempts = Attempts()
     supervisor = Supervisor("a", attempts, first_pause_seconds=FIRST)
     supervisor.start()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await attempts.enough.wait()
     await supervisor.stop()
     gaps = [b - a for a, b in zip(attempts.at, attempts.at[1:], strict=False)]
@@ -55,7 +56,7 @@ async def test_they_grow_to_half_a_minute_and_not_further(monkeypatch: pytest.Mo
     attempts.wanted = 30
     supervisor = Supervisor("a", attempts, first_pause_seconds=FIRST)
     supervisor.start()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await attempts.enough.wait()
     await supervisor.stop()
 
@@ -83,7 +84,7 @@ async def test_a_restart_forgets_what_has_failed() -> None:
     attempts = Attempts(failing=1)
     supervisor = Supervisor("a", attempts, first_pause_seconds=60)
     supervisor.start()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while supervisor.failures == 0:
             await asyncio.sleep(0)
     await supervisor.restart()

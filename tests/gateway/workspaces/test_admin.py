@@ -16,6 +16,7 @@ from gateway.settings import Settings
 from schema.errors import Blocked, LimitExceeded
 from schema.identity import Permission, Scope, User
 from tests.gateway.peer import Peer, RemoteFailure
+from tests.patience import PATIENCE_SECONDS
 
 ROOT_TOKEN = "r" * 40
 MCP_HEADERS = {
@@ -106,7 +107,7 @@ async def websocket(app: FastAPI, address: str, hello: dict[str, Any]) -> list[d
         "type": "websocket", "path": "/ws", "raw_path": b"/ws", "query_string": b"",
         "headers": [], "client": (address, 40000), "root_path": "", "subprotocols": [],
     }  # fmt: skip
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await app(scope, receive, send)  # type: ignore[arg-type]
     return sent
 

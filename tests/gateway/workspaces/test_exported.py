@@ -10,6 +10,7 @@ from gateway.rpc.endpoint import Endpoint
 from gateway.workspaces.exported import EXPORTED, set_up
 from schema.services import ServiceInfo
 from tests.gateway.peer import Peer
+from tests.patience import PATIENCE_SECONDS
 
 
 @dataclass
@@ -42,7 +43,7 @@ async def test_a_setup_that_does_not_return_is_given_up(parts: Parts) -> None:
 
 async def test_nobody_waits_for_the_setup_of_a_client_that_has_gone(parts: Parts) -> None:
     exported = await Exported.by(parts)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         waiting = asyncio.create_task(exported.set_up(seconds=60))
         await asyncio.sleep(0)
         exported.peer.leave()

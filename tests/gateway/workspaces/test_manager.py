@@ -11,6 +11,7 @@ from gateway.app import Parts
 from gateway.workspaces.registering import MAX_SERVICE_BYTES
 from gateway.workspaces.rules import RULES
 from tests.gateway.peer import Peer, RemoteFailure
+from tests.patience import PATIENCE_SECONDS
 
 
 async def member(parts: Parts, owner: Peer, client_id: str | None = None, **config: Any) -> Peer:
@@ -236,7 +237,7 @@ async def test_connecting_and_leaving_are_told_in_order(parts: Parts) -> None:
     await second.register("built-in", {})
     await second.register("svc", {})
     second.leave()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         messages = [await owner.inbox.get() for _ in range(3)]
     assert [m["type"] for m in messages] == [
         "client_connected",
@@ -376,7 +377,7 @@ async def test_clean_up_removes_clients_that_do_not_answer(parts: Parts) -> None
     owner = await Peer.join(parts)
     dead = await member(parts, owner, "dead")
     dead.mute = True
-    result = await owner.manager("cleanup", timeout=0.1)
+    result = await owner.manager("cleanup", timeout=0.5)
     assert result == {"removed_clients": [dead.address]}
     assert (await dead.closed_with)[0] == 1001
 

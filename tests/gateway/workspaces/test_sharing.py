@@ -15,6 +15,7 @@ from schema.errors import GatewayError, TokenRevoked
 from schema.identity import User
 from schema.services import Visibility
 from tests.gateway.peer import Peer, RemoteFailure
+from tests.patience import PATIENCE_SECONDS
 
 
 def token_of(parts: Parts, user_id: str, **user: Any) -> str:
@@ -276,7 +277,7 @@ async def test_an_empty_workspace_goes_after_a_while_unless_it_is_to_stay(
     again = await logged_in(parts, "alice", "short-lab")  # in time: it stays
     await alice.manager("subscribe", "workspace_unloaded")
     again.leave()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while parts.workspaces.get("short-lab") is not None:
             await asyncio.sleep(0.01)
     assert [w["id"] for w in await alice.manager("list_workspaces")] == ["my-lab", "ws-user-alice"]
@@ -343,7 +344,7 @@ async def test_a_workspace_in_which_the_gateway_hosts_a_service_stays_for_the_ot
     assert parts.registry.get(sid) is not None
     parts.hosting.withdraw(sid)
     (await logged_in(parts, "alice", "short-lab")).leave()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while parts.workspaces.get("short-lab") is not None:
             await asyncio.sleep(0)
 

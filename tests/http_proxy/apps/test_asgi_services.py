@@ -13,7 +13,8 @@ from starlette.applications import Starlette
 from gateway.testing import FakeGateway
 from http_proxy.apps import exchange
 from schema.errors import ProviderGone
-from tests.http_proxy.asgi import PATIENCE, Exchange
+from tests.http_proxy.asgi import Exchange
+from tests.patience import PATIENCE_SECONDS
 
 URL = "/ws-lab/apps/web"
 
@@ -239,7 +240,7 @@ async def test_when_the_client_leaves_receive_says_so_and_send_fails(
     async with Exchange(app, f"{URL}/") as request:
         await started.wait()
         request.disconnect()
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             assert await outcome == ({"type": "http.disconnect"}, "The client has disconnected")
         await request.finished()
 

@@ -13,7 +13,7 @@ from starlette.types import Message
 
 from gateway.testing import FakeGateway
 from schema.errors import ProviderGone
-from tests.http_proxy.asgi import PATIENCE
+from tests.patience import PATIENCE_SECONDS
 
 PATH = "/ws-lab/apps/web/chat"
 
@@ -26,7 +26,7 @@ class Socket:
         self._outgoing: asyncio.Queue[Message] = asyncio.Queue()
 
     async def get(self) -> Message:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             return await self._outgoing.get()
 
     async def put(self, message: Message) -> None:
@@ -55,7 +55,7 @@ async def opened(
     try:
         yield socket
     finally:
-        await asyncio.wait((task,), timeout=PATIENCE)
+        await asyncio.wait((task,), timeout=PATIENCE_SECONDS)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 

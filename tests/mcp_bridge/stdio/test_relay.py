@@ -16,6 +16,7 @@ from mcp_bridge.revisions import CLIENT_CAPABILITIES_KEY, PROTOCOL_VERSION_KEY
 from mcp_bridge.stdio import relay as module
 from mcp_bridge.stdio.connection import Remote
 from mcp_bridge.stdio.relay import Relay
+from tests.patience import PATIENCE_SECONDS
 
 Message = dict[str, Any]
 Handler = Callable[[httpx.Request], Coroutine[None, None, httpx.Response]]
@@ -62,7 +63,7 @@ class Bridge:
 async def bridged(handler: Handler, **remote: Any) -> AsyncIterator[Bridge]:
     bridge = Bridge()
     transport = httpx.MockTransport(handler)
-    async with asyncio.timeout(10), httpx.AsyncClient(transport=transport) as http:
+    async with asyncio.timeout(PATIENCE_SECONDS), httpx.AsyncClient(transport=transport) as http:
 
         async def there() -> Remote:
             return Remote(URL, **remote)

@@ -25,7 +25,7 @@ run: $(VENV)/.installed ## Start the gateway on port 9527 with a sample service 
 	@$(BIN)/python examples/agents/run_sample.py --host $(HOST) --port $(PORT)
 
 test: check test-environments ## Run the checks and all tests (WORKERS=)
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.installed-dev ## Lint, formatting, types and the dependency rules between modules
 	$(BIN)/ruff check

@@ -23,6 +23,8 @@ from tests.clients.gateways import Gateway, free_port, started
 from tests.clients.programs import running
 from tests.patience import PATIENCE_SECONDS
 
+pytestmark = pytest.mark.long
+
 CYCLES = 10
 PROVIDERS = 200
 Node = tuple[str | Path, ...]

@@ -13,11 +13,13 @@ import pytest
 from tests.clients.gateways import ROOT, started
 from tests.clients.programs import running
 
+pytestmark = pytest.mark.long
+
 HERE = Path(__file__).parent
 SUITES = HERE / "conformance" / "node_modules"
 NODE = Path(sys.executable).parent / "node"
 PROVIDER = HERE / "scripts" / "conformance_provider.py"
-SUITE_SECONDS = 100.0
+SUITE_SECONDS = 150.0
 
 BRIDGE_CLIENT = HERE / "scripts" / "bridge_client.py"
 

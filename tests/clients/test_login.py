@@ -78,7 +78,7 @@ async def test_a_program_gets_a_token_for_the_workspace_and_time_it_asks_for(
     assert (query["workspace"], query["expires_in"]) == ([workspace], ["90"])
     assert set(profile) == PROFILE
     assert (profile["workspace"], profile["name"]) == (workspace, "Ada")
-    assert profile["expires_in"] == pytest.approx(90, abs=3)
+    assert profile["expires_in"] == pytest.approx(90, abs=20)
     user = await owner.parse_token(profile["token"])
     assert user["scope"]["workspaces"] == {workspace: "a"}
     assert (await connect(token=profile["token"])).config.user["id"] == profile["user_id"]
@@ -188,7 +188,7 @@ async def test_javascript_logs_in_and_out(
     assert result["token"] == token
     assert set(result["profile"]) == PROFILE
     assert result["profile"]["workspace"] == workspace
-    assert result["profile"]["expires_in"] == pytest.approx(90, abs=3)
+    assert result["profile"]["expires_in"] == pytest.approx(90, abs=20)
     assert result["asked"].endswith(f"&workspace={workspace}&expires_in=90")
     assert "Login timeout, waited for 0.2 seconds" in result["timeout"]
     assert result["shown"] == [result["out"]]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -121,10 +122,12 @@ async def test_the_inspector_lists_and_calls(url: str, programs: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 async def test_mcp_remote_connects_a_client_that_starts_programs(
-    url: str, programs: Path, mode: str
+    url: str, programs: Path, mode: str, tmp_path: Path
 ) -> None:
     server = StdioServerParameters(
-        command="node", args=[str(programs / "mcp-remote"), url, "--allow-http", "--silent"]
+        command="node",
+        args=[str(programs / "mcp-remote"), url, "--allow-http", "--silent"],
+        env={**os.environ, "MCP_REMOTE_CONFIG_DIR": str(tmp_path)},
     )
     async with Client(server, mode=mode) as client:
         assert [tool.name for tool in (await client.list_tools()).tools] == USED["tools"]

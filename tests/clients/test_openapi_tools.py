@@ -19,6 +19,8 @@ from tests.clients.chromium import Browser
 from tests.clients.gateways import ROOT, Gateway
 from tests.clients.programs import output, running
 
+pytestmark = pytest.mark.long
+
 SCRIPTS = Path(__file__).parent / "scripts"
 TYPESCRIPT = Path(__file__).parent / "typescript"
 SAMPLE = ROOT / "examples" / "agents" / "sample_service.py"

@@ -20,6 +20,8 @@ from tests.clients.gateways import ROOT, Gateway, free_port, started
 from tests.clients.oauth_user import Kept, User, mcp_client
 from tests.patience import PATIENCE_SECONDS
 
+pytestmark = pytest.mark.long
+
 TOKEN = "r" * 40
 WRITES = 100
 ENVIRONMENT = {"POLYPORT_ROOT_TOKEN": TOKEN}

@@ -40,7 +40,7 @@ LEFT_OUT: Final = {
 }
 """What is not run, and why."""
 
-pytestmark = pytest.mark.timeout(SECONDS)
+pytestmark = [pytest.mark.timeout(2 * SECONDS), pytest.mark.long]
 
 
 @pytest.fixture(scope="module")
@@ -82,13 +82,14 @@ def test_the_javascript_client_passes_its_own_tests(gateway: Gateway, bundle: Pa
         runs = [pool.submit(run, bundle, gateway, **share) for share in shares]
         results = [result for share in runs for result in share.result()]
     assert len(results) > 70
-    # They have time limits that a busy machine exceeds: whatever failed is run by itself.
-    again = [
-        result
-        for once in failed(results)
-        for result in run(bundle, gateway, file=once["file"], only=[once["test"]])
-    ]
-    assert failed(again) == []
+    for _ in range(2):
+        # They have time limits that a busy machine exceeds: whatever failed is run by itself.
+        results = [
+            result
+            for once in failed(results)
+            for result in run(bundle, gateway, file=once["file"], only=[once["test"]])
+        ]
+    assert failed(results) == []
 
 
 def test_the_javascript_tests_that_are_left_out_are_there(bundle: Path) -> None:

@@ -25,7 +25,7 @@ WORKERS: Final = "8"
 SOURCE: Final = ROOT / ".venv" / "hypha-rpc-source"
 PACKAGE: Final = Path(__file__).parent / "upstream" / "package.py"
 
-pytestmark = pytest.mark.timeout(SECONDS)
+pytestmark = [pytest.mark.timeout(2 * SECONDS), pytest.mark.long]
 
 
 @pytest.fixture(scope="module")
@@ -64,9 +64,10 @@ def run(tests: Path, gateway: Gateway, *arguments: str) -> tuple[int, str]:
 
 def test_the_python_client_passes_its_own_tests(gateway: Gateway, library_tests: Path) -> None:
     code, written = run(library_tests, gateway, "--numprocesses", WORKERS, "--dist", "worksteal")
-    if code == 1:
-        # They have time limits that a busy machine exceeds: whatever failed is run by itself.
-        code, written = run(library_tests, gateway, "--last-failed", "--numprocesses", "0")
+    for _ in range(2):
+        if code == 1:
+            # They have time limits that a busy machine exceeds: whatever failed is run by itself.
+            code, written = run(library_tests, gateway, "--last-failed", "--numprocesses", "0")
     assert code == 0, written
 
 

@@ -17,6 +17,8 @@ from mcp_types import TextContent
 from tests.clients.gateways import Gateway
 from tests.clients.programs import Program, running
 
+pytestmark = pytest.mark.long
+
 GUIDE = Path(__file__).parent / "guide" / "first_service.md"
 BLOCKS = {
     title: (language, code)

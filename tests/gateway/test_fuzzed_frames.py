@@ -10,6 +10,7 @@ import contextlib
 from typing import Any
 
 import msgpack
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +19,8 @@ from gateway.settings import Settings
 from schema.errors import GatewayError
 from tests.gateway.peer import Peer
 from tests.patience import PATIENCE_SECONDS
+
+pytestmark = pytest.mark.long
 
 TEXT = st.one_of(
     st.text(max_size=8),
@@ -134,7 +137,7 @@ def test_no_frame_forges_an_identity_or_disturbs_others() -> None:
     scene = Scene()
 
     @settings(
-        max_examples=max(2000, settings().max_examples),
+        max_examples=max(1000, settings().max_examples),
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )

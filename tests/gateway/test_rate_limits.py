@@ -32,7 +32,7 @@ class Site:
         own = f"ws-user-{user}"
         scope = Scope({own: Permission.ADMIN}, current_workspace=own)
         issuer = self.app.state.parts.tokens
-        token: str = issuer.issue(User(user, scope=scope, **more), expires_in_seconds=60)
+        token: str = issuer.issue(User(user, scope=scope, **more), expires_in_seconds=3600)
         return token
 
     async def ask(

@@ -259,7 +259,7 @@ async def test_a_call_that_got_lost_with_the_old_connection_ends_soon_after_the_
 
 
 async def test_a_stopping_server_does_not_wait_for_a_provider_to_return() -> None:
-    parts = build(Settings(ephemeral=True, reconnect_grace_seconds=0, reconnect_gap_seconds=60))[0]
+    parts = build(Settings(ephemeral=True, reconnect_grace_seconds=0, reconnect_gap_seconds=600))[0]
     provider = await Peer.join(parts)
     full_id = await provider.register("svc", {})
     leaving = gone(parts, provider)
@@ -278,7 +278,7 @@ async def test_a_stopping_server_does_not_wait_for_calls_that_were_lost_with_the
     returns: bool,
 ) -> None:
     settings = Settings(
-        ephemeral=True, reconnect_grace_seconds=0, reconnect_gap_seconds=60, drain_seconds=60
+        ephemeral=True, reconnect_grace_seconds=0, reconnect_gap_seconds=600, drain_seconds=600
     )
     parts = build(settings)[0]
     provider, caller = await Peer.join(parts), await Peer.join(parts)

@@ -26,8 +26,8 @@ OWNERS = ("server-apps", "workers", "k8s-worker", "artifact-manager")
 
 
 async def nothing_answers(parts: Parts, http: httpx.AsyncClient, functions: Any) -> None:
-    ann = await Peer.join(parts, token=parts.tokens.issue(User("ann"), expires_in_seconds=60))
-    token = parts.tokens.issue(User("eve"), expires_in_seconds=60)
+    ann = await Peer.join(parts, token=parts.tokens.issue(User("ann"), expires_in_seconds=3600))
+    token = parts.tokens.issue(User("eve"), expires_in_seconds=3600)
     eve = await Peer.join(parts, token=token)
     headers = {"authorization": f"Bearer {token}"}
     body = {"session_id": f"{ann.workspace}/x", "workspace": ann.workspace}
@@ -60,8 +60,10 @@ async def test_S10_a_client_of_another_workspace_is_disconnected_by_nobody_else(
     parts: Parts,
 ) -> None:
     """What comes closest to stopping a session: ``cleanup`` and the operator's ``kickout``."""
-    ann = await Peer.join(parts, "a", token=parts.tokens.issue(User("ann"), expires_in_seconds=60))
-    eve = await Peer.join(parts, token=parts.tokens.issue(User("eve"), expires_in_seconds=60))
+    ann = await Peer.join(
+        parts, "a", token=parts.tokens.issue(User("ann"), expires_in_seconds=3600)
+    )
+    eve = await Peer.join(parts, token=parts.tokens.issue(User("eve"), expires_in_seconds=3600))
     with pytest.raises(RemoteFailure, match="Permission denied"):
         await eve.manager("cleanup", ann.workspace)
     address = parts.router.manager_address
@@ -84,7 +86,7 @@ async def test_S16_what_is_asked_for_is_a_value_and_never_a_query(
     """Lists and logs take filters; there is no search, nor an order to choose."""
     parts = build(Settings(data_dir=tmp_path, port=9527))[0]
     await parts.load()
-    ann = await Peer.join(parts, token=parts.tokens.issue(User("ann"), expires_in_seconds=60))
+    ann = await Peer.join(parts, token=parts.tokens.issue(User("ann"), expires_in_seconds=3600))
     await ann.manager("create_workspace", {"id": "ann-lab", "description": "secret"})
     await ann.manager("log_event", "kind", {"a": 1})
     assert await ann.manager("get_events", text) == []
@@ -144,7 +146,7 @@ async def test_S36_a_server_that_starts_keeps_what_others_have_stored(tmp_path: 
     settings = Settings(data_dir=tmp_path, port=9527)
     first = build(settings)[0]
     await first.load()
-    ann = await Peer.join(first, token=first.tokens.issue(User("ann"), expires_in_seconds=60))
+    ann = await Peer.join(first, token=first.tokens.issue(User("ann"), expires_in_seconds=3600))
     await ann.manager("create_workspace", {"id": "ann-lab", "persistent": True})
     await ann.manager("set_env", "k", "v")
     second = build(settings)[0]
@@ -162,7 +164,7 @@ async def test_S37_a_client_that_comes_to_another_server_is_not_taken_for_dead()
     """Servers with the same secret take each other's reconnection tokens."""
     settings = Settings(ephemeral=True, port=9527, jwt_secret="k" * 32)
     here, there = build(settings)[0], build(settings)[0]
-    token = here.tokens.issue(User("ann"), expires_in_seconds=60)
+    token = here.tokens.issue(User("ann"), expires_in_seconds=3600)
     client = await Peer.join(here, "worker", token=token)
     back = here.hub.reconnection_token(client.session)
     moved = await Peer.join(there, "worker", reconnection_token=back)
@@ -173,7 +175,7 @@ async def test_S37_a_client_that_comes_to_another_server_is_not_taken_for_dead()
 
 async def test_S37_what_fails_at_a_client_that_has_gone_fails_once(parts: Parts) -> None:
     """An answer to nobody is answered by nothing: errors about errors would never end."""
-    ann = await Peer.join(parts, token=parts.tokens.issue(User("ann"), expires_in_seconds=60))
+    ann = await Peer.join(parts, token=parts.tokens.issue(User("ann"), expires_in_seconds=3600))
     gone = await Peer.join(parts)
     gone.leave()
     with pytest.raises(RemoteFailure, match="not connected"):

@@ -103,7 +103,7 @@ async def test_a_login_that_somebody_else_began_gives_them_nothing(
     program, thief = await Peer.join(parts), await Peer.join(parts)
     address, check = parts.router.manager_address, "services.hypha-login.check"
     started = await program.call(address, "services.hypha-login.start")
-    token = parts.tokens.issue(User("ann"), expires_in_seconds=60)
+    token = parts.tokens.issue(User("ann"), expires_in_seconds=3600)
     done = await http.post(f"{SERVICE}/report", json={"key": started["key"], "token": token})
     assert done.status_code == 200
     with pytest.raises(RemoteFailure):
@@ -129,8 +129,8 @@ async def test_no_text_anywhere_becomes_a_grant(
     parts: Parts, http: httpx.AsyncClient, text: str
 ) -> None:
     """Whatever is signed or kept on the way: keys, logins, names of clients and workspaces."""
-    await Peer.join(parts, token=parts.tokens.issue(User("victim"), expires_in_seconds=60))
-    token = parts.tokens.issue(User("ann"), expires_in_seconds=60)
+    await Peer.join(parts, token=parts.tokens.issue(User("victim"), expires_in_seconds=3600))
+    token = parts.tokens.issue(User("ann"), expires_in_seconds=3600)
     ann = await Peer.join(parts, token=token)
     made: list[str] = [(await ann.manager("generate_api_key", "plain"))["key"]]
     for attempt in (
@@ -188,7 +188,7 @@ async def test_secrets_are_compared_in_constant_time(
 async def test_a_thousand_guesses_of_keys_and_tokens_let_nobody_in(
     parts: Parts, http: httpx.AsyncClient
 ) -> None:
-    ann = await Peer.join(parts, token=parts.tokens.issue(User("ann"), expires_in_seconds=60))
+    ann = await Peer.join(parts, token=parts.tokens.issue(User("ann"), expires_in_seconds=3600))
     key = (await ann.manager("generate_api_key", "k"))["key"]
     for number in range(1000):
         guess = f"{key[:-4]}{number:04}"

@@ -44,7 +44,7 @@ async def test_S26_a_page_can_read_every_refusal() -> None:
     limits: dict[str, Any] = {"max_body_bytes": 1024, **LIMITED}
     app = create_app(Settings(ephemeral=True, port=9527, **limits))
     parts: Parts = app.state.parts
-    ann = await Peer.join(parts, token=parts.tokens.issue(User("ann"), expires_in_seconds=60))
+    ann = await Peer.join(parts, token=parts.tokens.issue(User("ann"), expires_in_seconds=3600))
     await ann.register("svc", {"f": int}, config={"visibility": "protected"})
     url = f"/{ann.workspace}/services/svc/f"
     public = "/public/services/hypha-login/start"
@@ -66,7 +66,7 @@ async def test_S26_a_page_can_read_every_refusal() -> None:
 async def test_N8_any_origin_never_comes_with_credentials(
     parts: Parts, http: httpx.AsyncClient
 ) -> None:
-    ann = await Peer.join(parts, token=parts.tokens.issue(User("ann"), expires_in_seconds=60))
+    ann = await Peer.join(parts, token=parts.tokens.issue(User("ann"), expires_in_seconds=3600))
     await ann.register("svc", {"f": int})
     url = f"/{ann.workspace}"
     asking = PAGE | {"access-control-request-method": "POST", "cookie": "access_token=x"}
@@ -81,7 +81,7 @@ async def test_N8_any_origin_never_comes_with_credentials(
 async def test_N8_a_page_of_another_site_does_not_act_with_the_visitors_cookie(
     parts: Parts, http: httpx.AsyncClient
 ) -> None:
-    token = parts.tokens.issue(User("ann"), expires_in_seconds=60)
+    token = parts.tokens.issue(User("ann"), expires_in_seconds=3600)
     ann = await Peer.join(parts, token=token)
     ran: list[int] = []
     await ann.register("svc", {"f": lambda *_: ran.append(1)}, config={"visibility": "protected"})
@@ -113,7 +113,7 @@ async def test_N11_bodies_have_a_bound_at_every_door_and_so_has_what_they_inflat
     limits: dict[str, Any] = {"max_body_bytes": 1024, "max_mcp_body_bytes": 1024}
     app = create_app(Settings(ephemeral=True, port=9527, **limits))
     parts: Parts = app.state.parts
-    ann = await Peer.join(parts, token=parts.tokens.issue(User("ann"), expires_in_seconds=60))
+    ann = await Peer.join(parts, token=parts.tokens.issue(User("ann"), expires_in_seconds=3600))
     await ann.register("svc", {"f": int})
     await ann.register("site", {"index": int}, type="functions")
     url = f"/{ann.workspace}"

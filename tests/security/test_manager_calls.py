@@ -225,8 +225,8 @@ REQUIRED: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("function", OF_WORKSPACES)
 async def test_every_function_that_takes_a_workspace_refuses_a_stranger(function: str) -> None:
     parts = build(Settings(ephemeral=True, port=9527))[0]
-    ann = await Peer.join(parts, token=parts.tokens.issue(User("ann"), expires_in_seconds=60))
-    eve = await Peer.join(parts, token=parts.tokens.issue(User("eve"), expires_in_seconds=60))
+    ann = await Peer.join(parts, token=parts.tokens.issue(User("ann"), expires_in_seconds=3600))
+    eve = await Peer.join(parts, token=parts.tokens.issue(User("eve"), expires_in_seconds=3600))
     arguments = REQUIRED.get(function, {})
     with pytest.raises(RemoteFailure, match="Permission denied"):
         await called(eve, function, {"workspace": ann.workspace, **arguments})
@@ -258,7 +258,7 @@ async def test_every_function_behind_a_permission_refuses_who_has_less(function:
     assert isinstance(rule, Rule)
     needs = rule.action.needs
     assert needs is not None
-    ann = await Peer.join(parts, token=parts.tokens.issue(User("ann"), expires_in_seconds=60))
+    ann = await Peer.join(parts, token=parts.tokens.issue(User("ann"), expires_in_seconds=3600))
     if needs is Permission.READ:
         made = await ann.manager("generate_token", {"extra_scopes": ["a:b"]})
         with pytest.raises(Exception, match="one purpose"):
@@ -294,8 +294,8 @@ async def test_every_function_whose_arguments_lead_elsewhere_refuses_a_stranger(
     function: str,
 ) -> None:
     parts = build(Settings(ephemeral=True, port=9527))[0]
-    ann = await Peer.join(parts, token=parts.tokens.issue(User("ann"), expires_in_seconds=60))
-    eve = await Peer.join(parts, token=parts.tokens.issue(User("eve"), expires_in_seconds=60))
+    ann = await Peer.join(parts, token=parts.tokens.issue(User("ann"), expires_in_seconds=3600))
+    eve = await Peer.join(parts, token=parts.tokens.issue(User("eve"), expires_in_seconds=3600))
     with pytest.raises(RemoteFailure, match=r"[Pp]ermission|own workspace"):
         await called(eve, function, ELSEWHERE[function](ann.workspace))
     await parts.kept.audit.close()
@@ -343,7 +343,7 @@ def test_each_function_that_decides_piece_by_piece_is_tried() -> None:
 async def test_no_piece_is_given_to_whom_it_is_not_for(function: str) -> None:
     parts = build(Settings(ephemeral=True, port=9527))[0]
     ann = await Peer.join(
-        parts, "provider", token=parts.tokens.issue(User("ann"), expires_in_seconds=60)
+        parts, "provider", token=parts.tokens.issue(User("ann"), expires_in_seconds=3600)
     )
     closed = {"visibility": "protected"}
     await ann.register("closed", {"f": int}, config=closed, description=SECRET)
@@ -352,7 +352,7 @@ async def test_no_piece_is_given_to_whom_it_is_not_for(function: str) -> None:
     await ann.manager("share_workspace", "ann-lab", user_id="eve", permission="read_write")
     await ann.manager("share_workspace", "ann-lab", email=f"{SECRET}@example.org")
     token = await ann.manager("generate_token")
-    eve = await Peer.join(parts, token=parts.tokens.issue(User("eve"), expires_in_seconds=60))
+    eve = await Peer.join(parts, token=parts.tokens.issue(User("eve"), expires_in_seconds=3600))
     arguments, refusal = PIECES[function]
     if "token" in arguments:
         arguments = {"token": token}

@@ -53,7 +53,7 @@ async def world() -> AsyncIterator[World]:
     grant = Scope({"ws-user-ann": Permission.ADMIN}, extra_scopes=("file:download",))
     users = {"ann": User("ann"), "eve": User("eve"), "root": ROOT_USER}
     users["ann's downloads"] = User("ann", scope=grant)
-    tokens = {n: parts.tokens.issue(u, expires_in_seconds=60) for n, u in users.items()}
+    tokens = {n: parts.tokens.issue(u, expires_in_seconds=3600) for n, u in users.items()}
     ann = await Peer.join(parts, "provider", token=tokens["ann"])
     closed = {"visibility": "protected"}
     await ann.register("closed", {"f": lambda: CLOSED}, config=closed, description=CLOSED)

@@ -211,7 +211,7 @@ async def test_a_login_to_a_workspace_gives_a_token_for_that_alone(
     user = parts.tokens.verify(await login(program, "check", started["key"]))
     assert user.scope == Scope({"ws-lab": Permission.ADMIN}, current_workspace="ws-lab")
     assert (user.id, user.email, user.roles) == ("alice", "alice@lab", ("curator",))
-    assert seconds_left(parts, user) == pytest.approx(90, abs=3)
+    assert seconds_left(parts, user) == pytest.approx(90, abs=20)
 
 
 def seconds_left(parts: Parts, user: User) -> float:
@@ -286,14 +286,14 @@ async def test_nobody_gets_a_longer_life_than_they_could_have(
     scope = Scope({"ws-lab": Permission(permission)})
     token = token_of(parts, User("alice", is_anonymous=is_anonymous, scope=scope))
     user = await exchanged(program, token, workspace="ws-lab", expires_in=asked)
-    assert seconds_left(parts, user) == pytest.approx(life, abs=3)
+    assert seconds_left(parts, user) == pytest.approx(life, abs=20)
     assert user.is_anonymous is is_anonymous
 
 
 async def test_a_shorter_life_alone_keeps_the_workspaces(parts: Parts, program: Peer) -> None:
     user = await exchanged(program, token_of(parts, member(ws_a="r", ws_b="a")), expires_in=60)
     assert user.scope.workspaces == {"ws-a": Permission.READ, "ws-b": Permission.ADMIN}
-    assert seconds_left(parts, user) == pytest.approx(60, abs=3)
+    assert seconds_left(parts, user) == pytest.approx(60, abs=20)
 
 
 @pytest.mark.parametrize("life", [0, -1, 1e12])
@@ -310,7 +310,7 @@ async def test_the_profile_has_what_was_reported(parts: Parts, program: Peer) ->
     told = {"name": "Alice", "nickname": "al", "picture": "https://lab/al.png"}
     await login(program, "report", key, token, email_verified=True, **told)
     profile = await login(program, "check", key, profile=True)
-    assert profile.pop("expires_in") == pytest.approx(600, abs=3)
+    assert profile.pop("expires_in") == pytest.approx(600, abs=20)
     assert profile == {
         **told,
         "token": token,
@@ -347,7 +347,7 @@ async def test_a_guest_is_a_new_user_with_an_empty_workspace(parts: Parts, progr
     assert users[0].id != users[1].id
     for user in users:
         assert user.is_anonymous
-        assert seconds_left(parts, user) == pytest.approx(3600, abs=3)
+        assert seconds_left(parts, user) == pytest.approx(3600, abs=20)
         guest = await Peer.join(parts, token=token_of(parts, user))
         assert guest.workspace == f"ws-user-{user.id}" == user.scope.current_workspace
         assert user.scope.workspaces == {guest.workspace: Permission.ADMIN}

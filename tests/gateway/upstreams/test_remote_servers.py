@@ -245,7 +245,7 @@ async def test_what_a_user_has_stored_goes_with_the_calls_of_that_user_from_ever
         transport = http._transport
         assert isinstance(transport, httpx.ASGITransport)
         parts: Parts = transport.app.state.parts  # type: ignore[attr-defined]
-        tokens = {n: parts.tokens.issue(User(n), expires_in_seconds=60) for n in ("ann", "bob")}
+        tokens = {n: parts.tokens.issue(User(n), expires_in_seconds=3600) for n in ("ann", "bob")}
         stored = await http.post(
             "/public/services/mcp-servers/set_credential",
             json={"name": "demo", "credential": ANN, "workspace": "public"},

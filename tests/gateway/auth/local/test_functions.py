@@ -129,7 +129,7 @@ async def test_a_profile_needs_the_account_and_its_password(
     ada = await member(http, caplog)
     changes = {"name": "Eve", "current_password": PASSWORD}
     assert (await call(http, "update_profile", **changes)).status_code == 403
-    bob = parts.tokens.issue(User("bob"), expires_in_seconds=60)
+    bob = parts.tokens.issue(User("bob"), expires_in_seconds=3600)
     assert (await call(http, "update_profile", bob, **changes)).status_code == 401
     wrong = changes | {"current_password": "wrong password"}
     assert (await call(http, "update_profile", ada["token"], **wrong)).status_code == 401

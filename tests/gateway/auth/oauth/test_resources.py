@@ -58,7 +58,7 @@ async def test_a_client_is_told_which_scopes_a_call_needs(flow: Flow) -> None:
     more = (await flow.tokens(resource=endpoint, scope="read read_write"))["access_token"]
     assert "isError" not in (await call(more, "set_env", key="COLOUR", value="green")).json()
     assert (await call(more, "generate_token")).json()["result"]["isError"]
-    own = flow.parts.tokens.issue(User("alice"), expires_in_seconds=60)
+    own = flow.parts.tokens.issue(User("alice"), expires_in_seconds=3600)
     read = flow.parts.tokens.issue(
         User("alice-s", scope=Scope({"ws-user-alice": Permission.READ}), parent="alice"),
         expires_in_seconds=60,
@@ -70,12 +70,12 @@ async def test_a_client_is_told_which_scopes_a_call_needs(flow: Flow) -> None:
 
 async def test_the_manager_is_for_those_who_may_be_in_its_workspace(flow: Flow) -> None:
     endpoint = MCP.replace("diary", "ws")
-    stranger = flow.parts.tokens.issue(User("bob"), expires_in_seconds=60)
+    stranger = flow.parts.tokens.issue(User("bob"), expires_in_seconds=3600)
     assert (await flow.call(stranger, endpoint)).status_code == 404
     assert (await flow.call(None, endpoint)).status_code == 401
     assert (await flow.call(stranger, f"{BASE}/public/mcp/ws/mcp")).status_code == 404
     owner = await Peer.join(
-        flow.parts, token=flow.parts.tokens.issue(User("alice"), expires_in_seconds=60)
+        flow.parts, token=flow.parts.tokens.issue(User("alice"), expires_in_seconds=3600)
     )
     limited = await owner.manager("generate_api_key", "ci", functions=["diary/read"])
     assert (await flow.call(limited["key"], endpoint)).status_code == 404
@@ -86,7 +86,7 @@ async def test_a_public_service_needs_no_login(flow: Flow) -> None:
 
 
 async def test_an_ordinary_token_is_good_as_ever(flow: Flow) -> None:
-    token = flow.parts.tokens.issue(User("alice"), expires_in_seconds=60)
+    token = flow.parts.tokens.issue(User("alice"), expires_in_seconds=3600)
     assert (await flow.call(token)).status_code == 200
 
 

@@ -47,6 +47,18 @@ async def running(path: Path, servers: dict[str, Any], **settings: Any) -> Async
         await parts.close()
 
 
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits for a program to start waits for as long as that takes on a busy machine."""
+    for name in (
+        "entries.DEFAULT_START_SECONDS",
+        "functions.FIRST_START_SECONDS",
+        "publishing.EXPECT_SECONDS",
+        "server.RECOVERY_SECONDS",
+    ):
+        monkeypatch.setattr(f"gateway.upstreams.{name}", PATIENCE_SECONDS)
+
+
 Run = Callable[..., Awaitable[Parts]]
 
 

@@ -1,7 +1,7 @@
 """An MCP server to be an upstream of the gateway, with everything that such servers do, also wrong.
 
 ``python mcp_server.py [http PORT] [--state FILE]``; what is in the state file decides how it
-behaves: ``hang`` (it never answers), ``changed`` (a tool says something else), ``more`` (one more).
+behaves: ``changed`` (a tool says something else), ``more`` (one more).
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import asyncio
 import base64
 import os
 import sys
-import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -179,8 +178,6 @@ def introduce(name: str) -> str:
 
 
 def main() -> None:
-    if state() == "hang":
-        threading.Event().wait()  # which nobody sets
     description = "Now it says something else." if state() == "changed" else "The pinned one."
     server.add_tool(lambda: "pinned", name="pinned", description=description)
     if state() == "more":

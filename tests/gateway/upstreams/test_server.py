@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -134,7 +135,10 @@ async def test_a_server_that_hangs_at_its_start_is_given_up_and_tried_again(
 ) -> None:
     state = tmp_path / "state"
     state.write_text("hang")
-    entry = program("--state", str(state), startTimeout=4)
+    script = str(Path(__file__).parent / "odd_program.py")  # it starts in no time
+    shell = f'grep -q hang {state} && exec sleep 60; exec "$0" "$@"'
+    arguments = ["-c", shell, sys.executable, script]
+    entry = {"command": "/bin/sh", "args": arguments, "startTimeout": 4}
     parts = await run({"demo": entry, "other": program()})
     assert (await find(parts, "other")).name == "Demo"
     service = status(parts)

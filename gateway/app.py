@@ -26,6 +26,7 @@ from gateway.auth.login.service import LoginService
 from gateway.auth.oauth.build import OAuth
 from gateway.auth.tokens import TokenIssuer
 from gateway.base_path import BasePath
+from gateway.compression import compressing
 from gateway.core import GatewayCore
 from gateway.counters import Counters
 from gateway.edge.bounds import Bounds, bounds_of
@@ -265,8 +266,7 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
     routes: list[Route | WebSocketRoute] = [
         WebSocketRoute("/ws", WebSocketDoor(settings, hub, router)),
         Route("/rpc", HttpStreamDoor(settings, hub, doorkeeper, router)),
-        *operations.routes(),
-        *pages.routes(),
+        *compressing([*operations.routes(), *pages.routes()]),
         *logins.routes,
     ]
     hosting = Hosting(local, registry, settings, client_id=router.manager_id)
@@ -356,9 +356,9 @@ def create_app(settings: Settings) -> FastAPI:
     app.router.routes.extend(routes)
     shared = [m for m in settings.static_mounts if m.strip("/").startswith(f"{SHARED_MOUNT}:")]
     own = [mount for mount in settings.static_mounts if mount not in shared]
-    app.router.routes.extend(static_routes(own))
+    app.router.routes.extend(compressing(static_routes(own)))
     app.router.routes.extend(load_routes(settings.extensions, context))
-    app.router.routes.extend(static_routes(shared))
+    app.router.routes.extend(compressing(static_routes(shared)))
     app.router.routes.append(nothing_here(settings.allow_origins))
     app.middleware_stack = _layers(app, parts)
     return app

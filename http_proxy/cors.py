@@ -94,6 +94,7 @@ def preflight(methods: str, requested_headers: bytes | None) -> BytesReply:
     cover ``Authorization``."""
     headers: list[Header] = [
         ANY_ORIGIN,
+        (b"allow", methods.encode()),
         (b"access-control-allow-methods", methods.encode()),
         (b"access-control-max-age", _MAX_AGE),
         (b"vary", b"Access-Control-Request-Headers"),

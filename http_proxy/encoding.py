@@ -36,6 +36,7 @@ MAX_DEPTH = 254
 be answered; far below what the msgpack of the RPC wire carries."""
 
 _RVALUE = "_rvalue"
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _BINARY = frozenset({NDARRAY, TYPED_ARRAY, MEMORY_VIEW})
 _BYTES_LIKE = (bytes, bytearray, memoryview)
 _OPTIONS = orjson.OPT_NON_STR_KEYS
@@ -77,7 +78,7 @@ def from_json(data: bytes) -> Any:
     """Parse JSON and open its envelopes. Raises InvalidRequest: malformed, too deep, an integer
     that is not carried exactly, or an envelope that is not base64."""
     try:
-        value = orjson.loads(data)
+        value = orjson.loads(data.removeprefix(_BYTE_ORDER_MARK))  # RFC 8259 section 8.1
     except orjson.JSONDecodeError as error:
         raise InvalidRequest(f"not JSON ({error})") from None
     if data.count(b"[") + data.count(b"{") > MAX_DEPTH:
@@ -89,9 +90,10 @@ def from_json(data: bytes) -> Any:
 
 
 def from_msgpack(data: bytes) -> Any:
-    """Parse msgpack, envelopes as they are. Raises InvalidRequest."""
+    """Parse msgpack, envelopes as they are. Raises InvalidRequest: malformed, or a map with keys
+    that are not text, which clients in Python do not read and would never answer."""
     try:
-        return msgpack.unpackb(data, strict_map_key=False)
+        return msgpack.unpackb(data)
     except (ValueError, TypeError, msgpack.UnpackException) as error:
         raise InvalidRequest(f"not msgpack ({error})") from None
 

@@ -12,9 +12,10 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.compression import MIN_BYTES
 from gateway.requests import admit
 from http_proxy.callers import Callers
-from http_proxy.compression import MIN_BYTES, compressed
+from http_proxy.compression import compressed
 from http_proxy.cors import preflight
 from http_proxy.errors import MethodNotAllowed, ResultTooLarge, defect, error_reply, is_defect
 from http_proxy.negotiation import negotiate

@@ -30,6 +30,14 @@ class MethodNotAllowed(errors.InvalidRequest):
         self.allow = allow
 
 
+class UnsupportedCoding(errors.UnsupportedMediaType):
+    """The request is compressed in a way that is not read here; the answer says in which ways it
+    may be (RFC 9110 sections 12.5.3 and 15.5.16)."""
+
+    def __init__(self) -> None:
+        super().__init__("Content-Encoding can only be gzip or deflate")
+
+
 class NotAcceptable(errors.InvalidRequest):
     """The result exists, but the format that the caller asked for cannot express it."""
 
@@ -154,6 +162,8 @@ def _headers(error: errors.GatewayError) -> list[Header]:
         return _retry_after(error.retry_after_seconds or _PAUSE_SECONDS)
     if isinstance(error, errors.Unavailable):
         return _retry_after(_PAUSE_SECONDS)
+    if isinstance(error, UnsupportedCoding):
+        return [(b"accept-encoding", b"gzip, deflate")]
     if isinstance(error, MethodNotAllowed):
         return [(b"allow", error.allow.encode())]
     return []

@@ -46,13 +46,20 @@ def _from_multipart(body: bytes, content_type: bytes) -> list[tuple[str, Any]]:
     parts = _Parts()
     try:
         parser = MultipartParser(boundary, parts.callbacks())  # type: ignore[arg-type]
-        parser.write(body)
+        parser.write(_without_preamble(body, boundary))
         parser.finalize()
     except FormParserError as error:
         raise InvalidRequest(f"Invalid request body: not a form ({error})") from None
     if not parts.is_complete:
         raise InvalidRequest("Invalid request body: the form is incomplete")
     return [_value(headers, content) for headers, content in parts.found]
+
+
+def _without_preamble(body: bytes, boundary: bytes) -> bytes:
+    """A multipart body without what may stand in front of it (RFC 2046 section 5.1.1)."""
+    start = b"\r\n--" + boundary
+    begins_at = -1 if body.startswith(start[2:]) else body.find(start)
+    return body if begins_at < 0 else body[begins_at + 2 :]
 
 
 class _Parts:

@@ -14,11 +14,18 @@ from starlette.types import Message, Receive, Scope
 from gateway.api import DEFAULT_OPTIONS, CallOptions
 from gateway.bodies import UNCOUNTED_BYTES
 from gateway.requests import call_context, expect_body, hold_body
+from http_proxy.errors import UnsupportedCoding
 from http_proxy.negotiation import Formats, Media, media_of, negotiate
-from schema.errors import InvalidRequest, PayloadTooLarge, Unauthenticated, UnsupportedMediaType
+from schema.errors import InvalidRequest, PayloadTooLarge, Unauthenticated
 from schema.ids import MANAGER, MANAGER_WORD
 
-_GZIP_WINDOW = 16 + zlib.MAX_WBITS
+_WINDOWS = {
+    b"gzip": 16 + zlib.MAX_WBITS,
+    b"x-gzip": 16 + zlib.MAX_WBITS,
+    b"deflate": zlib.MAX_WBITS,
+}
+"""Content codings that bodies may have, with what zlib calls them. By RFC 9110 section 8.4.1.2,
+deflate is the zlib format."""
 
 
 class ClientGone(Exception):
@@ -83,15 +90,16 @@ class Request:
 
         Raises PayloadTooLarge if it is, or inflates to, more than ``limit`` bytes, Overloaded if
         there is no room for it beside the bodies of other requests,
-        UnsupportedMediaType for a content coding other than gzip (RFC 9110 section 15.5.16),
+        UnsupportedCoding for a content coding that is not known (RFC 9110 section 15.5.16),
         InvalidRequest for broken gzip, and ClientGone.
         """
         coding = self.headers.get(b"content-encoding", b"identity").strip().lower()
-        if coding not in (b"identity", b"", b"gzip", b"x-gzip"):
-            raise UnsupportedMediaType("Content-Encoding can only be gzip")
+        window = _WINDOWS.get(coding)
+        if window is None and coding not in (b"identity", b""):
+            raise UnsupportedCoding
         self._check_declared_length(limit)
-        if b"gzip" in coding:
-            return await self._inflated(limit)
+        if window is not None:
+            return await self._inflated(window, limit)
         message = await self.receive()
         if message["type"] == "http.request" and not message.get("more_body"):
             body: bytes = message.get("body", b"")
@@ -115,8 +123,8 @@ class Request:
                 return True
         return False
 
-    async def _inflated(self, limit: int) -> bytes:
-        inflate = zlib.decompressobj(_GZIP_WINDOW)
+    async def _inflated(self, window: int, limit: int) -> bytes:
+        inflate = zlib.decompressobj(window)
         parts: list[bytes] = []
         size = 0
         begun = False
@@ -125,18 +133,19 @@ class Request:
             while data:
                 begun = True
                 if inflate.eof:  # gzip allows several members in a row (RFC 1952 section 2.2)
-                    inflate = zlib.decompressobj(_GZIP_WINDOW)
+                    inflate = zlib.decompressobj(window)
                 try:
                     # Never inflate more than shows that it is too much.
                     plain = inflate.decompress(data, limit - size + 1)
                 except zlib.error as error:
-                    raise InvalidRequest(f"Invalid request body: not gzip ({error})") from None
+                    text = f"Invalid request body: cannot be decompressed ({error})"
+                    raise InvalidRequest(text) from None
                 size += len(plain)
                 self._hold(size, limit)
                 parts.append(plain)
                 data = inflate.unused_data
         if begun and not inflate.eof:
-            raise InvalidRequest("Invalid request body: the gzip data is incomplete")
+            raise InvalidRequest("Invalid request body: the compressed data is incomplete")
         return b"".join(parts)
 
     async def _parts(self, message: Message) -> AsyncIterator[bytes]:

@@ -40,6 +40,12 @@ from schema.errors import GatewayError, Overloaded
 from schema.integers import has_wide_integer
 
 _WRONG_TYPE: Final = Failure(INVALID_REQUEST, "Content-Type must be application/json", status=415)
+_COMPRESSED: Final = Failure(
+    INVALID_REQUEST,
+    "The body must not be compressed",
+    status=415,
+    headers=((b"accept-encoding", b"identity"),),
+)
 _NOT_ACCEPTABLE: Final = Failure(
     INVALID_REQUEST, "Accept must allow application/json or text/event-stream", status=406
 )
@@ -152,6 +158,8 @@ class McpEndpoint:
     def _transport_failure(self, sent: Mapping[bytes, bytes]) -> Failure | None:
         if not headers.is_json(sent.get(b"content-type")):
             return _WRONG_TYPE
+        if sent.get(b"content-encoding", b"identity") not in (b"identity", b""):
+            return _COMPRESSED
         accepts = headers.accepts(sent.get(b"accept"))
         if not accepts.json and not accepts.events:
             return _NOT_ACCEPTABLE

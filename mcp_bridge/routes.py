@@ -11,6 +11,7 @@ from typing import Final
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.compression import Compressing
 from gateway.extensions import ExtensionContext
 from mcp_bridge.callers import Callers
 from mcp_bridge.endpoint import McpEndpoint
@@ -57,7 +58,7 @@ def mcp_routes(context: ExtensionContext, timing: Timing) -> list[BaseRoute]:
         opener, listening, Stateful(sessions, timing), settings.max_mcp_body_bytes, timing
     )
     endpoint = Guarded(mcp, guard, "POST", in_session="GET, DELETE")
-    page = Guarded(ServicePage(opener, settings.base_url), guard, "GET, HEAD")
+    page = Guarded(Compressing(ServicePage(opener, settings.base_url)), guard, "GET, HEAD")
     workspace = _ByMethod(endpoint, page)
     nothing = Guarded(_NotFound(), guard, "GET, HEAD")
     return [

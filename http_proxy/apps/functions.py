@@ -71,12 +71,14 @@ class Functions:
         self, request: Request, caller: Caller, service: ServiceInfo
     ) -> dict[str, Any]:
         scope = application_scope(request.scope, service, self._base_path)
-        body = await request.body(self._max_body_bytes) if await request.has_body() else b""
+        body = await request.body(self._max_body_bytes)
         headers: dict[str, str] = {}
         for name, value in scope["headers"]:
             if name not in _BODY_HEADERS:
                 key, text = name.decode("latin-1"), value.decode("latin-1")
-                headers[key] = f"{headers[key]}, {text}" if key in headers else text
+                if key in headers:
+                    text = f"{headers[key]}{'; ' if name == b'cookie' else ', '}{text}"
+                headers[key] = text
         if body:
             headers["content-length"] = str(len(body))
         return scope | {

@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
+from gateway.compression import compressing
 from http_proxy.request import Request
 from schema.services import ServiceInfo
 
@@ -68,11 +69,12 @@ def page_routes() -> list[BaseRoute]:
     files = StaticFiles(
         directory=Path(__file__).parent / "assets", packages=[("fastapi_offline", "static")]
     )
-    return [
+    routes: list[BaseRoute] = [
         Mount(f"/{_ASSETS}", files, name="api_docs_assets"),
         Route("/api-docs", _gateway_page, methods=["GET"], name="api_docs"),
         Route("/{workspace}/api-docs", _workspace_page, methods=["GET"], name="workspace_api_docs"),
     ]
+    return compressing(routes)
 
 
 async def _gateway_page(request: PageRequest) -> Response:

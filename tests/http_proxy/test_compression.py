@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from http_proxy import compression
-from http_proxy.compression import MIN_BYTES, accepts_gzip
+from gateway import compression
+from gateway.app import create_app
+from gateway.compression import MIN_BYTES, accepts_gzip
+from gateway.settings import Settings
 
 IDENTITY = "/ws-lab/services/calc/identity"
 LONG = "x" * MIN_BYTES
@@ -64,6 +67,35 @@ async def test_a_document_is_the_same_content_whatever_its_coding(
     assert coded.headers["etag"] == plain.headers["etag"]
     known = {"if-none-match": coded.headers["etag"]}
     assert (await client.get("/openapi.json", headers=known)).status_code == 304
+
+
+async def test_pages_and_files_are_compressed_too(tmp_path: Path) -> None:
+    (tmp_path / "site.js").write_text("//" + "x" * 200_000)
+    (tmp_path / "picture.bin").write_bytes(b"x" * 2000)
+    settings = Settings(ephemeral=True, static_mounts=[f"/site:{tmp_path}"])
+    transport = httpx.ASGITransport(create_app(settings))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+
+        async def ask(path: str, coding: str, **headers: str) -> httpx.Response:
+            return await client.get(path, headers={"accept-encoding": coding, **headers})
+
+        for path in ("/", "/public/apps/hypha-login/", "/metrics", "/site/site.js"):
+            plain, coded = await ask(path, "identity"), await ask(path, "gzip")
+            assert (plain.status_code, coded.status_code) == (200, 200)
+            assert coded.headers["content-encoding"] == "gzip"
+            assert int(coded.headers["content-length"]) < int(plain.headers["content-length"])
+            assert "Accept-Encoding" in plain.headers["vary"]
+            if path != "/metrics":
+                assert coded.content == plain.content
+        known = coded.headers["etag"]
+        assert known.startswith("W/")
+        assert (await ask("/site/site.js", "gzip", **{"if-none-match": known})).status_code == 304
+        part = await ask("/site/site.js", "gzip", range="bytes=0-1")
+        assert (part.status_code, part.content) == (206, b"//")
+        head = await client.head("/site/site.js", headers={"accept-encoding": "gzip"})
+        assert (head.status_code, head.headers["content-length"]) == (200, "200002")
+        for path in ("/site/picture.bin", "/health/liveness"):
+            assert "content-encoding" not in (await ask(path, "gzip")).headers
 
 
 @pytest.mark.parametrize(

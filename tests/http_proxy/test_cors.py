@@ -69,3 +69,11 @@ def test_cookies_are_for_the_own_origin_listed_ones_and_programs() -> None:
     image = {b"sec-fetch-site": b"cross-site", b"sec-fetch-mode": b"no-cors"}
     assert not origins.may_use_cookies(image)
     assert origins.may_use_cookies(image | {b"sec-fetch-mode": b"navigate"})
+
+
+async def test_whoever_asks_for_the_options_is_told_the_methods(gateway: FakeGateway) -> None:
+    async with client_of(gateway) as client:
+        for path in ("/ws-lab/services/calc/add", "/ws-lab/services", "/openapi.json"):
+            answer = await client.options(path)
+            refused = await client.delete(path)
+            assert answer.headers["allow"] == refused.headers["allow"]

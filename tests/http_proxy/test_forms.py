@@ -42,6 +42,14 @@ async def test_fields_are_read_like_parameters_of_a_url(
     assert received == expected
 
 
+async def test_what_stands_around_the_parts_does_not_count(
+    client: httpx.AsyncClient, received: dict[str, Any]
+) -> None:
+    part = b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--x--\r\n'
+    answer = await client.post(TAKE, content=b"before --x\r\n" + part + b"after", headers=MULTIPART)
+    assert (answer.status_code, received) == (200, {"a": 1})
+
+
 async def test_files_are_bytes(client: httpx.AsyncClient, received: dict[str, Any]) -> None:
     files: list[tuple[str, Any]] = [
         ("image", ("a.png", b"\x89PNG\r\n--x\x00", "image/png")),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
@@ -163,10 +165,24 @@ async def test_an_empty_gzip_body_has_no_arguments(client: httpx.AsyncClient) ->
         assert answer.json() == {"args": [], "kwargs": {}}
 
 
-@pytest.mark.parametrize("coding", ["br", "deflate", "gzip, gzip"])
-async def test_other_content_codings_are_refused(client: httpx.AsyncClient, coding: str) -> None:
+@pytest.mark.parametrize("coding", ["br", "zstd", "gzip, gzip"])
+async def test_the_refusal_of_a_content_coding_names_those_that_are_read(
+    client: httpx.AsyncClient, coding: str
+) -> None:
     answer = await client.post(ADD, content=b"{}", headers={"Content-Encoding": coding})
-    assert answer.status_code == 415
+    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
+    named = answer.headers["accept-encoding"].split(", ")
+    packed: dict[str, Any] = {"gzip": gzip.compress, "deflate": zlib.compress}
+    assert named == list(packed)
+    for name, pack in packed.items():
+        body = pack(b'{"a": 1, "b": 2}')
+        answer = await client.post(ADD, content=body, headers={"Content-Encoding": name})
+        assert answer.json() == 3
+
+
+async def test_a_byte_order_mark_is_not_a_mistake(client: httpx.AsyncClient) -> None:
+    answer = await client.post(ADD, content=b"\xef\xbb\xbf" + b'{"a": 1, "b": 2}')
+    assert answer.json() == 3
 
 
 async def test_a_length_that_is_no_number_is_refused(app: Starlette) -> None:

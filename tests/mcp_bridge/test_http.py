@@ -225,3 +225,10 @@ def test_a_credential_that_cannot_be_read_makes_nobody_anonymous(header: bytes) 
 )
 def test_routing_headers_have_one_spelling(value: bytes | None, text: str | None) -> None:
     assert decoded(value) == text
+
+
+async def test_a_compressed_body_is_refused_with_what_is_possible(door: Door) -> None:
+    headers = {"content-type": "application/json", "content-encoding": "gzip"}
+    response = await door.send(headers=headers, path="/ws-lab/mcp/calc/mcp")
+    assert response.status == 415
+    assert response.headers["accept-encoding"] == "identity"

@@ -3,7 +3,7 @@ result."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import httpx
@@ -191,3 +191,27 @@ async def test_a_service_can_answer_preflights_itself(
     offer(gateway, {"get": lambda event: {"body": event["method"]}}, handle_preflight=True)
     asked = {"origin": "https://a.example", "access-control-request-method": "PATCH"}
     assert (await client.options(f"{URL}/get", headers=asked)).text == "OPTIONS"
+
+
+async def test_a_body_of_unknown_length_is_all_there(
+    client: httpx.AsyncClient, gateway: FakeGateway
+) -> None:
+    async def parts() -> AsyncIterator[bytes]:
+        for part in (b"", b"one ", b"two"):
+            yield part
+
+    offer(gateway, {"index": lambda event: {"body": event["body"] or b"none"}})
+    assert (await client.post(URL + "/", content=parts())).text == "one two"
+    assert (await client.post(URL + "/")).text == "none"
+    packed = {"content-encoding": "br"}
+    assert (await client.post(URL + "/", content=b"x", headers=packed)).status_code == 415
+
+
+async def test_cookies_in_several_headers_are_one_list(
+    client: httpx.AsyncClient, gateway: FakeGateway
+) -> None:
+    offer(gateway, {"index": lambda event: {"body": repr(event["headers"])}})
+    sent = [("cookie", "a=1"), ("cookie", "b=2"), ("x-more", "1"), ("x-more", "2")]
+    answer = await client.get(URL + "/", headers=sent)
+    assert "'cookie': 'a=1; b=2'" in answer.text
+    assert "'x-more': '1, 2'" in answer.text

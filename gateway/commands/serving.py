@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 from functools import partial
 from typing import Any
@@ -13,6 +12,7 @@ import uvicorn
 from gateway import __version__
 from gateway.app import Parts, create_app
 from gateway.auth.oidc.config import OidcMistake
+from gateway.commands import memory
 from gateway.commands.admin import first_admin_key, shown_once
 from gateway.operations.process import allow_many_files
 from gateway.settings import Settings
@@ -48,12 +48,7 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             await self._run_startup_functions()
-        # What exists by now lives as long as the process, and a relay makes little cyclic
-        # garbage: the collector need not walk over the former, nor look often for the latter.
-        gc.collect()
-        gc.freeze()
-        gc.enable()
-        gc.set_threshold(20_000, 10, 10)
+        memory.settle()
         if self.started and not self.has_failed:
             print(f"Polyport {__version__} ready at {self._url}", flush=True)  # noqa: T201
 

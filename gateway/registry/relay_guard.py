@@ -44,7 +44,9 @@ class RelayGuard:
         functions.watch(self._on_rules)
         router.guard = self
 
-    def check(self, sender: ClientSession, target: ClientSession, method: str, body: bytes) -> None:
+    def check(
+        self, sender: ClientSession, target: ClientSession, method: str, body: bytes | memoryview
+    ) -> None:
         """Raises PermissionDenied, FunctionNotFound, ServiceNotFound."""
         service_id, path = called(method)
         if service_id.startswith(LENT):
@@ -68,7 +70,9 @@ class RelayGuard:
         if limits is not None and not limits.allows(path):
             raise FunctionNotFound(f"Method not found: {method}")
 
-    def _check_shown(self, sender: ClientSession, target: ClientSession, body: bytes) -> None:
+    def _check_shown(
+        self, sender: ClientSession, target: ClientSession, body: bytes | memoryview
+    ) -> None:
         """The provider would show the whole service object; whoever may not see all of it asks the
         manager."""
         content = unpack_body(body)

@@ -69,7 +69,7 @@ class Whole(NamedTuple):
     """A long message, reassembled."""
 
     method: str
-    body: bytes
+    body: bytes | memoryview
     session: str | None
     """That of the call, if an answer is wanted."""
 
@@ -191,7 +191,9 @@ def _checked(upload: _Upload) -> Whole:
     chunks = upload.chunks
     if sorted(chunks) != list(range(len(chunks))):
         raise InvalidMessage("A long message lacks chunks")
-    whole = b"".join(chunks[index] for index in range(len(chunks)))
+    # So long a message is copied no more often than has to be.
+    whole = memoryview(b"".join(chunks[index] for index in range(len(chunks))))
+    chunks.clear()
     # A decoder keeps a buffer as long as the longest message that it has seen: not this one.
     header, body = Splitter(max_bytes=len(whole)).split(whole)
     method = header.get("method")

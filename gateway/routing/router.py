@@ -74,7 +74,9 @@ class LocalEndpoint(Protocol):
 class Guard(Protocol):
     """Who may call which service of a client directly."""
 
-    def check(self, sender: ClientSession, target: ClientSession, method: str, body: bytes) -> None:
+    def check(
+        self, sender: ClientSession, target: ClientSession, method: str, body: bytes | memoryview
+    ) -> None:
         """Raises a GatewayError for a call that is not to be relayed."""
         ...
 

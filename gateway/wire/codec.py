@@ -8,7 +8,7 @@ would let its sender claim to be somebody else.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgpack
 
@@ -22,6 +22,8 @@ FORBIDDEN_BODY_KEYS: Final = IDENTITY_KEYS | {"type", "method", "session", "pare
 
 RESERVED_KEYS: Final = FORBIDDEN_BODY_KEYS | {"args", "with_kwargs", "promise", "t", "enc"}
 """Keys of a call that the protocol gives a meaning; nothing that is added may have them."""
+
+Encoded = TypeVar("Encoded", bytes, memoryview)
 
 MAX_HEADER_KEYS: Final = 64
 _FIXMAP_LIMIT: Final = 16
@@ -50,7 +52,7 @@ def pack_with(value: Any, encode: Callable[[Any], Any]) -> bytes:
     return packed
 
 
-def unpack(data: bytes) -> Any:
+def unpack(data: bytes | memoryview) -> Any:
     """Decode exactly one value. Raises InvalidMessage."""
     try:
         return msgpack.unpackb(data, raw=False, strict_map_key=False)
@@ -76,8 +78,8 @@ class Splitter:
         self._unpacker = self._new_unpacker()
         self._fed = 0
 
-    def split(self, frame: bytes) -> tuple[dict[str, Any], bytes]:
-        """Return the header and the body's bytes (empty if there is none).
+    def split(self, frame: Encoded) -> tuple[dict[str, Any], Encoded]:
+        """Return the header and the body's bytes (empty if there is none); of a view, as a view.
 
         Raises InvalidMessage for anything but one map, or two maps of which the second has no key
         that could overwrite the header; InvalidBody if it is the second that is wrong.
@@ -97,7 +99,7 @@ class Splitter:
             size = len(frame)
             if offset == size:
                 self._fed = start + size
-                return header, b""
+                return header, frame[size:]
             for _ in range(unpacker.read_map_header()):
                 key = unpacker.unpack()
                 if key in FORBIDDEN_BODY_KEYS:
@@ -128,7 +130,7 @@ def _refusal(reason: str, header: dict[str, Any] | None) -> InvalidMessage:
     return InvalidMessage(reason) if header is None else InvalidBody(reason, header)
 
 
-def unpack_body(body: bytes) -> dict[str, Any]:
+def unpack_body(body: bytes | memoryview) -> dict[str, Any]:
     """Decode a whole body; an absent one is an empty map. Raises InvalidMessage."""
     if not body:
         return {}

@@ -15,7 +15,8 @@ from typing import Any, Final
 
 import jwt
 
-from gateway.auth.tokens import ALGORITHM, MAX_LIFE_SECONDS, parse_scope
+from gateway.auth.signing import ALGORITHM
+from gateway.auth.tokens import MAX_LIFE_SECONDS, parse_scope
 from schema.errors import InvalidRequest, Unauthenticated
 from schema.identity import ANONYMOUS_PREFIX, ROOT_USER, Scope, User, personal_workspace
 

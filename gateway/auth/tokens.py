@@ -10,7 +10,6 @@ when it is read.
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import time
 from collections import OrderedDict
@@ -21,10 +20,10 @@ from typing import Any, Final
 import jwt
 
 from gateway.auth.revocations import Revocations
+from gateway.auth.signing import ALGORITHM, Signer, key_id
 from schema.errors import InvalidRequest, PermissionDenied, TokenRevoked, Unauthenticated
 from schema.identity import ROOT_USER, Permission, Scope, User
 
-ALGORITHM: Final = "HS256"
 ISSUER: Final = "polyport"
 AUDIENCE: Final = "polyport"
 ACCESS: Final = "access"
@@ -50,8 +49,7 @@ class TokenIssuer:
         clock: Callable[[], float] = time.time,
     ) -> None:
         """``root_token`` is a token with every right that the operator has chosen."""
-        self._key = key
-        self._key_id = key_id(key)
+        self._signer = Signer(key)
         self._keys = {key_id(known): known for known in (key, *previous_keys)}
         self._root_token = root_token.encode() if root_token else None
         self._clock = clock
@@ -71,8 +69,8 @@ class TokenIssuer:
         that and ends with it. ``origin`` is a further id with which this one is revoked. With
         ``resource`` (RFC 8707) it is good for that alone.
 
-        Raises InvalidRequest for a scope that cannot be written without ambiguity, or a life that
-        is not positive; PermissionDenied if nothing more can be made from the user's token.
+        Raises InvalidRequest for what cannot be written, or not without ambiguity, and for a life
+        that is not positive; PermissionDenied if nothing more can be made from the user's token.
         """
         if not expires_in_seconds > 0:
             raise InvalidRequest("A token's life must be more than 0 seconds")
@@ -106,7 +104,7 @@ class TokenIssuer:
             claims["anc"] = list(ancestors)
         if purpose != ACCESS:
             claims["not_after"] = user.not_after
-        return jwt.encode(claims, self._key, algorithm=ALGORITHM, headers={"kid": self._key_id})
+        return self._signer.sign(claims)
 
     def _end(self, user: User, wanted: float, purpose: str, now: float) -> float:
         if purpose != ACCESS or user.not_after is None or wanted <= user.not_after:
@@ -171,7 +169,7 @@ class TokenIssuer:
 
     def _claims(self, token: str, resources: Sequence[str]) -> dict[str, Any]:
         try:
-            named = jwt.get_unverified_header(token).get("kid", self._key_id)
+            named = jwt.get_unverified_header(token).get("kid", self._signer.key_id)
             key = self._keys.get(named) if isinstance(named, str) else None
             if key is None:
                 raise Unauthenticated("The token is not valid")
@@ -185,11 +183,6 @@ class TokenIssuer:
             )
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
             raise Unauthenticated("The token is not valid") from None
-
-
-def key_id(key: str) -> str:
-    """The name of a key (RFC 7515, section 4.1.4), which says nothing about it."""
-    return hashlib.sha256(b"kid " + key.encode()).hexdigest()[:16]
 
 
 def _user_of(claims: Mapping[str, Any]) -> User:
@@ -254,10 +247,10 @@ def format_scope(scope: Scope) -> str:
     """The text claim of a scope. Raises InvalidRequest if a part could be read as another."""
     parts: list[str] = []
     for workspace, permission in scope.workspaces.items():
-        _check_word(workspace, forbidden="#")
+        _check_word(workspace, forbidden=" #")
         parts.append(f"ws:{workspace}#{permission.value}")
     if scope.current_workspace is not None:
-        _check_word(scope.current_workspace, forbidden="#")
+        _check_word(scope.current_workspace, forbidden=" #")
         parts.append(f"wid:{scope.current_workspace}")
     if scope.client_id is not None:
         _check_word(scope.client_id)
@@ -312,6 +305,7 @@ def _unknown() -> Permission:
     raise InvalidRequest("The token's scope has an unknown permission")
 
 
-def _check_word(text: str, *, forbidden: str = "") -> None:
-    if not text or any(c.isspace() or c in forbidden or not c.isprintable() for c in text):
+def _check_word(text: str, *, forbidden: str = " ") -> None:
+    # No white space but the blank is printable.
+    if not text or not text.isprintable() or any(c in text for c in forbidden):
         raise InvalidRequest(f"Not allowed in a token: {text!r}")

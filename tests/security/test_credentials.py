@@ -39,7 +39,7 @@ def claims_of(parts: Parts) -> dict[str, Any]:
 
 
 def key_of(parts: Parts) -> str:
-    return parts.tokens._key
+    return next(iter(parts.tokens._keys.values()))
 
 
 FORGED: dict[str, Callable[[Parts], str]] = {

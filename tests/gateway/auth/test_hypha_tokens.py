@@ -138,7 +138,7 @@ async def test_it_can_be_revoked(parts: Parts) -> None:
 
 async def test_without_a_secret_of_the_operators_none_is_taken() -> None:
     parts = build(Settings(ephemeral=True, port=9527))[0]
-    key = parts.tokens._key
+    key = next(iter(parts.tokens._keys.values()))
     with pytest.raises(Unauthenticated):
         await parts.gateway.authenticate(Credentials(signed(key)))
 

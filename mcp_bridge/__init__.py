@@ -18,6 +18,7 @@ A request passes, in this order:
 - ``listening``: a response that stays open, with ``feed``: what has changed
 - ``stateful``: where clients of the handshake era have ``sessions``, whose responses are
   ``recording``s
+- ``two_endpoints``: the older transport, which hands messages to ``endpoint``
 - ``exchange``: JSON or server-sent events, progress, cancellation; ``revisions``: what the
   client's revision can read; ``errors``: what a failure looks like
 """

@@ -18,9 +18,9 @@ from typing import Final
 import orjson
 from starlette.types import Receive, Scope, Send
 
-from gateway.bodies import UNCOUNTED_BYTES
-from gateway.requests import hold_body, note_operation
+from gateway.requests import note_operation
 from mcp_bridge import guard, headers, methods
+from mcp_bridge.body import read_body
 from mcp_bridge.errors import (
     INVALID_REQUEST,
     PARSE_ERROR,
@@ -96,7 +96,7 @@ class McpEndpoint:
             await send_reply(send, refused(failure), cors)
             return
         try:
-            body = await self._read(scope, receive)
+            body = await read_body(scope, receive, self._max_body)
         except ClientGone:
             return
         except Overloaded as error:
@@ -167,24 +167,6 @@ class McpEndpoint:
         if length.isdigit() and int(length) > self._max_body:
             return self._too_large()
         return None
-
-    async def _read(self, scope: Scope, receive: Receive) -> bytes | None:
-        """The body, or None if it is too large. Raises ClientGone and Overloaded."""
-        chunks: list[bytes] = []
-        size = 0
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise ClientGone
-            chunk = message.get("body", b"")
-            size += len(chunk)
-            if size > self._max_body:
-                return None
-            chunks.append(chunk)
-            if size > UNCOUNTED_BYTES:
-                hold_body(scope, size)
-            if not message.get("more_body"):
-                return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     def _too_large(self) -> Failure:
         text = f"The body is larger than {self._max_body} bytes"

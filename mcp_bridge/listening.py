@@ -8,8 +8,9 @@ of them alive. Source: revision 2026-07-28, subscriptions.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -110,15 +111,39 @@ class Stream:
         self._tasks = (*(t for t in self._tasks if not t.done()), task)
 
 
-class Listening:
-    """All open streams of the door, and how many there may be."""
+class Seats:
+    """How many streams of the door there may be, in all and of one user."""
 
-    def __init__(self, *, most: int, most_per_user: int, keep_alive_seconds: float) -> None:
+    def __init__(self, *, most: int, most_per_user: int) -> None:
         self._most = most
         self._most_per_user = most_per_user
+        self._by_user: Counter[str] = Counter()
+        self._count = 0
+
+    @contextlib.contextmanager
+    def taken(self, caller: Caller, scope: Scope) -> Iterator[None]:
+        """One more, as long as this lasts. Raises LimitExceeded."""
+        user = _user(caller, scope)
+        if self._count >= self._most or self._by_user[user] >= self._most_per_user:
+            raise LimitExceeded("Too many open subscriptions", retry_after_seconds=60)
+        self._by_user[user] += 1
+        self._count += 1
+        try:
+            yield
+        finally:
+            self._count -= 1
+            self._by_user[user] -= 1
+            if not self._by_user[user]:
+                del self._by_user[user]
+
+
+class Listening:
+    """All open subscriptions of the door."""
+
+    def __init__(self, seats: Seats, *, keep_alive_seconds: float) -> None:
+        self._seats = seats
         self._keep_alive = keep_alive_seconds
         self._streams: set[Stream] = set()
-        self._by_user: Counter[str] = Counter()
         self._timer: asyncio.TimerHandle | None = None
 
     async def serve(
@@ -131,22 +156,16 @@ class Listening:
         headers: RawHeaders,
     ) -> None:
         """Serve one stream to its end. Raises LimitExceeded and RpcError before it begins."""
-        user = _user(offer.caller, scope)
-        if len(self._streams) >= self._most or self._by_user[user] >= self._most_per_user:
-            raise LimitExceeded("Too many open subscriptions", retry_after_seconds=60)
-        stream = Stream(offer, request, send)
-        request.params = request.meta = _READ  # it stays for as long as the stream
-        self._streams.add(stream)
-        self._by_user[user] += 1
-        self._schedule()
-        try:
-            await stream.serve(receive, headers)
-        finally:
-            self._streams.discard(stream)
-            self._by_user[user] -= 1
-            if not self._by_user[user]:
-                del self._by_user[user]
+        with self._seats.taken(offer.caller, scope):
+            stream = Stream(offer, request, send)
+            request.params = request.meta = _READ  # it stays for as long as the stream
+            self._streams.add(stream)
             self._schedule()
+            try:
+                await stream.serve(receive, headers)
+            finally:
+                self._streams.discard(stream)
+                self._schedule()
 
     def close(self) -> None:
         """The server stops: tell every client."""

@@ -18,11 +18,12 @@ from mcp_bridge.endpoint import McpEndpoint
 from mcp_bridge.errors import INVALID_REQUEST, Failure
 from mcp_bridge.exchange import Reply, Timing, send_reply
 from mcp_bridge.guard import Guard, preflight_headers
-from mcp_bridge.listening import Listening
+from mcp_bridge.listening import Listening, Seats
 from mcp_bridge.offer import Opener
 from mcp_bridge.page import ServicePage
 from mcp_bridge.sessions import SESSION_ID, Sessions
 from mcp_bridge.stateful import Stateful
+from mcp_bridge.two_endpoints import TwoEndpoints
 
 _DISCOVERY: Final = (
     "/.well-known/oauth-protected-resource",
@@ -43,11 +44,8 @@ def mcp_routes(context: ExtensionContext, timing: Timing) -> list[BaseRoute]:
     settings = context.settings
     guard = Guard(settings)
     opener = Opener(context.gateway, Callers(context), settings.max_mcp_listed_tools)
-    listening = Listening(
-        most=settings.max_mcp_streams,
-        most_per_user=settings.max_mcp_streams_per_user,
-        keep_alive_seconds=timing.keep_alive_seconds,
-    )
+    seats = Seats(most=settings.max_mcp_streams, most_per_user=settings.max_mcp_streams_per_user)
+    listening = Listening(seats, keep_alive_seconds=timing.keep_alive_seconds)
     sessions = Sessions(
         is_usual=settings.mcp_sessions,
         most=settings.max_mcp_sessions,
@@ -57,15 +55,29 @@ def mcp_routes(context: ExtensionContext, timing: Timing) -> list[BaseRoute]:
     mcp = McpEndpoint(
         opener, listening, Stateful(sessions, timing), settings.max_mcp_body_bytes, timing
     )
+    older = TwoEndpoints(
+        mcp,
+        opener,
+        seats,
+        base_path=settings.base_path,
+        max_body_bytes=settings.max_mcp_body_bytes,
+        keep_alive_seconds=timing.keep_alive_seconds,
+    )
+    context.on_stop.append(older.close)
     endpoint = Guarded(mcp, guard, "POST", in_session="GET, DELETE")
     page = Guarded(Compressing(ServicePage(opener, settings.base_url)), guard, "GET, HEAD")
     workspace = _ByMethod(endpoint, page)
     nothing = Guarded(_NotFound(), guard, "GET, HEAD")
+    opening, posting = Guarded(older.opening, guard, "GET"), Guarded(older.posting, guard, "POST")
     return [
         Route("/{workspace}/mcp/{service}/mcp", endpoint, name="mcp"),
         Route("/{workspace}/mcp/{service}/mcp/", endpoint, name="mcp-slash"),
         Route("/{workspace}/mcp/{service}", page, name="mcp-page"),
         Route("/{workspace}/mcp/{service}/", page, name="mcp-page-slash"),
+        Route("/{workspace}/mcp/{service}/sse", opening, name="mcp-sse"),
+        Route("/{workspace}/mcp/{service}/sse/", opening, name="mcp-sse-slash"),
+        Route("/{workspace}/mcp/{service}/sse/messages", posting, name="mcp-sse-messages"),
+        Route("/{workspace}/mcp/{service}/sse/messages/", posting, name="mcp-sse-messages-slash"),
         Route("/{workspace}/mcp", workspace, name="mcp-workspace"),
         Route("/{workspace}/mcp/", workspace, name="mcp-workspace-slash"),
         *(Route(path, nothing) for path in _DISCOVERY),

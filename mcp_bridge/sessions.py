@@ -212,7 +212,7 @@ class Sessions:
         """A new session for a revision and the client's capabilities. Raises Unavailable."""
         if len(self._sessions) >= self._most:
             raise Unavailable("Too many sessions are open")
-        session = Session(offer, _owner(offer, scope, headers), *opening)
+        session = Session(offer, owner_of(offer, scope, headers), *opening)
         self._sessions[session.id] = session
         self._watch_idle(session)
         return session
@@ -220,7 +220,7 @@ class Sessions:
     def find(self, offer: Offer, scope: Scope, headers: Mapping[bytes, bytes]) -> Session | None:
         """The session that a request names, if it is its sender's."""
         session = self._sessions.get(headers.get(SESSION_ID, b"").decode("latin-1"))
-        owner = _owner(offer, scope, headers)
+        owner = owner_of(offer, scope, headers)
         if session is None or session.is_over:
             return None
         if not secrets.compare_digest(session.owner, owner):
@@ -261,7 +261,7 @@ def _options(offer: Offer) -> Mapping[str, Any]:
     return options if isinstance(options, Mapping) else {}
 
 
-def _owner(offer: Offer, scope: Scope, headers: Mapping[bytes, bytes]) -> bytes:
+def owner_of(offer: Offer, scope: Scope, headers: Mapping[bytes, bytes]) -> bytes:
     """A credential and an endpoint, in one: what a session is bound to."""
     path = scope["path_params"]
     user = offer.caller.user

@@ -73,6 +73,14 @@ ROUTES: Final[dict[str, Guarded | Anybody]] = {
     "/oauth/revoke": _OAUTH,
     "/{workspace}/mcp/{service}/mcp": Guarded(USE, f"{ANN}/mcp/closed/mcp", "MCP", '"f"'),
     "/{workspace}/mcp/{service}/mcp/": Guarded(USE, f"{ANN}/mcp/closed/mcp/", "MCP", '"f"'),
+    "/{workspace}/mcp/{service}/sse": Guarded(USE, f"{ANN}/mcp/closed/sse"),
+    "/{workspace}/mcp/{service}/sse/": Guarded(USE, f"{ANN}/mcp/closed/sse/"),
+    "/{workspace}/mcp/{service}/sse/messages": Guarded(
+        USE, f"{ANN}/mcp/closed/sse/messages", "POST"
+    ),
+    "/{workspace}/mcp/{service}/sse/messages/": Guarded(
+        USE, f"{ANN}/mcp/closed/sse/messages/", "POST"
+    ),
     "/{workspace}/mcp/{service}": Guarded(USE, f"{ANN}/mcp/closed"),
     "/{workspace}/mcp/{service}/": Guarded(USE, f"{ANN}/mcp/closed/"),
     "/{workspace}/mcp": Guarded(Action.READ_WORKSPACE, f"{ANN}/mcp", "MCP", "closed__f"),

@@ -129,7 +129,10 @@ def _has_non_finite(value: Any) -> bool:
         node = pending.pop()
         if isinstance(node, float) and not math.isfinite(node):
             return True
-        if isinstance(node, Mapping):
+        if values.rtype(node) in (values.NDARRAY, values.TYPED_ARRAY):
+            if arrays.has_non_finite(node):
+                return True
+        elif isinstance(node, Mapping):
             pending.extend(node.values())
         elif isinstance(node, list | tuple):
             pending.extend(node)

@@ -13,7 +13,7 @@ from typing import Any, Final
 from gateway.rpc.callbacks import Callbacks
 from gateway.rpc.values import decode_error
 from gateway.wire.codec import unpack_body
-from schema.errors import CallTimeout, GatewayError, InvalidMessage, ProviderGone
+from schema.errors import CallTimeout, GatewayError, InvalidMessage, ProviderGone, ServiceError
 
 SETTLING: Final = frozenset({"resolve", "reject", "heartbeat"})
 
@@ -75,7 +75,7 @@ class Awaited(ABC):
             args = unpack_body(body).get("args")
             value = args[0] if isinstance(args, list) and args else None
         except InvalidMessage as error:
-            self.fail(error)
+            self.fail(ServiceError(f"The answer cannot be read: {error.message}"))
             return
         if action == "resolve":
             self.succeed(value, len(body))

@@ -56,7 +56,8 @@ def unpack(data: bytes | memoryview) -> Any:
     """Decode exactly one value. Raises InvalidMessage."""
     try:
         return msgpack.unpackb(data, raw=False, strict_map_key=False)
-    except (ValueError, msgpack.UnpackException, RecursionError) as error:
+    except (ValueError, TypeError, msgpack.UnpackException, RecursionError) as error:
+        # TypeError: a key that is a list or a map, as Python clients make of a tuple.
         raise InvalidMessage(f"Not a valid msgpack value: {error}") from None
 
 

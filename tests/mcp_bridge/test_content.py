@@ -13,7 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcp_bridge.arrays import MAX_VALUES, describe
-from mcp_bridge.content import ToolResult, from_error, from_items, from_value, sniff, to_json
+from mcp_bridge.content import (
+    NOT_FINITE,
+    ToolResult,
+    from_error,
+    from_items,
+    from_value,
+    sniff,
+    to_json,
+)
 
 
 def text_of(value: Any) -> str:
@@ -183,6 +191,39 @@ def test_arrays_are_spelled_out_as_numpy_would(dtype: str, shape: tuple[int, ...
     array = np.arange(math.prod(shape)).reshape(shape).astype(dtype)
     encoded = {"_rvalue": array.tobytes(), "_rshape": list(shape), "_rdtype": dtype}
     assert describe(encoded) == {"dtype": dtype, "shape": list(shape), "values": array.tolist()}
+
+
+@pytest.mark.parametrize(
+    ("array", "values"),
+    [
+        (np.array([1 + 2j, -0.5j], "complex64"), ["1+2j", "-0-0.5j"]),
+        (np.array([[1j]], "complex128"), [["1j"]]),
+        (np.array([1, -2], ">i4"), [1, -2]),
+        (np.array([1.5], ">f2"), [1.5]),
+        (np.array(["a", "\u00fc\U0001f600"]), ["a", "\u00fc\U0001f600"]),
+        (np.array(["ab", ""], ">U3"), ["ab", ""]),
+        (np.array([b"ab", b"c"]), ["ab", "c"]),
+    ],
+)
+def test_types_without_a_plain_name_are_spelled_out_too(array: Any, values: Any) -> None:
+    dtype = array.dtype.name if array.dtype.kind == "c" else array.dtype.str
+    encoded = {"_rvalue": array.tobytes(), "_rshape": list(array.shape), "_rdtype": dtype}
+    assert describe(encoded)["values"] == values
+
+
+@pytest.mark.parametrize("dtype", ["datetime64[D]", "object", "[('a', '<i4')]", "<V4", "<U0", ">"])
+def test_of_other_types_only_what_they_are_is_said(dtype: str) -> None:
+    encoded = {"_rvalue": bytes(8), "_rshape": [1], "_rdtype": dtype}
+    assert describe(encoded) == {"dtype": dtype, "shape": [1]}
+
+
+def test_numbers_of_an_array_that_are_not_finite_are_null_with_a_note() -> None:
+    data = np.array([np.nan, np.inf, 1.0]).tobytes()
+    array = {"_rtype": "ndarray", "_rvalue": data, "_rshape": [3], "_rdtype": "float64"}
+    shown, note = from_value({"array": array}).content
+    assert json.loads(shown["text"])["array"]["values"] == [None, None, 1.0]
+    assert note["text"] == NOT_FINITE
+    assert len(from_value({"array": {**array, "_rvalue": bytes(24)}}).content) == 1
 
 
 def test_a_typed_array_has_one_dimension() -> None:

@@ -46,6 +46,15 @@ async def test_what_the_provider_raises_is_a_service_error(parts: Parts) -> None
     assert caught.value.message == "bad thing"
 
 
+async def test_an_answer_that_cannot_be_read_fails_its_call_and_nothing_else(parts: Parts) -> None:
+    peer = await Peer.join(parts)
+    peer.functions["services.s.odd"] = lambda: {(1, 2): 3}  # the key arrives as a list
+    peer.functions["services.s.good"] = lambda: 1
+    with pytest.raises(ServiceError, match="The answer cannot be read"):
+        await call(parts, peer, "services.s.odd")
+    assert await call(parts, peer, "services.s.good") == 1
+
+
 async def test_a_provider_that_leaves_fails_the_call_at_once(parts: Parts) -> None:
     peer = await Peer.join(parts)
     started = asyncio.Event()

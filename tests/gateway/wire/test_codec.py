@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.wire.codec import FORBIDDEN_BODY_KEYS, Identity, Splitter, join, pack, unpack_body
+from gateway.wire.codec import (
+    FORBIDDEN_BODY_KEYS,
+    Identity,
+    Splitter,
+    join,
+    pack,
+    unpack,
+    unpack_body,
+)
 from schema.errors import InvalidMessage
 
 USER = {"id": "u", "scope": {"workspaces": {"w": "a"}}}
@@ -105,3 +113,10 @@ def test_an_absent_body_is_an_empty_map_and_a_list_is_none() -> None:
     assert unpack_body(b"") == {}
     with pytest.raises(InvalidMessage):
         unpack_body(frame([1]))
+
+
+@pytest.mark.parametrize("key", [[1], {}])
+def test_a_key_that_is_a_list_or_a_map_is_a_malformed_value(key: Any) -> None:
+    packer = msgpack.Packer()
+    with pytest.raises(InvalidMessage):
+        unpack(packer.pack_map_header(1) + packer.pack(key) + packer.pack(1))

@@ -41,7 +41,7 @@ from gateway.operations.health import Health
 from gateway.operations.metrics import Metrics
 from gateway.operations.process import memory_bytes
 from gateway.operations.routes import Operations
-from gateway.pages import Pages, nothing_here
+from gateway.pages import NothingHere, Pages
 from gateway.registry.apps import NoApps
 from gateway.registry.directory import Directory
 from gateway.registry.hosting import Hosting
@@ -359,7 +359,9 @@ def create_app(settings: Settings) -> FastAPI:
     app.router.routes.extend(compressing(static_routes(own)))
     app.router.routes.extend(load_routes(settings.extensions, context))
     app.router.routes.extend(compressing(static_routes(shared)))
-    app.router.routes.append(nothing_here(settings.allow_origins))
+    nothing = NothingHere(settings.allow_origins)
+    app.router.routes.append(Route("/{path:path}", nothing))
+    app.router.default = nothing  # for websockets, and for what is no path: OPTIONS *
     app.middleware_stack = _layers(app, parts)
     return app
 

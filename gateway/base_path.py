@@ -9,6 +9,9 @@ from __future__ import annotations
 from starlette.responses import JSONResponse, RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.edge.answers import refuse_socket
+from schema.errors import NotFound
+
 
 class BasePath:
     """An ASGI application that is found below ``path`` only."""
@@ -30,7 +33,8 @@ class BasePath:
             scope["raw_path"] = raw.removeprefix(self._raw_path)
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1000})
+            await receive()  # websocket.connect
+            await refuse_socket(send, 404, NotFound(f"Not below {self._path}/"))
         elif path == self._path:
             await RedirectResponse(f".{self._path[self._path.rindex('/') :]}/")(
                 scope, receive, send

@@ -43,6 +43,14 @@ class OperationsSettings(SettingsPart):
         ),
         description="HTTP and MCP requests per second of a user; 0: no limit.",
     )
+    user_burst_requests: float = Field(
+        5000.0,
+        ge=1,
+        validation_alias=AliasChoices(
+            "POLYPORT_USER_BURST_REQUESTS", "HYPHA_HTTP_AUTHENTICATED_BURST_LIMIT"
+        ),
+        description="Requests that a user may send at once.",
+    )
     max_connections_per_address: int = Field(
         2000,
         ge=1,
@@ -54,14 +62,6 @@ class OperationsSettings(SettingsPart):
         ge=1024 * 1024,
         validation_alias=named("max_buffered_body_bytes"),
         description="What the bodies of all requests may have together; one alone always may come.",
-    )
-    user_burst_requests: float = Field(
-        5000.0,
-        ge=1,
-        validation_alias=AliasChoices(
-            "POLYPORT_USER_BURST_REQUESTS", "HYPHA_HTTP_AUTHENTICATED_BURST_LIMIT"
-        ),
-        description="Requests that a user may send at once.",
     )
     show_operations_to: Literal["local", "admins", "all"] = Field(
         "local",

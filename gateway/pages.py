@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from html import escape
-from typing import Any
+from typing import Any, Final
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
 from gateway.auth.login.page import LOGIN_PATH, LoginPage
 from gateway.auth.login.service import LoginService
-from gateway.edge.answers import body_of, cross_origin
+from gateway.edge.answers import cross_origin, refuse_socket, written
 from gateway.look import PAGE_HEADERS, document
 from gateway.settings import Settings
-from schema.errors import InvalidRequest, NotFound
+from schema.errors import GatewayError, InvalidRequest, NotFound
+
+_ALLOW: Final = "GET, HEAD, OPTIONS"
 
 _BODY = """<h1>Functions as web APIs and MCP tools</h1>
 <p class="soft">Polyport {version} at {url}</p>
@@ -93,38 +95,53 @@ class Pages:
         return RedirectResponse(f"{target}?{query}" if query else target, 307, _NO_STORE)
 
 
-def nothing_here(origins: Sequence[str]) -> Route:
-    """The last of all routes: what no other has answered is not there, in the form of the other
-    errors and readable for pages."""
+class NothingHere:
+    """What no route has answered is not there, in the form of the other errors and readable for
+    pages. An ASGI application, the last of all."""
 
-    async def answer(request: Request) -> Response:
-        is_reading = request.method in ("GET", "HEAD")
-        headers = {
-            name.decode(): value.decode("latin-1")
-            for name, value in cross_origin(origins, request.headers.get("origin", "").encode())
-        }
-        if is_reading:
-            missing = NotFound(f"File not found: {request.url.path.lstrip('/')[:200]}")
-            return JSONResponse(body_of(missing), 404, headers)
-        body = body_of(InvalidRequest("Method Not Allowed"))
-        return JSONResponse(
-            body | {"code": "method_not_allowed", "type": "MethodNotAllowed"},
-            405,
-            headers | {"allow": "GET, HEAD"},
-        )
-
-    return Route("/{path:path}", _Everything(answer))
-
-
-class _Everything:
-    """An endpoint that takes every method; a function would be asked for GET only."""
-
-    def __init__(self, answer: Callable[[Request], Awaitable[Response]]) -> None:
-        self._answer = answer
+    def __init__(self, origins: Sequence[str]) -> None:
+        self._origins = origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = await self._answer(Request(scope, receive))
+        missing = NotFound(f"File not found: {scope['path'].lstrip('/')[:200]}")
+        if scope["type"] == "websocket":
+            await receive()  # websocket.connect
+            await refuse_socket(send, 404, missing)
+            return
+        request = Request(scope)
+        headers = {
+            name.decode(): value.decode("latin-1")
+            for name, value in cross_origin(
+                self._origins, request.headers.get("origin", "").encode()
+            )
+        }
+        accept = request.headers.get("accept", "").encode("latin-1")
+        if request.method in ("GET", "HEAD"):
+            response = _told(missing, 404, accept, headers)
+        elif request.method == "OPTIONS":
+            response = Response(status_code=204, headers=headers | _preflight(request))
+        else:
+            text = f"{request.method} is not allowed here. Allowed: {_ALLOW}"
+            refused = MethodNotAllowed(text)
+            response = _told(refused, 405, accept, headers | {"allow": _ALLOW})
         await response(scope, receive, send)
+
+
+class MethodNotAllowed(InvalidRequest):
+    code = "method_not_allowed"
+
+
+def _told(error: GatewayError, status: int, accept: bytes, headers: dict[str, str]) -> Response:
+    media_type, content = written(error, status, accept)
+    return Response(content, status, headers, media_type)
+
+
+def _preflight(request: Request) -> dict[str, str]:
+    """What lets a page of another origin ask, so that it learns that nothing is here."""
+    wanted = request.headers.get("access-control-request-headers", "")
+    method = request.headers.get("access-control-request-method", _ALLOW)
+    allowed = {"access-control-allow-methods": method, "access-control-allow-headers": wanted}
+    return {"allow": _ALLOW, **{name: value for name, value in allowed.items() if value}}
 
 
 class _LoginRoute(Route):

@@ -92,7 +92,7 @@ class Edge:
         current_request_id.set(record.request_id)
         current_address.set(record.address)
         is_probe = record.is_counted = scope["path"] in self._unlimited
-        reply = Reply(send, record, self._origins, headers.get(b"origin"))
+        reply = Reply(send, record, self._origins, headers)
         try:
             entered = None if is_probe else self._enter(scope, record)
         except Overloaded as error:
@@ -127,7 +127,7 @@ class Edge:
             if reply.status:
                 raise  # the server then breaks the connection: the client sees that it is not all
             logger.exception("request_failed method=%s", scope["method"])
-            await reply.instead(*failure(self._origins, reply.origin))
+            await reply.instead(*failure(self._origins, reply.asked))
         finally:
             self._ended(scope, reply)
 
@@ -158,22 +158,27 @@ class Reply:
     __slots__ = (
         "_is_replaced",
         "_origins",
+        "asked",
         "began_at",
         "came_at",
-        "origin",
         "raw",
         "record",
         "status",
     )
 
     def __init__(
-        self, send: Send, record: RequestRecord, origins: tuple[str, ...], origin: bytes | None
+        self,
+        send: Send,
+        record: RequestRecord,
+        origins: tuple[str, ...],
+        asked: Mapping[bytes, bytes],
     ) -> None:
+        """``asked`` are the headers of the request."""
         self.raw = send
         """Sends it as it is."""
         self.record = record
         self._origins = origins
-        self.origin = origin
+        self.asked = asked
         self._is_replaced = False
         self.came_at = self.began_at = perf_counter()
         self.status = 0
@@ -194,7 +199,7 @@ class Reply:
 
     def refuse(self, status: int, error: GatewayError) -> Awaitable[None]:
         """Answer with an error of the edge, as it is."""
-        return self.instead(*refusal(status, error, self._origins, self.origin))
+        return self.instead(*refusal(status, error, self._origins, self.asked))
 
     async def instead(self, start: Message, body: Message) -> None:
         """Send this answer; what the application sends goes nowhere."""
@@ -220,7 +225,7 @@ async def _during(answer: Awaitable[None], entered: Stranger) -> None:
 async def _turned_away(error: Overloaded, scope: Scope, receive: Receive, reply: Reply) -> None:
     if scope["type"] == "websocket":
         await receive()  # websocket.connect
-        await refuse_socket(reply.raw, error)
+        await refuse_socket(reply.raw, 503, error)
     else:
         await reply.refuse(503, error)
 

@@ -54,7 +54,7 @@ class WebSocketDoor:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         await receive()  # websocket.connect
         if self._hub.is_draining:
-            await refuse_socket(send, Unavailable("The server is stopping"))
+            await refuse_socket(send, 503, Unavailable("The server is stopping"))
             return
         await send({"type": "websocket.accept"})
         connection = _Connection(receive, send)

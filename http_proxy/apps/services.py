@@ -12,11 +12,12 @@ from gateway.requests import admit
 from http_proxy.apps.exchange import Dialogue, Exchange
 from http_proxy.apps.functions import Functions
 from http_proxy.apps.http import HttpDialogue
+from http_proxy.apps.responses import METHODS
 from http_proxy.apps.scope import application_scope, is_operators
 from http_proxy.apps.websocket import WebSocketDialogue, refuse
 from http_proxy.arguments import MODE, parse_query
 from http_proxy.callers import Callers
-from http_proxy.cors import Origins
+from http_proxy.cors import Origins, preflight
 from http_proxy.replies import BytesReply
 from http_proxy.request import Request
 from schema.errors import GatewayError, ServiceNotFound
@@ -53,7 +54,13 @@ class WebServices:
 
     async def answer(self, request: Request, caller: Caller) -> ASGIApp:
         """Let the service answer. Raises GatewayError and ClientGone."""
-        service = await self._find(request, caller)
+        try:
+            service = await self._find(request, caller)
+        except GatewayError:
+            if _is_preflight(request):
+                # It comes without the credentials of what follows, which is answered for itself.
+                return self._origins.applied_to(_preflight(request))
+            raise
         caller = _as_seen(caller, request.workspace)
         if service.type.lower() == _ASGI:
             dialogue = HttpDialogue(is_operators=is_operators(service))
@@ -108,6 +115,15 @@ def _as_seen(caller: Caller, workspace: str) -> Caller:
     """How a web service sees the caller. By contract an anonymous one is in the workspace of the
     URL; it has no more rights there than anywhere, and the service has been found without any."""
     return Caller(caller.user, workspace) if caller.user.is_anonymous else caller
+
+
+def _is_preflight(request: Request) -> bool:
+    is_options = request.scope["method"] == "OPTIONS"
+    return is_options and b"access-control-request-method" in request.headers
+
+
+def _preflight(request: Request) -> ASGIApp:
+    return preflight(METHODS, request.headers.get(b"access-control-request-headers"))
 
 
 def _after_connect(receive: Receive) -> Receive:

@@ -377,3 +377,17 @@ async def test_the_root_without_a_slash_leads_to_the_one_with_it(client: httpx.A
     answer = await client.post("/ws-lab/apps/worker:web?a=b%2F")
     assert answer.status_code == 307
     assert answer.headers["location"] == "./worker:web/?a=b%2F"
+
+
+@pytest.mark.parametrize("path", ["/ws-lab/apps/private/", "/ws-lab/apps/nothing/x"])
+async def test_a_preflight_is_answered_though_it_brings_no_credential(
+    client: httpx.AsyncClient, path: str
+) -> None:
+    asked = {"origin": "https://a.example", "access-control-request-method": "PUT"}
+    asked["access-control-request-headers"] = "authorization"
+    preflight = await client.options(path, headers=asked)
+    assert preflight.status_code == 204
+    assert preflight.headers["access-control-allow-origin"] == "*"
+    assert "PUT" in preflight.headers["access-control-allow-methods"]
+    assert preflight.headers["access-control-allow-headers"] == "authorization"
+    assert (await client.options(path)).status_code in (403, 404)

@@ -31,6 +31,7 @@ from gateway.core import GatewayCore
 from gateway.counters import Counters
 from gateway.edge.bounds import Bounds, bounds_of
 from gateway.edge.frequent import FrequentRoutes
+from gateway.edge.limits import Buckets, Rate
 from gateway.edge.middleware import Edge
 from gateway.extensions import ExtensionContext, load_routes
 from gateway.hub import Hub
@@ -65,6 +66,7 @@ from gateway.transports.http_stream import HttpStreamDoor
 from gateway.transports.websocket import WebSocketDoor
 from gateway.upstreams.assembly import upstreams_of
 from gateway.upstreams.functions import SERVERS_SERVICE, ServerFunctions
+from gateway.upstreams.login.routes import LoginRoutes
 from gateway.upstreams.upstreams import Upstreams
 from gateway.workspaces.admin_functions import ADMIN_SERVICE, AdminFunctions
 from gateway.workspaces.audit_functions import AuditFunctions
@@ -263,12 +265,6 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         Health(hub, endpoint, counters, None if settings.ephemeral else database.ping),
         Metrics(counters, bounds, hub, router, endpoint, registry, kept.audit),
     )
-    routes: list[Route | WebSocketRoute] = [
-        WebSocketRoute("/ws", WebSocketDoor(settings, hub, router)),
-        Route("/rpc", HttpStreamDoor(settings, hub, doorkeeper, router)),
-        *compressing([*operations.routes(), *pages.routes()]),
-        *logins.routes,
-    ]
     hosting = Hosting(local, registry, settings, client_id=router.manager_id)
     upstreams = upstreams_of(
         settings,
@@ -277,6 +273,13 @@ def build(settings: Settings) -> tuple[Parts, list[Route | WebSocketRoute]]:
         repository=stored.upstreams,
         box=box,
     )
+    routes: list[Route | WebSocketRoute] = [
+        WebSocketRoute("/ws", WebSocketDoor(settings, hub, router)),
+        Route("/rpc", HttpStreamDoor(settings, hub, doorkeeper, router)),
+        *compressing([*operations.routes(), *pages.routes()]),
+        *logins.routes,
+        *LoginRoutes(upstreams.logins, _login_answers().take).routes(),
+    ]
     own.add(
         SERVERS_SERVICE,
         "MCP servers",
@@ -380,3 +383,8 @@ def _layers(app: FastAPI, parts: Parts) -> Edge:
     return Edge(
         layers, settings, parts.bounds, parts.counters, app.router.routes, tracing=parts.tracing
     )
+
+
+def _login_answers() -> Buckets:
+    """How many answers to logins at upstreams may come from one address."""
+    return Buckets(Rate(per_second=2.0, burst=100.0), time.monotonic)

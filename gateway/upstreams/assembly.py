@@ -10,6 +10,7 @@ from gateway.settings import Settings
 from gateway.storage.sealing import SealedBox
 from gateway.upstreams.config_file import read_config
 from gateway.upstreams.credentials import StoredCredentials
+from gateway.upstreams.login.logins import Logins
 from gateway.upstreams.pins import Pins
 from gateway.upstreams.publishing import Publisher
 from gateway.upstreams.upstreams import Upstreams
@@ -32,7 +33,7 @@ def upstreams_of(
         read_config(settings),
         Publisher(hosting, directory, pins),
         pins,
-        StoredCredentials(box, repository),
+        Logins(StoredCredentials(box, repository), settings.base_url),
         repository=repository,
         box=box,
         may_be_private=settings.mcp_private_networks,

@@ -37,6 +37,9 @@ class StoredCredentials:
     get it there.
     """
 
+    GATEWAY: Final = ""
+    """Stands for the gateway itself, in place of a user, of whom none is called so."""
+
     def __init__(self, box: SealedBox, repository: UpstreamRepository | None) -> None:
         self._box = box
         self._repository = repository
@@ -62,7 +65,11 @@ class StoredCredentials:
 
     async def put(self, upstream: Upstream, user_id: str, credential: str) -> None:
         """Keep a credential in place of the one before. Raises InvalidRequest."""
-        sealed = self._box.seal(_checked(credential).encode(), _place(upstream, user_id))
+        await self.keep(upstream, user_id, _checked(credential))
+
+    async def keep(self, upstream: Upstream, user_id: str, text: str) -> None:
+        """Keep a text that is not for a header as it is, in place of the one before."""
+        sealed = self._box.seal(text.encode(), _place(upstream, user_id))
         key = upstream.key, user_id
         if self._repository is not None:
             await self._repository.put_credential(*key, sealed, now=time.time())

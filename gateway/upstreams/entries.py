@@ -16,6 +16,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from gateway.upstreams.expansion import CannotExpand, Expansion
+from gateway.upstreams.oauth_entry import BadOAuth, OAuthEntry, read_oauth
 from schema.errors import InvalidRequest
 from schema.services import Visibility
 
@@ -60,6 +61,8 @@ class Remote:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     is_sse: bool = False
     """It speaks the HTTP+SSE transport of revision 2024-11-05."""
+    oauth: OAuthEntry | None = None
+    """How the gateway logs in if the server asks for it; None: it does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +155,7 @@ def read_entry(
             include=_of_any(raw, _INCLUDE),
             exclude=_of_any(raw, _EXCLUDE),
         )
-    except (BadEntry, CannotExpand) as error:
+    except (BadEntry, BadOAuth, CannotExpand) as error:
         raise BadEntry(f"server {name[:80]!r}: {error.message}") from None
 
 
@@ -179,7 +182,9 @@ def _target(raw: Mapping[str, Any], expand: Expansion) -> Program | Remote | Doc
     declared = raw.get("type") or raw.get("transport") or "http"
     if declared not in _HTTP_TYPES:
         raise BadEntry(f"its type {declared!r} is none of http and sse")
-    return Remote(_url(raw, kind), _headers(raw), is_sse=declared == "sse")
+    headers = _headers(raw)
+    oauth = read_oauth(raw, headers, expand)
+    return Remote(_url(raw, kind), headers, is_sse=declared == "sse", oauth=oauth)
 
 
 def _program(raw: Mapping[str, Any], expand: Expansion) -> Program:
@@ -275,6 +280,8 @@ def _visibility(raw: Mapping[str, Any], default: Visibility) -> Visibility:
 
 def _per_user(raw: Mapping[str, Any]) -> bool:
     auth = raw.get("auth")
+    if isinstance(auth, Mapping) and not raw.get("command") and not raw.get("openapi"):
+        return False  # it says how to log in
     if auth not in (None, "none", "user"):
         raise BadEntry("'auth' is none or user")
     return auth == "user"

@@ -15,6 +15,7 @@ from gateway.registry.hosting import Hosting
 from gateway.rpc.local import LocalFunction
 from gateway.upstreams.entries import Document, Program, Upstream
 from gateway.upstreams.reach import ServerReach
+from gateway.upstreams.server import McpServer
 from gateway.upstreams.supervisor import State
 from gateway.upstreams.upstreams import Service, Upstreams
 from gateway.workspaces.rules import Rule, audited, permitted
@@ -29,13 +30,15 @@ FIRST_START_SECONDS: Final = 10.0
 RULES: Final[Mapping[str, Rule]] = {
     "add": Rule(Action.MANAGE_SERVERS, "workspace", each=Action.RUN_PROGRAM),
     "remove": Rule(Action.MANAGE_SERVERS, "workspace"),
-    "list": Rule(Action.LIST_SERVERS, "workspace"),
+    "list": Rule(Action.LIST_SERVERS, "workspace", each=Action.MANAGE_SERVERS),
     "status": Rule(Action.MANAGE_SERVERS, "workspace"),
     "restart": Rule(Action.MANAGE_SERVERS, "workspace"),
+    "log_out": Rule(Action.MANAGE_SERVERS, "workspace"),
     "approve": Rule(Action.MANAGE_SERVERS, "workspace"),
     "set_credential": Rule(Action.KEEP_CREDENTIAL, "workspace", each=ServiceAction.USE),
     "delete_credential": Rule(Action.KEEP_CREDENTIAL, "workspace", each=ServiceAction.USE),
 }
+_SETTLED: Final = (State.RUNNING, State.NEEDS_LOGIN)
 _UNLOGGED: Final = frozenset({"list", "status"})
 
 
@@ -59,6 +62,7 @@ class ServerFunctions:
             "list": self.list_servers,
             "status": self.status,
             "restart": self.restart,
+            "log_out": self.log_out,
             "approve": self.approve,
             "set_credential": self.set_credential,
             "delete_credential": self.delete_credential,
@@ -96,15 +100,20 @@ class ServerFunctions:
     async def list_servers(
         self, caller: Caller, workspace: str | None = None
     ) -> list[dict[str, Any]]:
-        """List the servers of a workspace and how they are."""
+        """List the servers of a workspace and how they are; for those who may manage them also
+        where to log in at one that needs it."""
         where = workspace or caller.workspace
-        return [self._record(service) for service in self._upstreams.in_workspace(where)]
+        records = [self._record(service) for service in self._upstreams.in_workspace(where)]
+        if not self._reach.may_manage(caller, where):
+            for record in records:
+                record.pop("login_url", None)
+        return records
 
     async def status(
         self, caller: Caller, name: str, workspace: str | None = None
     ) -> dict[str, Any]:
-        """Tell how a server is: its tools, those that wait for approval with what has changed, and
-        what it wrote last beside the protocol."""
+        """Tell how a server is: its tools, those that wait for approval with what has changed, what
+        it wrote last beside the protocol, and where to log in if it needs that."""
         return self._record(self._found(caller, name, workspace), in_full=True)
 
     async def restart(
@@ -113,6 +122,17 @@ class ServerFunctions:
         """Stop a server and start it again."""
         service = self._found(caller, name, workspace)
         await service.restart()
+        await _settled(service)
+        return self._record(service, in_full=True)
+
+    async def log_out(
+        self, caller: Caller, name: str, workspace: str | None = None
+    ) -> dict[str, Any]:
+        """Forget the gateway's login at a server, and begin anew."""
+        service = self._found(caller, name, workspace)
+        if not isinstance(service, McpServer):
+            raise InvalidRequest("Only an MCP server at a URL can be logged in to")
+        await service.log_out()
         await _settled(service)
         return self._record(service, in_full=True)
 
@@ -181,16 +201,18 @@ class ServerFunctions:
             **service.supervisor.to_wire(),
             "held": [entry["tool"] for entry in waiting],
         }
+        if isinstance(service, McpServer) and service.login_url is not None:
+            record["login_url"] = service.login_url
         if in_full:
             record |= {"held": waiting, **service.status()}
         return record
 
 
 async def _settled(service: Service) -> None:
-    """Until it runs, or has failed once."""
+    """Until it runs, waits for somebody to log in, or has failed once."""
     supervisor = service.supervisor
     if not service.upstream.is_disabled:
         await supervisor.until(
-            lambda: supervisor.state is State.RUNNING or supervisor.failures > 0,
+            lambda: supervisor.state in _SETTLED or supervisor.failures > 0,
             FIRST_START_SECONDS,
         )

@@ -5,7 +5,9 @@ Imported when there is an upstream: the library takes its time.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
+from functools import cache
 from typing import Final
 
 import httpx2
@@ -56,10 +58,17 @@ def with_headers(sent: Mapping[str, str], own: Mapping[str, str]) -> dict[str, s
     return {**{name: value for name, value in sent.items() if name.lower() not in names}, **own}
 
 
+@cache
+def trust() -> ssl.SSLContext:
+    """The authorities whose certificates count. Reading them takes a while, so it is done once."""
+    context: ssl.SSLContext = httpx2.create_ssl_context(trust_env=False)
+    return context
+
+
 def http_transport(*, may_be_private: bool) -> httpx2.AsyncBaseTransport:
     """How to reach upstreams; without the proxies of the environment, which could be anywhere."""
     inner = httpx2.AsyncHTTPTransport(
-        limits=httpx2.Limits(max_connections=200, max_keepalive_connections=20)
+        verify=trust(), limits=httpx2.Limits(max_connections=200, max_keepalive_connections=20)
     )
     return inner if may_be_private else GuardedTransport(inner)
 

@@ -19,6 +19,7 @@ HIGH_WATER: Final = 1024 * 1024
 MAX_HEADER_BYTES: Final = 64 * 1024
 LINGER_SECONDS: Final = 1.0
 """For the end of an answer of which all that matters has come."""
+_CHALLENGES: Final = "www-authenticate"
 
 
 class ConnectionFailed(Exception):
@@ -57,7 +58,7 @@ class Connection(asyncio.Protocol):
         self._ended: Callable[[], None] | None = None
         self.status = 0
         self.headers: dict[str, str] = {}
-        """By name in lower case; of one that comes several times, the last."""
+        """By name in lower case; of one that comes several times, the last, but all challenges."""
 
     @property
     def is_usable(self) -> bool:
@@ -215,7 +216,10 @@ class Connection(asyncio.Protocol):
         self._header_bytes += len(name) + len(value)
         if self._header_bytes > MAX_HEADER_BYTES:
             raise ValueError("too many headers")
-        self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        if key == _CHALLENGES and key in self.headers:
+            text = f"{self.headers[key]}, {text}"  # each is another way to log in
+        self.headers[key] = text
 
     def on_headers_complete(self) -> None:
         self.status = self._parser.get_status_code()

@@ -11,14 +11,12 @@ import contextlib
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Iterable
-from functools import cache, partial
+from functools import partial
 from typing import Final
 from urllib.parse import quote, urljoin, urlsplit
 
-import httpx2
-
 from gateway.addresses import NotPublic, public_address
-from gateway.upstreams.http_client import CONNECT_SECONDS
+from gateway.upstreams.http_client import CONNECT_SECONDS, trust
 from gateway.upstreams.http_connection import Connection
 
 MAX_CONNECTIONS: Final = 200
@@ -109,7 +107,7 @@ class Host:
             Connection,
             address,
             self._port,
-            ssl=_trust() if self._is_encrypted else None,
+            ssl=trust() if self._is_encrypted else None,
             server_hostname=self._name if self._is_encrypted else None,
         )
         return connection
@@ -168,9 +166,3 @@ def _ascii(host: str) -> str:
         return host.encode("idna").decode()
     except UnicodeError:
         return host
-
-
-@cache
-def _trust() -> ssl.SSLContext:
-    context: ssl.SSLContext = httpx2.create_ssl_context(trust_env=False)
-    return context

@@ -35,6 +35,10 @@ class ServerReach:
             verdict.require()
         return upstream, verdict.allowed
 
+    def may_manage(self, caller: Caller, workspace: str) -> bool:
+        """Whether a caller may see what is for those who manage the servers of a workspace."""
+        return decide(caller, Action.MANAGE_SERVERS, workspace).allowed
+
     def usable(self, caller: Caller, name: str, workspace: str) -> Upstream:
         """An upstream whose service the caller may use. Raises NotFound, for others too."""
         upstream = self._upstreams.get(workspace, name).upstream

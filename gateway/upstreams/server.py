@@ -14,6 +14,9 @@ from gateway.upstreams.credentials import Credentials
 from gateway.upstreams.entries import Program, Upstream
 from gateway.upstreams.links import PersonalLinks
 from gateway.upstreams.loading import mcp_client
+from gateway.upstreams.login.logins import Logins
+from gateway.upstreams.login.needed import NeedsLogin
+from gateway.upstreams.login.records import LoginRecords
 from gateway.upstreams.offering import MCP_TYPE, PROMPTS, RESOURCES, TEMPLATES, Offering
 from gateway.upstreams.publishing import Publisher
 from gateway.upstreams.results import plain_value
@@ -23,6 +26,7 @@ from schema.errors import ProviderGone
 
 if TYPE_CHECKING:
     from gateway.upstreams.mcp_client.link import Link
+    from gateway.upstreams.mcp_client.login import Login
 
 logger = logging.getLogger(__name__)
 
@@ -43,8 +47,12 @@ _TRACE_KEYS: Final = ("traceparent", "tracestate", "baggage")
 class McpServer:
     """See the module. ``publisher`` offers what the server lists."""
 
-    def __init__(self, upstream: Upstream, publisher: Publisher, credentials: Credentials) -> None:
+    def __init__(
+        self, upstream: Upstream, publisher: Publisher, credentials: Credentials, logins: Logins
+    ) -> None:
         self.upstream = upstream
+        self._logins = logins
+        self._login: Login | None = None
         self._publisher = publisher
         self._credentials = credentials
         self._link: Link | None = None
@@ -69,13 +77,34 @@ class McpServer:
     async def stop(self) -> None:
         """End it, and offer it no longer."""
         await self.supervisor.stop()
+        await self._end_login()
         await self._personal.close()
         self._publisher.withdraw(self.upstream)
 
     async def restart(self) -> None:
-        """End it and begin anew; its service stays."""
+        """End it and begin anew; its service stays. A login that waits for somebody begins anew as
+        well, with another address."""
         await self._personal.close()
+        await self._end_login()
         await self.supervisor.restart()
+
+    async def log_out(self) -> None:
+        """Forget the gateway's login and begin anew."""
+        if self._login is not None:
+            await self._login.forget()
+        else:
+            await LoginRecords(self._logins.credentials, self.upstream).forget()
+        self._login = None
+        await self.restart()
+
+    @property
+    def login_url(self) -> str | None:
+        """Where somebody has to log in, if that is so."""
+        return self._login.url if self._login is not None else None
+
+    async def _end_login(self) -> None:
+        if self._login is not None:
+            await self._login.close()
 
     def review(self) -> None:
         """Offer what is approved now."""
@@ -91,6 +120,8 @@ class McpServer:
             "tools": sorted(offering.names.values()) if offering is not None else [],
             "protocol_version": link.protocol_version if link is not None else None,
         }
+        if self._login is not None:
+            status["login_failure"] = self._login.failure
         if isinstance(self.upstream.target, Program):
             status["stderr"] = list(self._stderr)
             status["garbage_lines"] = self._garbage + self._garbage_now()
@@ -100,6 +131,8 @@ class McpServer:
 
     async def _serve(self, ready: Callable[[], None]) -> None:
         client = await mcp_client()
+        if self._login is None:
+            self._login = client.login_of(self.upstream, self._logins)
         diagnosis = client.Diagnosis()
         news = client.News(self._changed.set, self._updated)
         self._stderr = diagnosis.stderr
@@ -108,7 +141,7 @@ class McpServer:
             async with contextlib.AsyncExitStack() as stack:
                 async with asyncio.timeout(self.upstream.start_seconds):
                     link: Link = await stack.enter_async_context(
-                        client.opened(self.upstream, diagnosis, news=news)
+                        client.opened(self.upstream, diagnosis, news=news, login=self._login)
                     )
                     self._tells_updates = link.tells_updates
                     self._updates.update(self._uris())  # what was missed meanwhile is unknown
@@ -251,14 +284,19 @@ class McpServer:
 
     async def _shared_link(self) -> Link:
         if not self._is_linked():
-            await self.supervisor.until(self._is_linked, RECOVERY_SECONDS)
+            await self.supervisor.until(self._is_settled, RECOVERY_SECONDS)
         link = self._link
+        if link is None and self.supervisor.state is State.NEEDS_LOGIN:
+            raise NeedsLogin(self.upstream.name, asyncio.Event(), is_out=True)
         if link is None or link.lost.is_set():
             raise ProviderGone(
                 f"The MCP server {self.upstream.name} is not running; it is being started again",
                 delivered=False,
             )
         return link
+
+    def _is_settled(self) -> bool:
+        return self._is_linked() or self.supervisor.state is State.NEEDS_LOGIN
 
     def _is_linked(self) -> bool:
         return self._link is not None and not self._link.lost.is_set()

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from enum import Enum
 from typing import Any, Final
 
+from gateway.upstreams.login.needed import CannotLogIn, NeedsLogin, needed_by
 from schema.errors import GatewayError
 
 logger = logging.getLogger(__name__)
@@ -30,6 +31,8 @@ class State(Enum):
     RUNNING = "running"
     WAITING = "waiting"
     """It failed, and is started again after a pause."""
+    NEEDS_LOGIN = "needs login"
+    """An administrator has to log the gateway in."""
     STOPPED = "stopped"
 
 
@@ -111,19 +114,14 @@ class Supervisor:
             self._enter(State.STARTING)
             self.starts += 1
             began = time.monotonic()
-            try:
-                await self._serve(self._ready)
-                self.reason = "the connection was lost"
-            except asyncio.CancelledError:
-                raise
-            except BaseExceptionGroup as group:
-                if _is_ours(group):
-                    raise
-                self.reason = describe(group)
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
-                self.reason = describe(error)
+            needed = await self._served()
             if self._task is not asyncio.current_task():
                 return  # stopped just as it failed: the cancellation may be lost in the failure
+            if needed is not None:
+                self.failures = 0
+                self._enter(State.NEEDS_LOGIN)
+                await needed.over.wait()
+                continue
             if time.monotonic() - began > STABLE_SECONDS:
                 self.failures = 0
             self.failures += 1
@@ -132,6 +130,23 @@ class Supervisor:
             log = logger.warning if self.failures <= 1 else logger.info
             log("upstream_lost name=%s reason=%r pause=%.1f", self._name, self.reason, pause)
             await self._wait(pause)
+
+    async def _served(self) -> NeedsLogin | None:
+        """Until the upstream is lost. The login that it is lost for, if that is why."""
+        try:
+            await self._serve(self._ready)
+            self.reason = "the connection was lost"
+        except asyncio.CancelledError:
+            raise
+        except BaseExceptionGroup as group:
+            if _is_ours(group):
+                raise
+            self.reason = describe(group)
+            return needed_by(group)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
+            self.reason = describe(error)
+            return needed_by(error)
+        return None
 
     def _ready(self) -> None:
         self.reason = None
@@ -157,6 +172,8 @@ def describe(error: BaseException) -> str:
     """A failure in one line for the operator."""
     while isinstance(error, BaseExceptionGroup) and error.exceptions:
         error = error.exceptions[0]
+    if isinstance(error, CannotLogIn):
+        return error.reason[:_MAX_REASON]
     text = error.message if isinstance(error, GatewayError) else str(error)
     line = text.strip().splitlines()[0] if text.strip() else ""
     name = type(error).__name__

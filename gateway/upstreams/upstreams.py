@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from gateway.settings import process_environment
 from gateway.storage.rows import StoredServer
 from gateway.storage.sealing import CannotOpen, SealedBox
-from gateway.upstreams.credentials import Credentials, StoredCredentials
+from gateway.upstreams.credentials import Credentials
 from gateway.upstreams.entries import Document, Upstream, read_entry
 from gateway.upstreams.expansion import Expansion
+from gateway.upstreams.login.logins import Logins
 from gateway.upstreams.openapi.service import OpenApiService
 from gateway.upstreams.pins import Pins
 from gateway.upstreams.publishing import Publisher
@@ -51,7 +52,7 @@ class Upstreams:
         configured: Sequence[Upstream],
         publisher: Publisher,
         pins: Pins,
-        credentials: StoredCredentials,
+        logins: Logins,
         *,
         repository: UpstreamRepository | None,
         box: SealedBox,
@@ -59,8 +60,9 @@ class Upstreams:
     ) -> None:
         self._configured = configured
         self._publisher = publisher
-        self._credentials = Credentials(credentials)
-        self.credentials = credentials
+        self._credentials = Credentials(logins.credentials)
+        self.credentials = logins.credentials
+        self.logins = logins
         self._repository = repository
         self._box = box
         self._may_be_private = may_be_private
@@ -159,7 +161,7 @@ class Upstreams:
         if isinstance(upstream.target, Document):
             service = OpenApiService(upstream, self._publisher, self._credentials)
         else:
-            service = McpServer(upstream, self._publisher, self._credentials)
+            service = McpServer(upstream, self._publisher, self._credentials, self.logins)
         self._services[upstream.key] = service
         if not upstream.is_disabled:
             service.start()

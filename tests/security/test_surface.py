@@ -72,7 +72,7 @@ def test_every_route_has_a_row_that_says_what_guards_it() -> None:
     login: dict[str, Any] = {"oauth_server": True, "enable_local_auth": True, "base_url": URL}
     login |= {"oidc_issuer": "https://id.example", "oidc_client_id": "polyport"}
     routes: set[str] = set()
-    for more in ({}, login):
+    for more in ({}, login, {"public_base_url": "https://gateway.example"}):
         app = create_app(Settings(ephemeral=True, port=9527, **more))
         routes |= {name_of(route) for route in app.router.routes}
     assert routes == set(ROUTES)
@@ -188,7 +188,8 @@ FUNCTION_ARGUMENTS: dict[str, dict[str, Any]] = {
     "add": {**IN_ANN, "config": {"url": "https://x.example/mcp"}},
     "list": {"workspace": "ws-user-ann"},
     "set_credential": {**IN_ANN, "credential": "c"},
-    **dict.fromkeys(("remove", "status", "restart", "approve", "delete_credential"), IN_ANN),
+    **dict.fromkeys(("remove", "status", "restart", "log_out", "approve"), IN_ANN),
+    "delete_credential": IN_ANN,
     "kickout_client": {"workspace": "ws-user-ann", "client_id": "provider"},
     "unload_workspace": {"workspace": "ws-user-ann"},
     "block_user": {"user_id": "ann"},

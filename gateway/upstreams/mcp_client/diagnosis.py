@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
+from schema.errors import GatewayError
+
 MAX_STDERR_LINES: Final = 20
 MAX_LINE: Final = 500
 
@@ -20,14 +22,16 @@ class Diagnosis:
         """How the program ended, if it did that by itself."""
         self.refusal: int | None = None
         """The HTTP status with which the handshake was refused."""
+        self.login: GatewayError | None = None
+        """Why there is no login."""
 
     @property
     def reason(self) -> str | None:
         """Why there is no connection, if the server has shown it."""
         if self.refusal in (401, 403):
             return (
-                f"it refuses the gateway (HTTP {self.refusal}): give it a token in 'headers'; "
-                "the gateway does not log in by itself"
+                f"it refuses the gateway (HTTP {self.refusal}): give it a token in 'headers', "
+                "or let the gateway log in with 'oauth'"
             )
         return self.ending or (f"it answers with HTTP {self.refusal}" if self.refusal else None)
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from gateway.upstreams.http_connection import AnswerTooLarge, Connection, ConnectionFailed
 from gateway.upstreams.http_pool import FRAMING, CannotConnect, Host, redirected, request_of
+from gateway.upstreams.login.needed import CannotLogIn
 from gateway.upstreams.mcp_client import asking, faults
 from gateway.upstreams.mcp_client.channel import (
     LOG,
@@ -27,6 +28,7 @@ from gateway.upstreams.mcp_client.channel import (
     result_of,
 )
 from gateway.upstreams.mcp_client.events import EventReader, EventTooLarge
+from gateway.upstreams.mcp_client.login import MAX_CHALLENGES, Login
 
 MAX_ANSWER_BYTES: Final = 32 * 1024 * 1024
 MAX_RECONNECTS: Final = 2
@@ -55,12 +57,19 @@ class HttpChannel:
     """See ``channel.Channel``."""
 
     def __init__(
-        self, url: str, headers: Mapping[str, str], host: Host, session: Session, noticed: Noticed
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        host: Host,
+        session: Session,
+        noticed: Noticed,
+        login: Login | None = None,
     ) -> None:
         self._url = url
         self._host = host
         self._session = session
         self._noticed = noticed
+        self._login = login
         self._identifiers = Identifiers()
         self._own = [(k, v) for k, v in headers.items() if k.lower() not in FRAMING]
         self._asides: set[asyncio.Task[None]] = set()
@@ -81,7 +90,9 @@ class HttpChannel:
         body = request.encoded(identifier)
         call = _Call(self, request, identifier)
         try:
-            return await self._posted(body, request.headers, call)
+            if self._login is None:
+                return await self._posted(body, request.headers, call)
+            return await self._logged_in(self._login, body, request.headers, call)
         except asyncio.CancelledError:
             if not self._session.is_modern:  # there, hanging up says it
                 self.aside(cancellation(identifier))
@@ -139,10 +150,35 @@ class HttpChannel:
         async with self.sent("POST", body, headers) as connection:
             return await call.answer(connection)
 
+    async def _logged_in(
+        self, login: Login, body: bytes, headers: Mapping[str, str], call: _Call
+    ) -> Mapping[str, Any]:
+        """With the gateway's login, which is made or extended if the server wants that. Raises
+        NeedsLogin, CannotLogIn."""
+        for _ in range(MAX_CHALLENGES):
+            shown = await login.headers()
+            try:
+                result = await self._posted(body, {**headers, **shown}, call)
+            except CallFailed as failed:
+                if failed.code != faults.REFUSED or "challenge" not in (failed.data or ()):
+                    raise
+                refusal = failed
+            else:
+                login.accepted()
+                return result
+            if not await login.challenged(refusal.data["status"], refusal.data["challenge"], shown):
+                break
+        raise refusal
+
+    async def shown(self) -> Mapping[str, str]:
+        """What requests that nobody waits for go with."""
+        return await self._login.headers() if self._login is not None else {}
+
     async def _notified(self, body: bytes) -> None:
-        with contextlib.suppress(CannotConnect, ConnectionFailed, TimeoutError):
-            async with asyncio.timeout(NOTICE_SECONDS), self.sent("POST", body) as connection:
-                await connection.body(_MAX_ERROR_BYTES)
+        with contextlib.suppress(CannotConnect, ConnectionFailed, CannotLogIn, TimeoutError):
+            async with asyncio.timeout(NOTICE_SECONDS):
+                async with self.sent("POST", body, await self.shown()) as connection:
+                    await connection.body(_MAX_ERROR_BYTES)
 
 
 class _Call:
@@ -182,7 +218,8 @@ class _Call:
                 raise ConnectionFailed("The stream ended before the answer", began=True)
             attempts += 1
             await asyncio.sleep((reader.retry_ms or RECONNECT_MS) / 1000)
-            async with self._channel.sent("GET", headers={"Last-Event-ID": before}) as again:
+            headers = {"Last-Event-ID": before, **await self._channel.shown()}
+            async with self._channel.sent("GET", headers=headers) as again:
                 if again.status != 200 or _media_type(again) != _EVENTS:
                     raise ConnectionFailed("The stream ended before the answer", began=True)
                 message = await self._read(again, reader)
@@ -249,9 +286,11 @@ def _message(data: bytes) -> Mapping[str, Any]:
 async def _refusal(connection: Connection, kind: str) -> CallFailed:
     """What a status of 400 or more means. A body that is a JSON-RPC error says it better."""
     status = connection.status
-    refused = CallFailed(faults.REFUSED, f"HTTP {status}", {"status": status})
+    data: dict[str, Any] = {"status": status}
     if status in (401, 403):
-        return refused
+        data["challenge"] = connection.headers.get("www-authenticate", "")
+        return CallFailed(faults.REFUSED, f"HTTP {status}", data)
+    refused = CallFailed(faults.REFUSED, f"HTTP {status}", data)
     try:
         if kind == _JSON:
             result_of(_message(await connection.body(_MAX_ERROR_BYTES)))

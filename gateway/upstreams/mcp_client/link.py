@@ -21,6 +21,7 @@ from mcp.shared.inbound import find_invalid_x_mcp_header, x_mcp_header_map
 from pydantic import BaseModel
 
 from gateway.upstreams.entries import Upstream
+from gateway.upstreams.login.needed import NeedsLogin
 from gateway.upstreams.mcp_client import asking, checking, faults
 from gateway.upstreams.mcp_client.asking import Conversations
 from gateway.upstreams.mcp_client.channel import CallFailed, Channel, Request
@@ -296,6 +297,10 @@ class Link:
         except TimeoutError:
             text = f"{self._upstream.name} sent nothing for {self._limit:g} s"
             raise CallTimeout(text) from None
+        except NeedsLogin as needed:
+            if needed.is_out:
+                self.lost.set()
+            raise
         except CallFailed as failed:
             if failed.code == types.HEADER_MISMATCH and await self._has_new_headers(method, params):
                 return await self._once(method, params, patience)

@@ -18,10 +18,11 @@ from gateway.upstreams.mcp_client.diagnosis import Diagnosis
 from gateway.upstreams.mcp_client.envelope import Envelope
 from gateway.upstreams.mcp_client.http_channel import Session
 from gateway.upstreams.mcp_client.link import MODERN_FROM, Link, News, plain
+from gateway.upstreams.mcp_client.login import Login, login_of
 from gateway.upstreams.mcp_client.transports import Way, connected
 from schema.errors import ProviderGone
 
-__all__ = ["Diagnosis", "Link", "News", "opened"]
+__all__ = ["Diagnosis", "Link", "Login", "News", "login_of", "opened"]
 
 NO_NEWS: Final = News()
 _LISTS: Final = (
@@ -37,8 +38,12 @@ async def _explained(diagnosis: Diagnosis) -> AsyncIterator[None]:
     try:
         yield
     except MCPError as error:
+        if diagnosis.login is not None:
+            raise diagnosis.login from None
         raise ProviderGone(diagnosis.reason or error.message, delivered=False) from None
     except Exception:
+        if diagnosis.login is not None:
+            raise diagnosis.login from None
         if diagnosis.reason is None:
             raise
         raise ProviderGone(diagnosis.reason) from None
@@ -53,8 +58,10 @@ async def opened(
     *,
     headers: Mapping[str, str] | None = None,
     news: News = NO_NEWS,
+    login: Login | None = None,
 ) -> AsyncIterator[Link]:
-    """Connect and shake hands. Raises whatever the SDK and the system raise."""
+    """Connect and shake hands. Raises whatever the SDK and the system raise, and NeedsLogin and
+    CannotLogIn."""
     lost = asyncio.Event()
     conversations = Conversations()
     session = Session()
@@ -83,7 +90,13 @@ async def opened(
     @asynccontextmanager
     async def streams() -> AsyncIterator[Any]:
         connecting = connected(
-            upstream, headers or {}, diagnosis, session=session, noticed=noticed, lost=lost.set
+            upstream,
+            headers or {},
+            diagnosis,
+            session=session,
+            noticed=noticed,
+            lost=lost.set,
+            login=login,
         )
         async with connecting as way:
             ways.append(way)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import anyio
+import httpx2
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.message import SessionMessage
@@ -24,6 +25,8 @@ from gateway.upstreams.mcp_client.channel import LOG, Channel, Multiplexer, Noti
 from gateway.upstreams.mcp_client.diagnosis import Diagnosis
 from gateway.upstreams.mcp_client.faults import FaultReporting
 from gateway.upstreams.mcp_client.http_channel import HttpChannel, Session
+from gateway.upstreams.mcp_client.logged_in import LoggedIn
+from gateway.upstreams.mcp_client.login import Login
 from gateway.upstreams.mcp_client.process import MAX_MESSAGE_BYTES, Process, running
 
 MAX_UNHANDLED: Final = 10_000
@@ -48,17 +51,20 @@ async def connected(
     session: Session,
     noticed: Noticed,
     lost: Callable[[], None],
+    login: Login | None = None,
 ) -> AsyncIterator[Way]:
     """Reach a server. ``headers`` are further ones for one at a URL; ``session`` is filled in when
     the handshake is done; ``noticed`` gets what comes on the channel and is about no call; ``lost``
-    is called when the server has hung up."""
+    is called when the server has hung up; ``login`` is what a server at a URL may ask for."""
     target = upstream.target
     if isinstance(target, Program):
         way = _program(target, diagnosis, noticed, lost)
     elif isinstance(target, Remote) and target.is_sse:
-        way = _sse(target, upstream, headers, diagnosis, lost)
+        way = _sse(target, upstream, headers, diagnosis, lost, login)
     elif isinstance(target, Remote):
-        way = _http(target, upstream, headers, diagnosis, session=session, noticed=noticed)
+        way = _http(
+            target, upstream, headers, diagnosis, session=session, noticed=noticed, login=login
+        )
     else:
         assert isinstance(target, Document)  # noqa: S101 - those are not servers
         raise TypeError("A document is no server")
@@ -143,6 +149,7 @@ async def _http(
     *,
     session: Session,
     noticed: Noticed,
+    login: Login | None,
 ) -> AsyncIterator[Way]:
     merged = with_headers(target.headers, headers)
     may_be_private = upstream.may_be_private
@@ -153,9 +160,10 @@ async def _http(
     def answered(status: int) -> None:
         diagnosis.refusal = status if status >= 400 else None
 
-    transport = FaultReporting(http_transport(may_be_private=may_be_private), begun, answered)
+    inner = _with_login(http_transport(may_be_private=may_be_private), login, diagnosis)
+    transport = FaultReporting(inner, begun, answered)
     host = Host(target.url, may_be_private=may_be_private)
-    channel = HttpChannel(target.url, merged, host, session, noticed)
+    channel = HttpChannel(target.url, merged, host, session, noticed, login)
     try:
         async with (
             http_client(transport, merged, _READ_SECONDS) as client,
@@ -173,11 +181,13 @@ async def _sse(
     headers: Mapping[str, str],
     diagnosis: Diagnosis,
     lost: Callable[[], None],
+    login: Login | None,
 ) -> AsyncIterator[Way]:
     """The transport of revision 2024-11-05. It is on its way out, so calls take the session's
     streams here, and share them by their identifiers."""
     merged = with_headers(target.headers, headers)
     transport = http_transport(may_be_private=upstream.may_be_private)
+    transport = _with_login(transport, login, diagnosis)
 
     def factory(headers: Any = None, timeout: Any = None, auth: Any = None) -> Any:
         return http_client(transport, merged, _READ_SECONDS)
@@ -221,6 +231,12 @@ async def _sse(
         group.start_soon(send, writing)
         yield Way((from_server, writing), channel)
         group.cancel_scope.cancel()
+
+
+def _with_login(
+    transport: httpx2.AsyncBaseTransport, login: Login | None, diagnosis: Diagnosis
+) -> httpx2.AsyncBaseTransport:
+    return LoggedIn(transport, login, diagnosis) if login is not None else transport
 
 
 def _plain(item: SessionMessage) -> Mapping[str, Any]:

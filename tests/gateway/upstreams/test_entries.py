@@ -12,6 +12,7 @@ from gateway.settings import Settings
 from gateway.upstreams.config_file import ConfigMistake, parse, read_config
 from gateway.upstreams.entries import BadEntry, Document, Program, Remote, Upstream
 from gateway.upstreams.expansion import Expansion
+from gateway.upstreams.oauth_entry import OAuthEntry
 from schema.services import Visibility
 
 
@@ -30,8 +31,8 @@ def test_the_three_kinds_are_told_by_their_keys() -> None:
     )
     assert program.name == "My-Server"
     assert program.target == Program("npx", ("-y", "x", "1"), {"A": "1", "B": "true"})
-    assert remote.target == Remote("https://a.example/mcp", {"X-Key": "k"})
-    assert old.target == Remote("https://a.example/sse", is_sse=True)
+    assert remote.target == Remote("https://a.example/mcp", {"X-Key": "k"}, oauth=OAuthEntry())
+    assert old.target == Remote("https://a.example/sse", is_sse=True, oauth=OAuthEntry())
     assert old.call_seconds == 60
     assert document.target == Document("https://a.example/openapi.json", include=("GET *",))
 
@@ -61,9 +62,8 @@ def test_values_come_from_the_environment_and_from_files(tmp_path: Path) -> None
         BASE="https://a.example",
         TOKEN="t",
     )
-    assert upstream.target == Remote(
-        "https://a.example/mcp", {"A": "Bearer t", "B": "low", "C": "from-file"}
-    )
+    headers = {"A": "Bearer t", "B": "low", "C": "from-file"}
+    assert upstream.target == Remote("https://a.example/mcp", headers, oauth=OAuthEntry())
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,9 @@ def test_a_file_of_an_editor_is_read_as_it_is(
         ("--url", "http://x//y", "project", f"{Path.home()}/x"),
         {"A": "one", "B": "three", "C": "x=y", "LEVEL": "low"},
     )
-    assert remote.target == Remote("https://a.example", {"K": "from-environment"})
+    assert remote.target == Remote(
+        "https://a.example", {"K": "from-environment"}, oauth=OAuthEntry()
+    )
 
 
 def test_the_settings_of_an_editor_have_them_deeper_down(tmp_path: Path) -> None:

@@ -309,7 +309,7 @@ def _plain_mapping(value: Mapping[Any, Any], depth: int) -> Any:
     held = value.get("_rvalue")
     if kind in (values.NDARRAY, values.TYPED_ARRAY):
         return arrays.describe(value)
-    if kind in (values.SET, values.MEMORY_VIEW):
+    if kind in (values.SET, values.MEMORY_VIEW, values.PYDANTIC_MODEL):
         return _plain(held, depth + 1)
     if kind == values.ORDERED_MAP and isinstance(held, list):
         pairs = (pair for pair in held if isinstance(pair, list | tuple) and len(pair) == 2)

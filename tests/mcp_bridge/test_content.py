@@ -255,6 +255,15 @@ def test_a_broken_array_is_described_as_far_as_it_goes(encoded: Any, expected: A
     assert describe(encoded) == expected
 
 
+def test_a_model_inside_a_value_is_what_is_in_it() -> None:
+    model = {"_rtype": "pydantic_model", "_rvalue": {"a": [1]}, "_rschema": {"title": "M"}}
+    result = from_value({"model": model, "more": [{"deep": model}]})
+    assert json.loads(result.encoded or b"") == {
+        "model": {"a": [1]},
+        "more": [{"deep": {"a": [1]}}],
+    }
+
+
 def test_an_array_inside_a_value_is_described_there() -> None:
     array = {"_rtype": "ndarray", "_rvalue": b"\x01\x02", "_rshape": [2], "_rdtype": "uint8"}
     result = from_value({"image": array, "n": 1})

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,11 +19,9 @@ from tests.clients.gateways import Gateway, free_port, started
 from tests.clients.programs import running
 from tests.clients.raw import Cable, RawClient, admitted, cable, call_header
 from tests.clients.test_hypha_rpc_node import Node, check, sample_functions
+from tests.patience import PATIENCE_SECONDS
 
 PUBLIC = {"visibility": "public"}
-GRACE_SECONDS = 3.5
-"""More than the 2 s after which a client first tries to come back."""
-
 OVER_HTTP = {"transport": "http"}
 PING = msgpack.packb({"type": "ping"})
 
@@ -29,7 +29,8 @@ PING = msgpack.packb({"type": "ping"})
 @pytest.fixture(scope="module")
 def settings() -> dict[str, str]:
     return {
-        "POLYPORT_HTTP_RECONNECT_GRACE_SECONDS": str(GRACE_SECONDS),
+        # A client first tries to come back after 2 s.
+        "POLYPORT_HTTP_RECONNECT_GRACE_SECONDS": str(PATIENCE_SECONDS),
         "POLYPORT_HTTP_PING_SECONDS": "0.3",
     }
 
@@ -40,11 +41,17 @@ async def way(gateway: Gateway) -> AsyncIterator[Cable]:
         yield way
 
 
-@pytest.fixture
-async def observer(gateway: Gateway) -> AsyncIterator[RawClient]:
+@asynccontextmanager
+async def observing(gateway: Gateway) -> AsyncIterator[RawClient]:
     """A client that is told of every client that leaves its workspace."""
     async with admitted(gateway) as client:
         await client.ask_manager("subscribe", ["client_disconnected", "service_added"])
+        yield client
+
+
+@pytest.fixture
+async def observer(gateway: Gateway) -> AsyncIterator[RawClient]:
+    async with observing(gateway) as client:
         yield client
 
 
@@ -172,10 +179,10 @@ async def test_a_reconnection_token_is_enough_to_come_back(connect: Connect) -> 
 
 
 async def test_an_idle_client_stays_connected_and_its_token_fresh(connect: Connect) -> None:
-    client = await connect(**OVER_HTTP, method_timeout=1)
+    client = await connect(**OVER_HTTP, method_timeout=1.5)
     connection = client.rpc._connection
     first = connection._reconnection_token
-    # The client asks for a new one after 2 s, which is twice as long as it bears silence.
+    # The client asks for a new one after 2 s, which is longer than it bears silence.
     while connection._reconnection_token == first:
         await asyncio.sleep(0.02)
     assert not connection._is_reconnection
@@ -227,18 +234,22 @@ async def test_a_call_that_is_answered_after_the_caller_came_back_arrives(
 
 
 async def test_a_client_that_disconnects_is_gone_after_the_grace(
-    connect: Connect, observer: RawClient
+    connect: Connect, tmp_path: Path
 ) -> None:
-    token = await observer.ask_manager("generate_token")
-    provider, caller = await connect(**OVER_HTTP, token=token), await connect()
-    await offer(provider, answer=lambda: 42)
-    assert (await observer.received()).header["type"] == "service_added"
-    await provider.disconnect()
-    assert (await observer.received()).header["data"] == {
-        "id": provider.config.client_id,
-        "workspace": provider.config.workspace,
-    }
-    assert await caller.list_services({"workspace": provider.config.workspace}) == []
+    grace = {"POLYPORT_HTTP_RECONNECT_GRACE_SECONDS": "0.5"}
+    with started(tmp_path, grace) as gateway:
+        async with observing(gateway) as observer:
+            token = await observer.ask_manager("generate_token")
+            provider = await connect(**OVER_HTTP, server_url=gateway.url, token=token)
+            await offer(provider, answer=lambda: 42)
+            assert (await observer.received()).header["type"] == "service_added"
+            await provider.disconnect()
+            assert (await observer.received()).header["data"] == {
+                "id": provider.config.client_id,
+                "workspace": provider.config.workspace,
+            }
+            query = {"workspace": provider.config.workspace}
+            assert await observer.ask_manager("list_services", query) == []
 
 
 async def test_a_client_outlives_a_restart_of_the_server(

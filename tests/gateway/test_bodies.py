@@ -12,6 +12,7 @@ from gateway.bodies import UNCOUNTED_BYTES, BodyBudget
 from schema.errors import Overloaded
 from tests.gateway.test_rate_limits import Site
 from tests.http_proxy.asgi import Exchange
+from tests.patience import PATIENCE_SECONDS
 
 MIB = 1024 * 1024
 CALL = "/public/services/hypha-login/start"
@@ -60,7 +61,7 @@ def sending(
 
 
 async def until_held(site: Site, size: int) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while site.app.state.parts.bounds.bodies.held_bytes != size:
             await asyncio.sleep(0)
 

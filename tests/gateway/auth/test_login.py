@@ -20,6 +20,7 @@ from gateway.extensions import ExtensionContext, load_routes
 from gateway.settings import Settings
 from schema.identity import Permission, Scope, User
 from tests.gateway.peer import Peer, RemoteFailure
+from tests.patience import PATIENCE_SECONDS
 
 SERVICE = "/public/services/hypha-login"
 PAGE = "/public/apps/hypha-login/"
@@ -115,7 +116,7 @@ async def test_a_waiting_check_gets_the_token_as_soon_as_it_is_reported(
     checks = [asyncio.ensure_future(login(program, "check", key, timeout=60)) for _ in range(2)]
     await asyncio.sleep(0)
     assert await login(program, "check", key, timeout=0) is None
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await login(program, "report", key, token)
         assert await asyncio.gather(*checks) == [token, token]
 

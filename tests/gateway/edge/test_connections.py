@@ -12,6 +12,7 @@ from gateway.edge.connections import Connections
 from schema.errors import Overloaded
 from tests.gateway.test_rate_limits import Site
 from tests.http_proxy.asgi import Exchange
+from tests.patience import PATIENCE_SECONDS
 
 PROXY = "10.0.0.1"
 MCP = "/public/mcp/hypha-login/mcp"
@@ -56,7 +57,7 @@ def proxied(site: Site, client: str, **headers: str) -> Exchange:
 
 
 async def until_open(site: Site, number: int) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while site.app.state.parts.bounds.connections.open != number:
             await asyncio.sleep(0)
 

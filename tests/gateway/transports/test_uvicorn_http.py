@@ -294,7 +294,7 @@ async def test_one_connection_too_many_is_told_when_to_come_back(request_: bytes
     first.connection_lost(None)
     again, socket = serve(small, "192.0.2.1", connections)
     again.data_received(REQUEST)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await socket.written.wait()
     assert socket.writes[0].startswith(b"HTTP/1.1 200 ")
     assert (connections.open, connections.refused) == (3, 1)
@@ -310,7 +310,7 @@ async def test_a_connection_too_many_that_asks_nothing_is_not_kept(
     connections = Connections(1, lambda address: False)
     first, _ = serve(small, "192.0.2.1", connections)
     refused, socket = serve(small, "192.0.2.1", connections)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await socket.ended.wait()
     for protocol in (first, refused):
         protocol.connection_lost(None)
@@ -326,7 +326,7 @@ async def test_a_websocket_is_counted_until_it_ends_or_is_known() -> None:
             pass
 
     ends = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         for _ in "12":
             protocol, socket = serve(app, "192.0.2.1", connections)
             protocol.data_received(UPGRADE)

@@ -7,6 +7,7 @@ import re
 import sys
 from asyncio.subprocess import PIPE, STDOUT
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,19 +66,30 @@ def outcome(output: str) -> tuple[int, set[str]]:
     return sum(int(passed) for _, _, passed, _ in found), {n for m, n, *_ in found if m == "✗"}
 
 
+async def comes_to(expected: tuple[int, set[str]], directory: Path, suite: str, **how: Any) -> None:
+    """That a suite has this outcome. It gives a server half a second for some of what it checks,
+    which may be too little on a busy machine: it is run again then."""
+    for attempt in "123":
+        (directory / attempt).mkdir()
+        output = await run(directory / attempt, suite, **how)
+        if outcome(output) == expected:
+            return
+    assert outcome(output) == expected, output
+
+
 async def test_the_stateless_revision_passes_whole(tmp_path: Path) -> None:
-    output = await run(tmp_path, "conformance", has_sessions=False, version=STATELESS)
-    assert outcome(output) == (152, set())
+    how = {"has_sessions": False, "version": STATELESS}
+    await comes_to((152, set()), tmp_path, "conformance", **how)
 
 
 async def test_the_handshake_revision_passes_with_sessions(tmp_path: Path) -> None:
-    output = await run(tmp_path, "conformance", has_sessions=True, version="2025-11-25")
-    assert outcome(output) == (84, set())
+    how = {"has_sessions": True, "version": "2025-11-25"}
+    await comes_to((84, set()), tmp_path, "conformance", **how)
 
 
 async def test_without_sessions_only_asking_is_missing(tmp_path: Path) -> None:
-    output = await run(tmp_path, "conformance", has_sessions=False, version="2025-11-25")
-    assert outcome(output) == (63, NEEDS_A_SESSION)
+    how = {"has_sessions": False, "version": "2025-11-25"}
+    await comes_to((63, NEEDS_A_SESSION), tmp_path, "conformance", **how)
 
 
 CLIENT_SCENARIOS = [
@@ -104,8 +116,9 @@ async def test_the_stdio_bridge_is_the_client_that_servers_expect(
     script = SUITES / "conformance" / "dist" / "index.js"
     command = f"{sys.executable} {BRIDGE_CLIENT}"
     words = ("client", "--command", command, "--scenario", scenario, "--spec-version", version)
+    limit = ("--timeout", f"{SUITE_SECONDS * 1000:g}")
     process = await asyncio.create_subprocess_exec(
-        NODE, script, *words, stdout=PIPE, stderr=STDOUT, cwd=ROOT
+        NODE, script, *words, *limit, stdout=PIPE, stderr=STDOUT, cwd=ROOT
     )
     async with asyncio.timeout(SUITE_SECONDS):
         output, _ = await process.communicate()
@@ -113,5 +126,4 @@ async def test_the_stdio_bridge_is_the_client_that_servers_expect(
 
 
 async def test_the_older_suite_passes_with_sessions(tmp_path: Path) -> None:
-    output = await run(tmp_path, "conformance-handshake", has_sessions=True)
-    assert outcome(output) == (47, set())
+    await comes_to((47, set()), tmp_path, "conformance-handshake", has_sessions=True)

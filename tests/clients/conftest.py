@@ -21,7 +21,7 @@ from tests.clients.gateways import ROOT, Gateway, started
 from tests.clients.site import Site, served
 from tests.patience import PATIENCE_SECONDS
 
-TEST_SECONDS = 180.0
+TEST_SECONDS = 300.0
 NODE = Path(__file__).parent / "node"
 MCP_NODE = Path(__file__).parent / "mcp_node"
 

@@ -87,16 +87,25 @@ async def running(*command: str | Path, **environment: str) -> AsyncIterator[Pro
         await program.end()
 
 
-async def output(*command: str | Path, cwd: Path | None = None, **environment: str) -> str:
-    """What a program writes; it has to succeed."""
+async def ended(
+    *command: str | Path, cwd: Path | None = None, **environment: str
+) -> tuple[int | None, str]:
+    """The exit code of a program, and what it writes. Nothing of it is left if it is not waited
+    for to its end: what nobody has waited for would be reported in another test."""
     process = await asyncio.create_subprocess_exec(
         *map(str, command), cwd=cwd, stdout=PIPE, stderr=STDOUT, env={**os.environ, **environment}
     )
     try:
         written, _ = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-    text = written.decode(errors="replace")
-    assert process.returncode == 0, text
+    except BaseException:
+        process.kill()
+        await process.communicate()
+        raise
+    return process.returncode, written.decode(errors="replace")
+
+
+async def output(*command: str | Path, cwd: Path | None = None, **environment: str) -> str:
+    """What a program writes; it has to succeed."""
+    code, text = await ended(*command, cwd=cwd, **environment)
+    assert code == 0, text
     return text

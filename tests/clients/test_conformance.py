@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
-from asyncio.subprocess import PIPE, STDOUT
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.clients.gateways import ROOT, started
-from tests.clients.programs import running
+from tests.clients.programs import ended, running
 
 pytestmark = pytest.mark.long
 
@@ -20,7 +19,7 @@ HERE = Path(__file__).parent
 SUITES = HERE / "conformance" / "node_modules"
 NODE = Path(sys.executable).parent / "node"
 PROVIDER = HERE / "scripts" / "conformance_provider.py"
-SUITE_SECONDS = 150.0
+SUITE_SECONDS = 200.0
 
 BRIDGE_CLIENT = HERE / "scripts" / "bridge_client.py"
 
@@ -51,12 +50,8 @@ async def run(directory: Path, suite: str, *, has_sessions: bool, version: str =
             if version:
                 arguments += ["--spec-version", version]
             script = SUITES / suite / "dist" / "index.js"
-            process = await asyncio.create_subprocess_exec(
-                NODE, script, *map(str, arguments), stdout=PIPE, stderr=STDOUT
-            )
             async with asyncio.timeout(SUITE_SECONDS):
-                output, _ = await process.communicate()
-    return output.decode()
+                return (await ended(NODE, script, *map(str, arguments)))[1]
 
 
 def outcome(output: str) -> tuple[int, set[str]]:
@@ -117,12 +112,9 @@ async def test_the_stdio_bridge_is_the_client_that_servers_expect(
     command = f"{sys.executable} {BRIDGE_CLIENT}"
     words = ("client", "--command", command, "--scenario", scenario, "--spec-version", version)
     limit = ("--timeout", f"{SUITE_SECONDS * 1000:g}")
-    process = await asyncio.create_subprocess_exec(
-        NODE, script, *words, *limit, stdout=PIPE, stderr=STDOUT, cwd=ROOT
-    )
     async with asyncio.timeout(SUITE_SECONDS):
-        output, _ = await process.communicate()
-    assert "OVERALL: PASSED" in output.decode(), output.decode()
+        _, output = await ended(NODE, script, *words, *limit, cwd=ROOT)
+    assert "OVERALL: PASSED" in output, output
 
 
 async def test_the_older_suite_passes_with_sessions(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ CHECKS = (
     "response_schema_conformance",
     "unsupported_method",
 )
-EXAMINATION_SECONDS = 60
+EXAMINATION_SECONDS = 400
 
 
 @pytest.fixture

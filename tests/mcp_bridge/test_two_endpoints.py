@@ -19,6 +19,7 @@ from mcp_bridge.exchange import Timing
 from tests.mcp_bridge.conftest import described
 from tests.mcp_bridge.sockets import served
 from tests.mcp_bridge.wire import Door, Live
+from tests.patience import PATIENCE_SECONDS
 
 STREAM = "/ws-lab/mcp/calc/sse"
 HOST = ("host", "localhost:9527")
@@ -146,7 +147,7 @@ async def test_what_is_cancelled_or_left_behind_stops(gateway: FakeGateway) -> N
     door = Door(gateway)
     live = opened(door)
     query = await messages_at(live)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         for request_id in (1, "two"):
             call = {**CALL, "id": request_id, "params": {"name": "wait"}}
             assert (await post(door, query, call)).status == 202

@@ -13,6 +13,7 @@ from gateway import __version__
 from gateway.commands.admin import rotate_admin
 from gateway.commands.checking import check
 from gateway.commands.keys import app as keys
+from gateway.commands.login import login, logout
 from gateway.commands.mcp import connect, stdio
 from gateway.commands.options import SettingsCommand, with_settings
 from gateway.commands.services import (
@@ -93,6 +94,8 @@ app.add_typer(keys, name="keys")
 app.command("rotate-key", cls=SettingsCommand)(with_settings(_rotate))
 app.command("rotate-admin", cls=SettingsCommand)(with_settings(rotate_admin))
 app.command("connect")(connect)
+app.command("login")(login)
+app.command("logout")(logout)
 app.command("stdio")(stdio)
 
 

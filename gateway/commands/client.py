@@ -40,6 +40,10 @@ class Client:
         )
         self._server = server
 
+    def close(self) -> None:
+        """Hang up."""
+        self._http.close()
+
     def get(self, *path: str) -> Any:
         """The JSON at a path. Raises Failed."""
         return next(self.request("GET", path))

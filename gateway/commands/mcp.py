@@ -11,34 +11,20 @@ import shutil
 import sys
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import quote, urldefrag
+from urllib.parse import quote
 
 import typer
 
-from gateway.commands.asking import visible
+from gateway.commands.endpoints import Target, Url, endpoint_url
+from gateway.commands.login import (
+    CLIENT_SECRET_VARIABLE,
+    CallbackPort,
+    ClientId,
+    ClientSecret,
+    login_at,
+)
 from gateway.commands.services import LOCAL, Json, Server, Token, misused
 from gateway.settings import TOKEN_VARIABLE, variable
-
-Target = Annotated[
-    str | None,
-    typer.Argument(metavar="[WORKSPACE[/SERVICE]]", help="A service, or a whole workspace."),
-]
-Url = Annotated[str | None, typer.Option("--url", help="URL of an MCP endpoint, instead.")]
-ClientId = Annotated[
-    str | None,
-    typer.Option(
-        "--client-id",
-        help="OAuth client as registered there, or the URL of its metadata; default: register.",
-    ),
-]
-ClientSecret = Annotated[
-    str,
-    typer.Option("--client-secret-env", metavar="VARIABLE", help="Variable with its secret."),
-]
-CallbackPort = Annotated[
-    int, typer.Option("--callback-port", help="Where the browser comes back to; 0 picks one.")
-]
-CLIENT_SECRET_VARIABLE = "POLYPORT_CLIENT_SECRET"  # noqa: S105 - the name of a variable
 
 
 def stdio(  # noqa: PLR0913 - each is a word of the command line
@@ -138,33 +124,6 @@ def connect(  # noqa: PLR0913 - each is a word of the command line
         typer.echo(json.dumps(found.to_wire(), indent=2))
     else:
         _show(found)
-
-
-def endpoint_url(target: str | None, url: str | None, server: str) -> str:
-    """The MCP endpoint that is meant. Exits with 2 if none is, or two are."""
-    if (target is None) == (url is None):
-        misused("Name either WORKSPACE/SERVICE, or WORKSPACE, or --url URL")
-    if url is not None:
-        if not url.startswith(("http://", "https://")):
-            misused(f"{url!r} is not an http or https URL")
-        return url
-    workspace, slash, service = (
-        quote(part, safe=":@*.") for part in str(target).rstrip("/").partition("/")
-    )
-    path = f"{workspace}/mcp/{service}/mcp" if slash else f"{workspace}/mcp"
-    return f"{server.rstrip('/')}/{path}"
-
-
-def login_at(url: str, client_id: str | None, secret: str | None, port: int) -> Any:
-    """The login of this machine's user at an endpoint."""
-    logins = importlib.import_module("mcp_bridge.login")
-    identity = logins.Identity(client_id, secret, port)
-    endpoint = urldefrag(url).url
-    return logins.Login(endpoint, logins.Entry(endpoint), _tell, identity=identity)
-
-
-def _tell(line: str) -> None:
-    typer.echo(visible(line), err=True)
 
 
 def _program() -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import typer
 
 from gateway.commands.asking import Listener, text_of, visible
 from gateway.commands.description import function_lines
+from gateway.logins.store import Entry, of_server
 
 if TYPE_CHECKING:
     from gateway.commands.client import Client
@@ -38,7 +39,8 @@ def list_services(
     as_json: Json = False,
 ) -> None:
     """List the services of a workspace that you may see."""
-    with connected(server, token) as client:
+    known = token if token is not None else kept_token(server)
+    with connected(server, known or "") as client:
         found = client.get(workspace or "public", "services")
     if as_json:
         print_json(found)
@@ -46,7 +48,7 @@ def list_services(
     rows = [(s["id"], s["name"], s["type"], s["config"]["visibility"]) for s in found]
     print_table(("id", "name", "type", "visibility"), rows)
     if workspace is None:
-        who = "your token may see" if token else "everybody may see"
+        who = "your token may see" if known else "everybody may see"
         typer.echo(f"This is what {who} in the workspace public.", err=True)
         typer.echo("Another workspace: polyport services WORKSPACE", err=True)
 
@@ -159,17 +161,37 @@ def audit(
 
 @contextmanager
 def connected(server: str, token: str | None) -> Iterator[Client]:
-    """A client; what goes wrong with it is one line and an exit code."""
+    """A client, with the token of the user's login if none is given (None); what goes wrong with it
+    is one line and an exit code."""
     # `polyport serve` should not wait for an HTTP client to load.
     from gateway.commands.client import Client, Failed  # noqa: PLC0415
 
+    client = Client(server, token if token is not None else kept_token(server))
     try:
-        yield Client(server, token)
+        yield client
     except Failed as error:
         typer.echo(f"Error: {visible(str(error))}", err=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
+    finally:
+        client.close()
+
+
+def kept_token(server: str) -> str | None:
+    """The token that ``polyport login`` has kept for a gateway, while it is good."""
+    entry = Entry(of_server(server))
+    try:
+        grant = entry.read()
+    except OSError as error:
+        typer.echo(f"{entry.file} cannot be read: {error.strerror}", err=True)
+        return None
+    if grant is not None and grant.has_expired:
+        typer.echo(
+            f"Your login to {server} has expired; log in again with: polyport login", err=True
+        )
+        return None
+    return grant.access_token if grant is not None else None
 
 
 def misused(text: str) -> NoReturn:

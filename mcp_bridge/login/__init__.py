@@ -1,23 +1,21 @@
 """Logging in to MCP endpoints by OAuth 2.1, for programs that run on their user's machine.
 
 A user logs in once for an endpoint, in the browser; all programs of theirs that use it have the
-tokens from a file.
+tokens from a file (``gateway.logins``).
 
 - ``login``: what requests wait for; one login at a time, for all of them and all programs
-- ``store``: the files, and the lock of each
 - ``flow``: the conversation with the authorization server
 - ``loopback``: where the browser comes back to
-- ``browser``: showing it a page
 - ``identity``: which client the program is
 - ``refusals``, ``failures``: why there has to be a login, and why there is none
 """
 
 from __future__ import annotations
 
+from gateway.logins.store import Entry
 from mcp_bridge.login.failures import LoginFailed, NoLogin
 from mcp_bridge.login.identity import Identity
 from mcp_bridge.login.login import Login
 from mcp_bridge.login.refusals import Refused
-from mcp_bridge.login.store import Entry
 
 __all__ = ["Entry", "Identity", "Login", "LoginFailed", "NoLogin", "Refused"]

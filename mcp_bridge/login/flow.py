@@ -6,6 +6,7 @@ Loaded when there is something to log in to: the MCP SDK takes its time.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
@@ -13,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2
 from mcp.shared.auth import AuthorizationCodeResult
 
+from gateway.logins.store import Grant
 from gateway.oauth_client import errors
 from gateway.oauth_client.client import AUTHORIZATION, Challenge, OAuthClient
 from gateway.oauth_client.config import ClientConfig
@@ -21,9 +23,10 @@ from mcp_bridge.login.failures import LoginFailed, LoginRefused, NoLogin
 from mcp_bridge.login.identity import Identity
 from mcp_bridge.login.loopback import Loopback
 from mcp_bridge.login.refusals import Refused
-from mcp_bridge.login.store import Grant
 
 _LONG_AGO: Final = 1.0
+_ERROR_CODE: Final = re.compile(r"[a-z][a-z0-9_]{1,60}")
+"""What stands for a reason; a text with it is for the page of the authorization server."""
 
 # It writes whole exceptions there before it raises them, with what a server has said.
 logging.getLogger("mcp.client.auth").setLevel(logging.CRITICAL)
@@ -31,6 +34,25 @@ logging.getLogger("mcp.client.auth").setLevel(logging.CRITICAL)
 
 class _UserRefused(errors.LoginFailed):
     """In the browser; the text is the code of the error."""
+
+
+class _Nowhere(errors.LoginFailed):
+    """There is no metadata of an authorization server."""
+
+
+class _Discovering:
+    """Asks no server for anything that has not said what it is."""
+
+    def __init__(self) -> None:
+        self._sender = Sender(_Environment)
+        self._has_found = False
+
+    async def __call__(self, request: httpx2.Request) -> httpx2.Response:
+        if request.method == "POST" and not self._has_found:
+            raise _Nowhere
+        answer = await self._sender(request)
+        self._has_found = self._has_found or answer.status_code == 200
+        return answer
 
 
 class _Record:
@@ -76,20 +98,23 @@ async def authorized(
         show(url)
         given = await loopback.answer()
         if "code" not in given:
-            raise _UserRefused(given.get("error", ""))
+            code = given.get("error", "")
+            raise _UserRefused(code if _ERROR_CODE.fullmatch(code) else "an error")
         return AuthorizationCodeResult(
             code=given["code"], state=given.get("state"), iss=given.get("iss")
         )
 
     config = _config(endpoint, identity, loopback.redirect_uri)
     record = _Record(config, _beginning(held, identity, refused))
-    client = OAuthClient(config, record, Sender(_Environment), ask)
+    client = OAuthClient(config, record, _Discovering(), ask)
     used = f"Bearer {held.access_token}" if held is not None and refused.wants_more else None
     sent = {AUTHORIZATION: used} if used is not None else {}
     try:
         has_more = await client.challenged(Challenge(refused.status, refused.challenge or ""), sent)
     except _UserRefused as refusal:
         raise LoginRefused(endpoint, str(refusal)) from None
+    except _Nowhere:
+        raise NoLogin(endpoint) from None
     except errors.LoginFailed as error:
         raise LoginFailed(endpoint, str(error)) from None
     if not has_more:

@@ -9,12 +9,12 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from mcp_bridge.login import browser
+from gateway.logins import browser
+from gateway.logins.store import Entry, Grant
 from mcp_bridge.login.failures import ElsewhereFailed, LoginFailed, LoginRefused
 from mcp_bridge.login.identity import Identity
 from mcp_bridge.login.loopback import listening
 from mcp_bridge.login.refusals import Refused
-from mcp_bridge.login.store import Entry, Grant
 
 LOGIN_SECONDS: Final = 300.0
 """How long the user has for it."""

@@ -55,6 +55,9 @@ class Answering:
     def __init__(self, server: str, token: str | None) -> None:
         pass
 
+    def close(self) -> None:
+        pass
+
     def get(self, *path: str) -> Any:
         return self.answers[0]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-import webbrowser
 from typing import Final
 
 from gateway.settings import variable
@@ -32,5 +31,7 @@ def open_page(url: str) -> None:
 
 
 def _open(url: str) -> None:
+    import webbrowser  # noqa: PLC0415 - `polyport serve` has none
+
     with contextlib.suppress(webbrowser.Error, OSError):
         webbrowser.open(url)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mcp_bridge.login.store import Entry, Grant, directory
+from gateway.logins.store import Entry, Grant, directory
 
 URL = "https://x.example/ws/mcp"
 

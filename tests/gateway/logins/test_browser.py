@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mcp_bridge.login import browser
+from gateway.logins import browser
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What a login has brought, kept in a file of the user's own: one for each endpoint.
+"""What a login has brought, kept in a file of the user's own: one for each endpoint or gateway.
 
 Several programs of a user use the same file. It is replaced as a whole, so a reader sees one state
 or the other, and whoever is about to change it holds its lock, so that there is one login, and a
@@ -13,6 +13,7 @@ import hashlib
 import os
 import re
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -34,16 +35,25 @@ class Grant:
 
     endpoint: str
     record: Mapping[str, Any] = field(repr=False)
-    """The tokens (RFC 6749 section 5.1), the client that they were given to (RFC 7591 section
-    3.2.1), and the metadata of both servers (RFC 8414, RFC 9728)."""
+    """As ``gateway.oauth_client`` keeps it: ``current_tokens`` (RFC 6749 section 5.1),
+    ``token_expiry_time`` in Unix seconds, the client that they were given to, ``client_info`` (RFC
+    7591 section 3.2.1), and the metadata of both servers."""
 
     @property
     def access_token(self) -> str:
         return str(self.record["current_tokens"]["access_token"])
 
     @property
-    def client_id(self) -> str:
-        return str(self.record["client_info"]["client_id"])
+    def client_id(self) -> str | None:
+        """None for a login of the user's own, without a client."""
+        client = self.record.get("client_info") or {}
+        return str(client["client_id"]) if "client_id" in client else None
+
+    @property
+    def has_expired(self) -> bool:
+        """Whether its access token is known to be good no more."""
+        end = self.record.get("token_expiry_time")
+        return isinstance(end, int | float) and end <= time.time()
 
     @property
     def can_be_renewed(self) -> bool:
@@ -64,6 +74,11 @@ def directory() -> Path:
     # XDG Base Directory Specification: one that is relative does not count.
     base = Path(state) if state and os.path.isabs(state) else Path.home() / ".local/state"
     return base / "polyport" / "logins"
+
+
+def of_server(url: str) -> str:
+    """The name of the entry for a gateway as a whole."""
+    return url.rstrip("/")
 
 
 @dataclass(slots=True)
@@ -96,8 +111,8 @@ class Entry:
         try:
             found = orjson.loads(self.file.read_bytes())
             grant = Grant(**found)
-            is_whole = bool(grant.access_token and grant.client_id)
-        except (FileNotFoundError, ValueError, TypeError, KeyError):
+            is_whole = bool(grant.access_token) and grant.client_id != ""
+        except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
             return None
         return grant if is_whole and grant.endpoint == self._endpoint else None
 

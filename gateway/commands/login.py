@@ -102,11 +102,11 @@ def _log_in_at_gateway(server: str) -> None:
         "current_tokens": {"access_token": found["token"]},
         "token_expiry_time": time.time() + float(found["expires_in"]),
     }
-    entry = Entry(of_server(server))
+    where = of_server(server)
     try:
-        entry.write(Grant(of_server(server), record))
+        Entry(where).write(Grant(where, record))
     except OSError as error:
-        typer.echo(f"Error: {entry.file} cannot be written: {error.strerror}", err=True)
+        typer.echo(f"Error: The login cannot be kept: {error}", err=True)
         raise typer.Exit(1) from None
     typer.echo(
         f"You are logged in to {server} as {visible(found.get('email') or found['user_id'])}"
@@ -134,7 +134,7 @@ def _kept(entry: Entry) -> Grant | None:
     try:
         return entry.read()
     except OSError as error:
-        typer.echo(f"Error: {entry.file} cannot be read: {error.strerror}", err=True)
+        typer.echo(f"Error: The login cannot be read: {error}", err=True)
         raise typer.Exit(1) from None
 
 

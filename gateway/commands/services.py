@@ -180,12 +180,10 @@ def connected(server: str, token: str | None) -> Iterator[Client]:
 
 def kept_token(server: str) -> str | None:
     """The token that ``polyport login`` has kept for a gateway, while it is good."""
-    entry = Entry(of_server(server))
     try:
-        grant = entry.read()
-    except OSError as error:
-        typer.echo(f"{entry.file} cannot be read: {error.strerror}", err=True)
-        return None
+        grant = Entry(of_server(server)).read()
+    except OSError:
+        return None  # without a place for it there is none
     if grant is not None and grant.has_expired:
         typer.echo(
             f"Your login to {server} has expired; log in again with: polyport login", err=True

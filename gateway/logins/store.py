@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import hashlib
 import os
 import re
@@ -61,7 +62,15 @@ class Grant:
 
 
 def directory() -> Path:
-    """Where logins are kept: where the platform wants programs to keep what they come to know."""
+    """Where logins are kept: where the platform wants programs to keep what they come to know.
+    Raises OSError if the user has no home."""
+    try:
+        return _directory()
+    except RuntimeError as error:
+        raise OSError(f"{error} Name a directory with {DIRECTORY_VARIABLE}") from None
+
+
+def _directory() -> Path:
     chosen = variable(DIRECTORY_VARIABLE)
     if chosen:
         return Path(chosen).expanduser()
@@ -102,9 +111,13 @@ class Entry:
     def __init__(self, endpoint: str, place: Path | None = None) -> None:
         """``place`` is the directory; without, the user's own."""
         self._endpoint = endpoint
-        host = re.sub(r"[^a-z0-9.-]", "_", (urlsplit(endpoint).hostname or "")[:80])
-        digest = hashlib.sha256(endpoint.encode()).hexdigest()[:24]
-        self.file = (place or directory()) / f"{host}-{digest}.json"
+        self._place = place
+
+    @functools.cached_property
+    def file(self) -> Path:
+        host = re.sub(r"[^a-z0-9.-]", "_", (urlsplit(self._endpoint).hostname or "")[:80])
+        digest = hashlib.sha256(self._endpoint.encode()).hexdigest()[:24]
+        return (self._place or directory()) / f"{host}-{digest}.json"
 
     def read(self) -> Grant | None:
         """What is kept; None if there is nothing, or nothing that can be understood."""

@@ -49,7 +49,9 @@ class Login:
     def token(self) -> str | None:
         """The access token that there is; it may have expired."""
         if not self._is_read:
-            self._grant, self._is_read = self._kept(), True
+            self._is_read = True
+            with contextlib.suppress(OSError):  # it is told when there has to be a login
+                self._grant = self._kept()
         return self._grant.access_token if self._grant is not None else None
 
     async def renew(self, refused: Refused, used: str | None) -> None:
@@ -91,7 +93,7 @@ class Login:
                     raise
                 self._entry.write(self._grant)
         except OSError as error:
-            text = f"{self._entry.file} cannot be used: {error.strerror}"
+            text = f"there is no place to keep what comes of it ({error})"
             raise LoginFailed(self._endpoint, text) from None
 
     async def _obtained(self, refused: Refused, held: Grant | None) -> Grant:

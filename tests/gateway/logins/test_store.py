@@ -103,6 +103,17 @@ def test_the_directory_is_where_the_platform_wants_it(monkeypatch: pytest.Monkey
     assert directory() == Path("/people/ada/mine")
 
 
+def test_a_user_without_a_home_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("POLYPORT_LOGIN_DIR", raising=False)
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    with pytest.raises(OSError, match="Name a directory with POLYPORT_LOGIN_DIR"):
+        Entry(URL).read()
+
+
 async def test_one_holds_the_lock_and_who_waits_learns_why_it_failed(tmp_path: Path) -> None:
     waiting = asyncio.Event()
     entry = Entry(URL, tmp_path)

@@ -17,7 +17,14 @@ from weakref import WeakKeyDictionary
 from gateway.api import Gateway
 from mcp_bridge import content
 from mcp_bridge.catalogue import Catalogue
-from mcp_bridge.declared import Declared, declares, from_object, listed_tool, lists
+from mcp_bridge.declared import (
+    Declared,
+    answering,
+    declares,
+    from_object,
+    listed_tool,
+    lists,
+)
 from mcp_bridge.offered import catalogue_of
 from mcp_bridge.prompts import Prompt
 from mcp_bridge.resources import Resource, ResourceTable, Source, Template
@@ -60,9 +67,10 @@ class Catalogues:
 
     async def _ask(self, caller: Caller, service: ServiceInfo) -> Declared:
         """What a service answers that lists by functions."""
+        asked = answering(service)
 
         async def ask(function: str, key: str) -> list[Mapping[str, Any]]:
-            if function not in service.functions:
+            if function not in asked:
                 return []
             answer = content.opened(await self._gateway.call(caller, service, function))
             entries = answer.get(key) if isinstance(answer, Mapping) else answer
@@ -77,19 +85,16 @@ class Catalogues:
         found = (listed_tool(content.named(tool)) for tool in tools)
         return Declared(
             tools=tuple(tool for tool in found if tool is not None),
-            resources=_listed_resources(service, resources, templates),
-            prompts=_listed_prompts(service, prompts),
-            via="call_tool",
+            resources=_listed_resources(resources, templates),
+            prompts=_listed_prompts(prompts),
+            via="call_tool" if "call_tool" in asked else None,
+            answering=asked,
         )
 
 
 def _listed_resources(
-    service: ServiceInfo,
-    resources: list[Mapping[str, Any]],
-    templates: list[Mapping[str, Any]],
+    resources: list[Mapping[str, Any]], templates: list[Mapping[str, Any]]
 ) -> ResourceTable:
-    if "read_resource" not in service.functions:
-        return ResourceTable()
     source = Source("read_resource", is_function=True, parameters=("uri",))
     listed = (content.named(entry) for entry in resources)
     families = (content.named(entry) for entry in templates)
@@ -103,9 +108,7 @@ def _listed_resources(
     )
 
 
-def _listed_prompts(service: ServiceInfo, prompts: list[Mapping[str, Any]]) -> tuple[Prompt, ...]:
-    if "get_prompt" not in service.functions:
-        return ()
+def _listed_prompts(prompts: list[Mapping[str, Any]]) -> tuple[Prompt, ...]:
     source = Source("get_prompt", is_function=True, parameters=("name", "arguments"))
     named = (content.named(entry) for entry in prompts)
     return tuple(Prompt(entry, source, {}) for entry in named if _has(entry, "name"))

@@ -2,7 +2,7 @@
 
 The registry knows which functions a service has, but not the texts beside them, so the entries are
 read from the service object. Three forms are taken, as Hypha documents them: entries with their
-functions; functions alone; and one pair of functions that list and call (``listed``). Pure.
+functions; functions alone; and pairs of functions that list and give (``lists``). Pure.
 """
 
 from __future__ import annotations
@@ -30,6 +30,13 @@ from schema.values import METHOD, rtype
 
 MCP_TYPE: Final = "mcp"
 LISTS: Final = ("tools", "resources", "resource_templates", "prompts")
+_PAIRS: Final = (
+    ("list_tools", "call_tool"),
+    ("list_resources", "read_resource"),
+    ("list_resource_templates", "read_resource"),
+    ("list_prompts", "get_prompt"),
+)
+"""Functions that list something, each with the one that gives what is listed."""
 MAX_TEXT: Final = 2_000
 _HANDLERS: Final = ("handler", "call", "function", "callback", "run", "execute", "read", "get")
 _TOOL_KEYS: Final = ("title", "description", "annotations", "outputSchema", "icons", "_meta")
@@ -47,6 +54,8 @@ class Declared:
     """Why an entry is left out, by its path."""
     via: str | None = None
     """The function that calls the tools, by name, if they have none of their own."""
+    answering: frozenset[str] = frozenset()
+    """Functions that list and give, and are no tools themselves."""
 
 
 def declares(service: ServiceInfo) -> bool:
@@ -56,8 +65,14 @@ def declares(service: ServiceInfo) -> bool:
 
 def lists(service: ServiceInfo) -> bool:
     """Whether the service says by functions what it offers."""
+    return service.type == MCP_TYPE and bool(answering(service))
+
+
+def answering(service: ServiceInfo) -> frozenset[str]:
+    """The functions of a service by which it says what it offers, and gives it."""
     functions = service.functions
-    return service.type == MCP_TYPE and "list_tools" in functions and "call_tool" in functions
+    pairs = (pair for pair in _PAIRS if all(name in functions for name in pair))
+    return frozenset(name for pair in pairs for name in pair)
 
 
 def from_object(service: ServiceInfo, shown: Any) -> Declared:

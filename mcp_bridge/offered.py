@@ -65,7 +65,8 @@ def _tool_table(
     if declared.via is not None:
         listed = map(options.applied, declared.tools)
         return tools.build(listed, by_name=True, via=declared.via)
-    others = [f for f in functions if f.path.partition(".")[0] not in LISTS]
+    apart = declared.answering.union(LISTS)
+    others = [f for f in functions if f.path.partition(".")[0] not in apart]
     named = [replace(f, declared={**f.declared, "name": f.path}) for f in others]
     return tools.build(map(options.applied, [*declared.tools, *named]), by_name=True)
 
@@ -81,9 +82,10 @@ def _named(table: Mapping[str, tools.Tool], members: frozenset[str]) -> Iterator
 
 
 def _resource_table(service: ServiceInfo, declared: Declared | None) -> ResourceTable:
-    constants = {r.uri: r for r in constants_of(service)}
     if declared is None:
-        return ResourceTable(constants)
+        return ResourceTable({r.uri: r for r in constants_of(service)})
+    # Texts of entries, their names for example, are no contents.
+    constants = {r.uri: r for r in constants_of(service, but_not=LISTS)}
     resources = declared.resources
     return ResourceTable({**resources.resources, **constants}, resources.templates)
 

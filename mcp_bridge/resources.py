@@ -139,8 +139,9 @@ class ResourceTable:
         return None
 
 
-def constants_of(service: ServiceInfo) -> Iterator[Resource]:
-    """Every text that a service has as a member, and its documentation."""
+def constants_of(service: ServiceInfo, but_not: Sequence[str] = ()) -> Iterator[Resource]:
+    """Every text that a service has as a member, outside of the members ``but_not``, and its
+    documentation."""
     name = quote(encodable(service.id.service_id), safe="")
     if isinstance(service.docs, str) and service.docs.strip():
         yield Resource(
@@ -152,7 +153,8 @@ def constants_of(service: ServiceInfo) -> Iterator[Resource]:
             },
             Source(value=service.docs),
         )
-    for path in _texts(service.service_schema, ""):
+    members = {k: v for k, v in service.service_schema.items() if k not in but_not}
+    for path in _texts(members, ""):
         uri = f"{SCHEME}://{name}/{quote(path, safe='')}"
         if len(uri) <= MAX_URI and path != "docs":
             described = {"uri": uri, "name": encodable(path), "mimeType": "text/plain"}

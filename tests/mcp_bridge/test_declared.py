@@ -101,6 +101,39 @@ async def test_functions_that_list_and_call_are_asked() -> None:
     assert (await ask(door, "prompts/get", name="p", arguments={"x": "1"}))["messages"] == HELLO
 
 
+async def test_a_service_may_list_by_functions_without_listing_tools() -> None:
+    """Each pair of functions stands for itself, and what is not part of one is a tool."""
+    prompts = {
+        "list_prompts": lambda: [{"name": "p"}],
+        "get_prompt": lambda name, arguments: {"messages": HELLO},
+    }
+    door = serve({**prompts, "add": described(add, INTEGERS), "read_resource": lambda uri: uri})
+    assert (await ask(door, "prompts/list"))["prompts"] == [{"name": "p"}]
+    assert (await ask(door, "prompts/get", name="p"))["messages"] == HELLO
+    tools = (await ask(door, "tools/list"))["tools"]
+    assert [tool["name"] for tool in tools] == ["add", "read_resource"]
+    resources = {
+        "list_resources": lambda: [{"uri": "a://b", "name": "b"}],
+        "read_resource": described(lambda uri: f"read {uri}"),
+    }
+    door = serve(resources)
+    assert (await ask(door, "resources/list"))["resources"] == [{"uri": "a://b", "name": "b"}]
+    assert (await ask(door, "resources/read", uri="a://b"))["contents"][0]["text"] == "read a://b"
+    assert (await ask(door, "tools/list"))["tools"] == []
+
+
+async def test_texts_of_entries_are_no_resources_of_their_own() -> None:
+    page = {"uri": "lab://page", "name": "Page", "description": "One.", "read": lambda: "page"}
+    prompt = {"name": "p", "description": "Asks.", "read": lambda: "hello"}
+    tool = {"name": "sum", "description": "Adds.", "handler": add}
+    api = {"tools": {"sum": tool}, "resources": {"page": page}, "prompts": {"p": prompt}}
+    listed = await ask(serve({**api, "readme": "Read me."}), "resources/list")
+    assert [entry["uri"] for entry in listed["resources"]] == [
+        "lab://page",
+        "polyport://lab/readme",
+    ]
+
+
 @pytest.mark.parametrize("version", [MODERN, *LEGACY])
 @pytest.mark.parametrize(
     ("read", "expected"),

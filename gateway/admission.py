@@ -47,6 +47,8 @@ _ROAMS: Final = "roams"
 _MAX_CALLERS: Final = 16_384
 """As many as there are tokens that need no second look (``gateway.auth.tokens``)."""
 
+_SPECIALISED: Final = "Specialized token: it serves one purpose only"
+
 ANONYMOUS_LIFE_SECONDS: Final = 600.0
 
 
@@ -150,7 +152,7 @@ class Doorkeeper:
 
     def _act_in(self, user: User, workspace: str | None) -> Caller:
         if user.scope.is_specialised:
-            raise Unauthenticated("This token serves one purpose only")
+            raise Unauthenticated(_SPECIALISED)
         if user.scope.client_id is not None:
             raise Unauthenticated("This token is bound to a client")
         own = user.scope.current_workspace
@@ -265,7 +267,7 @@ class Doorkeeper:
                 f"Client id mismatch: this token is restricted to client with client_id='{bound}'"
             )
         if user.scope.is_specialised:
-            raise PermissionDenied("This token serves one purpose only")
+            raise PermissionDenied(_SPECIALISED)
         return user
 
     def _workspace(self, hello: Hello, user: User) -> str:

@@ -158,7 +158,7 @@ class Hub:
             "manager_id": self._router.manager_id,
             "workspace": session.workspace,
             "client_id": session.client_id,
-            "user": session.user.to_wire(),
+            "user": session.caller.user_on_wire(),
             "reconnection_token": self.reconnection_token(session),
             "reconnection_token_life_time": self._settings.reconnection_token_life_seconds,
         }

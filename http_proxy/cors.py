@@ -21,6 +21,8 @@ from schema.identity import Caller
 _MAX_AGE = b"86400"
 """Seconds that a browser may remember a preflight; browsers cap it themselves."""
 _ALLOW_ORIGIN = ANY_ORIGIN[0]
+_FOREIGN_SITES = (b"cross-site", b"same-site")
+"""Pages of somebody else (Fetch Metadata, section 2.4); ``none`` is the user's own doing."""
 
 
 class Origins:
@@ -44,18 +46,22 @@ class Origins:
             ]
         return [ANY_ORIGIN, vary] if self._any else [vary]
 
-    def may_use_cookies(self, headers: Mapping[bytes, bytes]) -> bool:
+    def may_use_cookies(self, headers: Mapping[bytes, bytes], *, is_page: bool = False) -> bool:
         """Whether a request is from the gateway's own origin or a listed one, or from no page, or
-        is the way to a page that somebody opens."""
+        (``is_page``) is the way to a page that somebody opens. A link to a function is a call, and
+        no page of others makes one with the visitor's cookie."""
         origin = headers.get(b"origin")
         if origin in self._listed:
             return True
         if origin is None:  # as with the images and scripts of a page (Fetch Metadata, section 2)
-            is_foreign = headers.get(b"sec-fetch-site") == b"cross-site"
-            return not is_foreign or headers.get(b"sec-fetch-mode") == b"navigate"
+            if headers.get(b"sec-fetch-site") not in _FOREIGN_SITES:
+                return True
+            return is_page and headers.get(b"sec-fetch-mode") == b"navigate"
         return urlsplit(origin.decode("latin-1")).netloc.encode() == headers.get(b"host")
 
-    def check_cookie(self, headers: Mapping[bytes, bytes], caller: Caller) -> None:
+    def check_cookie(
+        self, headers: Mapping[bytes, bytes], caller: Caller, *, is_page: bool = False
+    ) -> None:
         """Any page can have a browser send a request anywhere, cookies included: what the cookie
         says who the caller is does not count for pages of others. Raises PermissionDenied."""
         if (
@@ -63,7 +69,7 @@ class Origins:
             and not caller.user.is_anonymous
             and b"authorization" not in headers
             and b"x-api-key" not in headers
-            and not self.may_use_cookies(headers)
+            and not self.may_use_cookies(headers, is_page=is_page)
         ):
             raise PermissionDenied("A page of another origin cannot use the browser's cookies here")
 

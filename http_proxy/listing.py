@@ -18,7 +18,7 @@ from http_proxy.arguments import MODE, parse_query
 from http_proxy.encoding import value_reply
 from http_proxy.paging import Page
 from http_proxy.request import Request
-from schema.identity import Caller
+from schema.identity import ANY_WORKSPACE, Caller
 from schema.ids import MANAGER
 from schema.services import ServiceInfo
 
@@ -73,12 +73,16 @@ class Listing:
         return reply
 
     async def service(self, request: Request, caller: Caller) -> ASGIApp:
-        """One service, with its full id. Raises ServiceNotFound and other GatewayErrors."""
+        """One service, with its full id; the manager's is ``~``. Raises ServiceNotFound and other
+        GatewayErrors."""
         query = parse_query(request.scope["query_string"])
         service = await self._gateway.find_service(
             caller, request.workspace, request.service, mode=query.get(MODE)
         )
-        return value_reply(_entry(service, caller), request.formats)
+        entry = _entry(service, caller)
+        if request.service == MANAGER:  # it is in every workspace, under this name
+            entry["id"], entry["config"]["workspace"] = MANAGER, ANY_WORKSPACE
+        return value_reply(entry, request.formats)
 
 
 def _entry(service: ServiceInfo, caller: Caller) -> dict[str, Any]:

@@ -9,6 +9,7 @@ warning). It does not know who the user is: that is ``Gateway.authenticate``.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
@@ -19,6 +20,8 @@ from mcp_bridge.errors import INVALID_REQUEST, Failure
 
 _MAX_LENGTH: Final = 1_000
 """Of host and origin together; no honest ones are longer, and short ones can be remembered."""
+
+_NETLOC: Final = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\[\]:@]+))(?::[0-9]*)?")
 
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 
@@ -97,10 +100,10 @@ def _netloc(url: str) -> str:
 
 
 def _name(netloc: str) -> str:
-    """The host of ``host:port``, without the brackets of an IPv6 address."""
-    if netloc.startswith("["):
-        return netloc[1:].partition("]")[0]
-    return netloc.partition(":")[0]
+    """The host of ``host:port``, without the brackets of an IPv6 address; nothing if it is not of
+    that form."""
+    found = _NETLOC.fullmatch(netloc)
+    return (found[1] or found[2]) if found is not None else ""
 
 
 def _is_loopback(host: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -167,6 +167,14 @@ class Caller:
         if self.memberships is None or workspace == self.workspace:
             return granted
         return stronger(granted, self.memberships.permission_of(self.user, workspace))
+
+    def user_on_wire(self) -> dict[str, Any]:
+        """The user as services and the client itself see it: its scope says where it is connected,
+        and as which client."""
+        if self.client_id is None:
+            return self.user.to_wire()
+        here = replace(self.user.scope, current_workspace=self.workspace, client_id=self.client_id)
+        return replace(self.user, scope=here).to_wire()
 
     @property
     def address(self) -> str | None:

@@ -99,8 +99,10 @@ class ServiceInfo:
             singleton=self.is_singleton,
             created_by={"id": self.owner.id} if self.owner else None,
             service_embedding=None,
-            authorized_workspaces=config.get("authorized_workspaces") if inside else None,
+            authorized_workspaces=config.get("authorized_workspaces"),
         )
+        if not inside:
+            del config["authorized_workspaces"]
         return {
             "id": str(self.id),
             "name": self.name,

@@ -44,10 +44,12 @@ class Action(Enum):
     REGISTER_SERVICE_TYPE = ("register_service_type", Permission.READ_WRITE)
     READ_ENVIRONMENT = ("read_environment", Permission.READ_WRITE)
     WRITE_ENVIRONMENT = ("write_environment", Permission.READ_WRITE)
-    CREATE_WORKSPACE = ("create_workspace", Permission.READ)
+    CREATE_WORKSPACE = ("create_workspace", Permission.READ_WRITE)
     """From the workspace where they are; not for anonymous users, who could not come back to it."""
     BOOKMARK = ("bookmark", Permission.READ_WRITE)
     GENERATE_TOKEN = ("generate_token", Permission.ADMIN)
+    ATTRIBUTE_TOKEN = ("attribute_token", Permission.ADMIN)
+    """Make one with the e-mail address of somebody else; the resource is every workspace."""
     REVOKE_TOKEN = ("revoke_token", Permission.ADMIN)
     UPDATE_WORKSPACE = ("update_workspace", Permission.ADMIN)
     SHARE_WORKSPACE = ("share_workspace", Permission.ADMIN)
@@ -199,8 +201,8 @@ def _who_never_may(caller: Caller, action: Action, workspace: str) -> str | None
         return f"Only a connected client can {_OF_CLIENTS[action]}"
     if action is Action.LIST_HIDDEN and workspace != caller.workspace:
         if workspace == ANY_WORKSPACE:
-            return "Only public services can be listed in all workspaces"
-        return "Unlisted services can only be listed in the own workspace"
+            return "Cannot include unlisted services when searching all workspaces"
+        return f"Cannot include unlisted services from workspace {workspace}"
     return None
 
 
@@ -209,6 +211,8 @@ def _too_little(action: Action, held: Permission | None, workspace: str) -> str:
         if held is not None:
             return "Only admin can generate token."
         return f"You do not have any permission for workspace: {workspace}"
+    if action is Action.ATTRIBUTE_TOKEN:
+        return "Only an admin of the server can say whose e-mail address a token has."
     if action is Action.RUN_PROGRAM:
         return (
             "A server with a command runs on the machine of the gateway: only its operators may "
@@ -240,7 +244,9 @@ def _decide_use(caller: Caller, action: ServiceAction, service: ServiceInfo) -> 
         if action is ServiceAction.SEE_HIDDEN:
             return _decide_workspace(caller, Action.LIST_HIDDEN, workspace)
         return Verdict(False, "Permission denied for an unlisted service")
-    if caller.permission_on(workspace) is not None:
+    # Not what membership gives elsewhere: a provider's library refuses calls from other workspaces,
+    # so a service that could be found from there could not be called.
+    if caller.user.scope.permission_on(workspace) is not None:
         return _YES
     if caller.workspace in service.authorized_workspaces:
         return _YES
@@ -307,8 +313,9 @@ def _decide_token(caller: Caller, action: TokenAction, bearer: User) -> Verdict:
 
 
 def is_inside(caller: Caller, workspace: str) -> bool:
-    """Whether the caller may read the workspace, and so see its entries in full."""
-    return decide(caller, Action.READ_WORKSPACE, workspace).allowed
+    """Whether the caller acts in the workspace, or in all, and so sees its entries in full."""
+    acts_there = caller.user.scope.permission_on(workspace) is not None
+    return acts_there and decide(caller, Action.READ_WORKSPACE, workspace).allowed
 
 
 def hidden_from_strangers(service: ServiceInfo) -> bool:

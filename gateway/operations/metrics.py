@@ -6,6 +6,7 @@ are those that dashboards for Hypha use (HTTP contract).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -105,8 +106,9 @@ class Metrics:
     def _totals(self) -> Iterator[tuple[str, str, float]]:
         counters, router = self._counters, self._router
         own = sum(counters.calls.values())
-        yield "rpc_call", "Calls of functions, by clients and by the gateway.", router.calls + own
-        yield "client_requests", "Calls of one client to another.", router.calls
+        by_clients = router.calls + self._endpoint.served
+        yield "rpc_call", "Calls of functions, by clients and through doors.", by_clients + own
+        yield "client_requests", "Calls by clients.", by_clients
         yield (
             "websocket_connections_established",
             "Connections of clients that were opened.",
@@ -137,6 +139,12 @@ class Metrics:
     def _levels(self) -> Iterator[tuple[str, str, float]]:
         counters = self._counters
         yield "websocket_connections", "Connected clients.", self._hub.connections
+        now = time.monotonic()
+        yield (
+            "client_load_current",
+            "Calls to clients in the last minute, the older the less they count.",
+            sum(session.load_at(now) for session in self._router.sessions()),
+        )
         yield "polyport_services", "Registered services.", self._registry.count()
         yield (
             "polyport_outbox_bytes",

@@ -64,7 +64,7 @@ class ClientSession:
         self.caller = Caller(user, workspace, client_id, memberships)
         self.remote = remote
         """IP address that the client connected from."""
-        self.identity = Identity(self.address, workspace, user.to_wire())
+        self.identity = Identity(self.address, workspace, self.caller.user_on_wire())
         self.outbox = outbox
         self.close = close
         """Ask the transport to close the connection with a WebSocket code and a reason."""

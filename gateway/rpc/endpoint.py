@@ -87,6 +87,8 @@ class Endpoint:
         self._identities: WeakKeyDictionary[Caller, Identity] = WeakKeyDictionary()
         self._reply_identities: WeakKeyDictionary[Caller, Identity] = WeakKeyDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
+        self.served = 0
+        """Calls of clients to the gateway itself so far."""
         self._root = ROOT_USER.to_wire()
         router.endpoint = self
 
@@ -102,7 +104,7 @@ class Endpoint:
         identity = self._identities.get(caller)
         if identity is None:
             address = f"{caller.workspace}/{self._router.manager_id}"
-            identity = Identity(address, caller.workspace, caller.user.to_wire())
+            identity = Identity(address, caller.workspace, caller.user_on_wire())
             self._identities[caller] = identity
         return identity
 
@@ -243,6 +245,7 @@ class Endpoint:
             return
         method: str = header["method"]
         if method.startswith(SERVICES):
+            self.served += 1
             self._spawn(self._serve(sender, header, body, addressed_as))
             return
         session, _, action = method.rpartition(".")

@@ -58,7 +58,7 @@ class ForeignFunction:
     async def __call__(self, caller: Caller, /, *args: Any, **kwargs: Any) -> Any:
         if self._takes_context:
             client = caller.address or caller.workspace
-            context = {"user": caller.user.to_wire(), "ws": caller.workspace, "from": client}
+            context = {"user": caller.user_on_wire(), "ws": caller.workspace, "from": client}
             kwargs = {**kwargs, "context": context}
         return await self._call(self._function, *args, **kwargs)
 

@@ -171,7 +171,7 @@ class ClientFunctions:
 def _user_for(caller: Caller, session: ClientSession) -> dict[str, Any]:
     user = session.user
     if user.effective_id == caller.user.effective_id:
-        return user.to_wire()
+        return session.caller.user_on_wire()
     return {"id": user.id, "is_anonymous": user.is_anonymous, "roles": list(user.roles)}
 
 

@@ -88,7 +88,7 @@ class ContentFunctions:
         if not re.fullmatch(r"[\w.-]{1,128}", short):
             raise InvalidRequest(f"Invalid service type id: {name!r}")
         entry = {
-            "id": f"{workspace}/{short}",
+            "id": name,
             "name": type_info.get("name") or short,
             "definition": type_info.get("definition") or {},
             "description": type_info.get("description"),

@@ -20,6 +20,11 @@ MAX_BOOKMARKS: Final = 1000
 MAX_SERVICE_TYPES: Final = 1000
 MAX_VARIABLES: Final = 1000
 MAX_VALUE_BYTES: Final = 64 * 1024
+MAX_ENVIRONMENT_BYTES: Final = 2 * 1024 * 1024
+"""Of all variables of a workspace, encrypted as they are kept in memory; what a program gets from
+its operating system is no more either."""
+MAX_SERVICE_TYPES_BYTES: Final = 4 * 1024 * 1024
+"""Of all service types of a workspace."""
 
 
 class Contents:
@@ -49,6 +54,11 @@ class Contents:
             if name not in record.environment and len(record.environment) >= MAX_VARIABLES:
                 raise LimitExceeded(f"A workspace can have at most {MAX_VARIABLES} variables")
             sealed = self._box.seal(as_json(value, MAX_VALUE_BYTES, "value"), _place(record, name))
+            others = sum(len(v) for n, v in record.environment.items() if n != name)
+            if others + len(sealed) > MAX_ENVIRONMENT_BYTES:
+                raise LimitExceeded(
+                    f"The variables of a workspace can have {MAX_ENVIRONMENT_BYTES} bytes together"
+                )
             if self._repository is not None and record.is_kept:
                 await self._repository.put_variable(
                     record.to_stored(), name, sealed, now=self._clock()
@@ -89,9 +99,9 @@ class Contents:
                 raise Conflict(f"Service type already exists: {name}")
             if len(record.service_types) >= MAX_SERVICE_TYPES:
                 raise LimitExceeded(f"A workspace can have at most {MAX_SERVICE_TYPES} types")
-            await self._workspaces.write(
-                record, service_types={**record.service_types, name: entry}
-            )
+            types = {**record.service_types, name: entry}
+            as_json(types, MAX_SERVICE_TYPES_BYTES, "list of service types")
+            await self._workspaces.write(record, service_types=types)
 
 
 def _place(record: Workspace, name: str) -> str:

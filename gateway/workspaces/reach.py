@@ -70,8 +70,9 @@ class Reach:
         ]
 
     def service_type(self, caller: Caller, type_id: str) -> dict[str, Any]:
-        """The service type of an id, ``[workspace/]type``. Raises NotFound, also for one that is
-        neither public nor the caller's to read."""
+        """The service type of an id, ``[workspace/]type``, with its full id; lists have the one
+        that it was registered under. Raises NotFound, also for one that is neither public nor the
+        caller's to read."""
         workspace, slash, short = type_id.rpartition("/")
         record = self._workspaces.get(workspace if slash else caller.workspace)
         entry = record.service_types.get(short) if record is not None else None
@@ -81,7 +82,7 @@ class Reach:
         is_public = entry["config"].get("visibility") == Visibility.PUBLIC.value
         if not is_public and not decide(caller, Action.READ_SERVICE_TYPE, record.id).allowed:
             raise missing
-        return entry
+        return {**entry, "id": f"{record.id}/{short}"}
 
     async def parsed(self, caller: Caller, token: str) -> User:
         """Whom a token stands for. Raises Unauthenticated, PermissionDenied."""

@@ -13,7 +13,7 @@ from gateway.rpc.local import LocalFunction
 from gateway.workspaces.listing import ServiceFilter
 from gateway.workspaces.registering import is_local_only, service_name
 from schema.errors import InvalidRequest, PermissionDenied
-from schema.identity import Caller
+from schema.identity import ANY_WORKSPACE, Caller
 from schema.ids import ServiceQuery
 from schema.services import BUILT_IN, Visibility
 
@@ -65,6 +65,15 @@ def _of_token(caller: Caller, named: Mapping[str, Any]) -> str:
     return workspace
 
 
+_MINT = Rule(Action.GENERATE_TOKEN, find=_of_token)
+_MINT_FOR_OTHERS = Rule(Action.ATTRIBUTE_TOKEN, find=lambda caller, named: ANY_WORKSPACE)
+
+
+def _minting(caller: Caller, named: Mapping[str, Any]) -> Rule:
+    is_own = (named.get("config") or {}).get("email") in (None, caller.user.email)
+    return _MINT if is_own else _MINT_FOR_OTHERS
+
+
 def _of_service(caller: Caller, named: Mapping[str, Any]) -> str:
     return ServiceQuery.parse(named["service_id"], caller.workspace).workspace
 
@@ -94,8 +103,10 @@ _LIST_HIDDEN = Rule(
 
 def _listing(caller: Caller, named: Mapping[str, Any]) -> Rule:
     wanted = ServiceFilter.read(named["query"], caller.workspace)
-    if named["include_unlisted"] or wanted.wants_all_protected:
+    if named["include_unlisted"]:
         return _LIST_HIDDEN
+    if wanted.wants_all_protected:
+        raise PermissionDenied("Cannot list protected or unlisted services in all workspaces")
     if wanted.fields.get("visibility") == Visibility.UNLISTED.value:
         raise PermissionDenied("Unlisted services are only listed with include_unlisted")
     return _LIST
@@ -134,7 +145,7 @@ RULES: Final[dict[str, Rule | OneOf]] = {
     "unbookmark": Rule(Action.KEEP_BOOKMARKS),
     "set_env": Rule(Action.WRITE_ENVIRONMENT),
     "get_env": Rule(Action.READ_ENVIRONMENT),
-    "generate_token": Rule(Action.GENERATE_TOKEN, find=_of_token),
+    "generate_token": OneOf(_minting, (_MINT, _MINT_FOR_OTHERS)),
     "revoke_token": Rule(Action.REVOKE_TOKEN, each=TokenAction.REVOKE),
     "parse_token": Rule(Action.PARSE_TOKEN, each=TokenAction.PARSE),
     "generate_api_key": Rule(Action.MAKE_KEY, "workspace"),

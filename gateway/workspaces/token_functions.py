@@ -24,11 +24,15 @@ class TokenFunctions:
         self._max_life_seconds = max_life_seconds
 
     async def generate_token(self, caller: Caller, config: dict[str, Any] | None = None) -> str:
-        """Make a token for a workspace that the caller administers; never for more than it has."""
+        """Make a token for a workspace that the caller administers; never for more than it has.
+        Another e-mail address than the caller's is for admins of the server to say."""
         options = config or {}
         workspace = str(options.get("workspace") or caller.workspace)
         permission = Permission.parse(options.get("permission") or "read_write")
         client_id = options.get("client_id")
+        email = options.get("email")
+        if email is not None and not isinstance(email, str):
+            raise InvalidRequest("The option 'email' must be text")
         extra_scopes = options.get("extra_scopes") or ()
         if not isinstance(extra_scopes, list | tuple):
             raise InvalidRequest("The option 'extra_scopes' must be a list")
@@ -45,7 +49,7 @@ class TokenFunctions:
             roles=("anonymous",) if caller.user.is_anonymous else (),
             is_anonymous=caller.user.is_anonymous,
             scope=scope,
-            email=caller.user.email,
+            email=email or caller.user.email,
             parent=caller.user.effective_id,
             lineage=caller.user.lineage,
             not_after=caller.user.not_after,

@@ -65,7 +65,7 @@ class WebServices:
         if service.type.lower() == _ASGI:
             dialogue = HttpDialogue(is_operators=is_operators(service))
             return self._exchange(request, caller, service, dialogue)
-        self._origins.check_cookie(request.headers, caller)
+        self._origins.check_cookie(request.headers, caller, is_page=True)
         # Whatever an application behind ASGI answers is its own business; this is the gateway's.
         return self._origins.applied_to(await self._functions.answer(request, caller, service))
 

@@ -129,19 +129,21 @@ async def test_bookmarks_are_kept_in_the_own_workspace_and_shown_to_writers(join
 async def test_types_of_services_are_registered_and_read(join: Join) -> None:
     owner, stranger = await join(), await join()
     entry = await owner.manager("register_service_type", TYPE)
-    assert entry == TYPE | {"id": f"{owner.workspace}/camera"}
-    assert await owner.manager("get_service_type", "camera") == entry
+    assert entry == TYPE | {"id": "camera"}
+    full = f"{owner.workspace}/camera"
+    assert await owner.manager("get_service_type", "camera") == entry | {"id": full}
     assert await owner.manager("list_service_types") == [entry]
     with pytest.raises(Rejected, match="Service type already exists: camera"):
         await owner.manager("register_service_type", TYPE)
     with pytest.raises(Rejected, match="Permission denied for workspace"):
         await owner.manager("register_service_type", TYPE | {"id": "elsewhere-1/camera"})
-    for asker, name in ((owner, "nothing"), (stranger, entry["id"])):
+    for asker, name in ((owner, "nothing"), (stranger, full)):
         with pytest.raises(Rejected, match=f"^KeyError: 'Service type not found: {name}'$"):
             await asker.manager("get_service_type", name)
     public = TYPE | {"id": "open", "config": {"visibility": "public"}}
-    shared = await owner.manager("register_service_type", public)
-    assert await stranger.manager("get_service_type", shared["id"]) == shared
+    await owner.manager("register_service_type", public)
+    shared = await stranger.manager("get_service_type", f"{owner.workspace}/open")
+    assert shared == public | {"id": f"{owner.workspace}/open"}
     with pytest.raises(Rejected, match=REFUSED):
         await stranger.manager("list_service_types", owner.workspace)
 

@@ -64,7 +64,7 @@ async def test_an_admitted_client_is_told_where_and_who_it_is(gateway: Gateway) 
             "scope": {
                 "current_workspace": f"ws-user-{user['id']}",
                 "workspaces": {f"ws-user-{user['id']}": "a"},
-                "client_id": None,
+                "client_id": "me",
                 "extra_scopes": user["scope"]["extra_scopes"],
             },
         }

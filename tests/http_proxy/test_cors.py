@@ -68,7 +68,11 @@ def test_cookies_are_for_the_own_origin_listed_ones_and_programs() -> None:
     assert not origins.may_use_cookies({b"origin": b"null", b"host": b"a:1"})
     image = {b"sec-fetch-site": b"cross-site", b"sec-fetch-mode": b"no-cors"}
     assert not origins.may_use_cookies(image)
-    assert origins.may_use_cookies(image | {b"sec-fetch-mode": b"navigate"})
+    assert not origins.may_use_cookies(image | {b"sec-fetch-site": b"same-site"})
+    link = image | {b"sec-fetch-mode": b"navigate"}
+    assert not origins.may_use_cookies(link), "a link to a function would call it"
+    assert origins.may_use_cookies(link, is_page=True)
+    assert origins.may_use_cookies(link | {b"sec-fetch-site": b"none"}), "the user typed it"
 
 
 async def test_whoever_asks_for_the_options_is_told_the_methods(gateway: FakeGateway) -> None:

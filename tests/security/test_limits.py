@@ -93,12 +93,22 @@ async def test_N8_a_page_of_another_site_does_not_act_with_the_visitors_cookie(
         *[("POST", url, PAGE | {"content-type": kind}) for kind in (JSON, FORM, "text/plain")],
         ("POST", url, PAGE),  # a page can leave the type out, and then need not ask before
         ("GET", url, image),
+        ("GET", url, image | {"sec-fetch-site": "same-site"}),
+        ("GET", url, image | {"sec-fetch-mode": "navigate"}),  # a link that the visitor follows
+        (
+            "GET",
+            f"/{ann.workspace}/services/ws/generate_token",
+            image | {"sec-fetch-mode": "navigate"},
+        ),
         ("GET", url, PAGE),
         ("POST", f"/{ann.workspace}/apps/site/", PAGE),
     ]
     for method, path, headers in asked:
         answer = await http.request(method, path, headers=headers | cookie)
         assert answer.status_code == 403, answer.text
+    assert not ran
+    opened = image | {"sec-fetch-mode": "navigate"}
+    assert (await http.get(f"/{ann.workspace}/apps/site/", headers=opened | cookie)).is_success
     own = {"origin": "http://127.0.0.1:9527"} | cookie
     assert (await http.post(url, json={}, headers=own)).status_code == 200
 

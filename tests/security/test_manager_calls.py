@@ -376,6 +376,33 @@ async def test_nobody_without_a_name_creates_a_workspace() -> None:
     await parts.kept.audit.close()
 
 
+async def test_a_token_to_read_creates_no_workspace_in_the_name_of_its_maker() -> None:
+    parts = build(Settings(ephemeral=True, port=9527))[0]
+    ann = await Peer.join(parts, token=parts.tokens.issue(User("ann"), expires_in_seconds=60))
+    token = await ann.manager("generate_token", {"permission": "read"})
+    reader = await Peer.join(parts, token=token)
+    with pytest.raises(RemoteFailure, match="Permission denied for workspace ws-user-ann"):
+        await called(reader, "create_workspace", {"config": {"id": "a-b"}})
+    assert parts.workspaces.get("a-b") is None
+    await parts.kept.audit.close()
+
+
+async def test_whose_address_a_token_has_is_not_said_by_who_mints_it() -> None:
+    parts = build(Settings(ephemeral=True, port=9527, root_token="r0" * 20))[0]
+    user = User("ann", email="ann@lab.org", email_verified=True)
+    ann = await Peer.join(parts, token=parts.tokens.issue(user, expires_in_seconds=60))
+    with pytest.raises(RemoteFailure, match="Only an admin of the server"):
+        await ann.manager("generate_token", {"email": "bob@lab.org"})
+    await ann.manager("generate_token", {"email": "ann@lab.org"})
+    root = await Peer.join(parts, token="r0" * 20)
+    minted = await root.manager(
+        "generate_token", {"workspace": "ws-user-ann", "email": "bob@lab.org"}
+    )
+    found = parts.tokens.verify(minted)
+    assert (found.email, found.email_verified) == ("bob@lab.org", False)
+    await parts.kept.audit.close()
+
+
 def test_every_function_has_a_rule() -> None:
     parts = build(Settings(ephemeral=True, port=9527))[0]
     manager = parts.gateway._directory.manager  # type: ignore[attr-defined]

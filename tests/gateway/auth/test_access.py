@@ -35,6 +35,7 @@ def test_an_action_takes_the_permission_that_its_row_says(action: Action, held: 
     if not allowed:
         words = {Action.GENERATE_TOKEN: "Only admin" if held else "ws-a"}
         words[Action.RUN_PROGRAM] = "only its operators"
+        words[Action.ATTRIBUTE_TOKEN] = "Only an admin of the server"
         assert words.get(action, "ws-a") in verdict.reason
         with pytest.raises(PermissionDenied):
             verdict.require()

@@ -126,7 +126,12 @@ async def test_metrics_count_by_route_and_never_by_path_or_name() -> None:
     assert found[("polyport_authentications_total", ("outcome", "unauthenticated"))] == 1
     assert found[("polyport_authentications_total", ("outcome", "anonymous"))] == 3
     assert found[("websocket_connections",)] == 0
-    for name in ("rpc_call_total", "client_requests_total", "polyport_outbox_bytes"):
+    for name in (
+        "rpc_call_total",
+        "client_requests_total",
+        "client_load_current",
+        "polyport_outbox_bytes",
+    ):
         assert (name,) in found
     assert found[("polyport_http_active_requests",)] == 1, "the one that asks"
 

@@ -8,6 +8,7 @@ import msgpack
 import pytest
 
 from gateway.app import Parts
+from gateway.workspaces import contents
 from gateway.workspaces.registering import MAX_SERVICE_BYTES
 from gateway.workspaces.rules import RULES
 from tests.gateway.peer import Peer, RemoteFailure
@@ -100,7 +101,7 @@ async def test_authorized_workspaces_are_let_in_without_learning_of_each_other(
     service = await guest.manager("get_service", f"{owner.workspace}/shared")
     assert "authorized_workspaces" not in service["config"]
     (listed,) = await guest.manager("list_services", {"workspace": owner.workspace})
-    assert listed["config"]["authorized_workspaces"] is None
+    assert "authorized_workspaces" not in listed["config"]
     with pytest.raises(RemoteFailure, match=r"Permission denied"):
         await stranger.manager("get_service", f"{owner.workspace}/shared")
 
@@ -116,7 +117,7 @@ async def test_listing_all_workspaces_shows_public_services_and_the_own_ones(
     assert {s["id"].rpartition(":")[2] for s in listed} == {
         "open", "mine", "hypha-login", "mcp-servers",
     }  # fmt: skip
-    with pytest.raises(RemoteFailure, match=r"Only public services"):
+    with pytest.raises(RemoteFailure, match=r"Cannot list protected or unlisted services"):
         await second.manager("list_services", {"workspace": "*", "visibility": "protected"})
 
 
@@ -328,8 +329,9 @@ async def test_a_minted_token_carries_its_permission_parent_and_binding(parts: P
 async def test_types_bookmarks_events_and_status_are_kept_per_workspace(parts: Parts) -> None:
     owner = await Peer.join(parts)
     entry = await owner.manager("register_service_type", {"id": "camera", "definition": {"f": {}}})
-    assert entry["id"] == f"{owner.workspace}/camera"
-    assert (await owner.manager("get_service_type", "camera"))["definition"] == {"f": {}}
+    assert entry["id"] == "camera"
+    found = await owner.manager("get_service_type", "camera")
+    assert (found["id"], found["definition"]) == (f"{owner.workspace}/camera", {"f": {}})
     with pytest.raises(RemoteFailure, match=r"already exists"):
         await owner.manager("register_service_type", {"id": "camera"})
     with pytest.raises(RemoteFailure, match=r"KeyError: 'Service type not found"):
@@ -459,3 +461,22 @@ async def test_what_is_kept_for_others_is_of_plain_values(parts: Parts, value: A
         await peer.manager("register_service_type", {"id": "t", "definition": value})
     with pytest.raises(RemoteFailure, match="workspace"):
         await peer.manager("update_workspace", peer.workspace, {"config": {"x": value}})
+
+
+async def test_what_a_workspace_keeps_has_a_bound_together(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each within its own bound, many of them would still take all memory."""
+    monkeypatch.setattr(contents, "MAX_ENVIRONMENT_BYTES", 1000)
+    monkeypatch.setattr(contents, "MAX_SERVICE_TYPES_BYTES", 1000)
+    owner = await Peer.join(parts)
+    await owner.manager("set_env", "A", "x" * 600)
+    with pytest.raises(RemoteFailure, match="together"):
+        await owner.manager("set_env", "B", "x" * 600)
+    await owner.manager("set_env", "A", "y" * 700)
+    assert await owner.manager("get_env") == {"A": "y" * 700}
+    wide = {"f": {"description": "x" * 500}}
+    await owner.manager("register_service_type", {"id": "camera", "definition": wide})
+    with pytest.raises(RemoteFailure, match="larger than"):
+        await owner.manager("register_service_type", {"id": "stage", "definition": wide})
+    assert [t["id"] for t in await owner.manager("list_service_types")] == ["camera"]

@@ -182,6 +182,7 @@ class GatewayCore:
         kwargs: Mapping[str, Any] | None,
         options: CallOptions,
     ) -> Any:
+        check = partial(self._check_still_welcome, caller.user)
         value = await self._endpoint.call(
             self._endpoint.identity_of(caller),
             service.id.provider,
@@ -191,13 +192,14 @@ class GatewayCore:
             silence_seconds=options.silence_timeout_seconds,
             context=options.context,
             is_cancellable=service.config.get("cancellable") is True,
+            check=check,
         )
         if type(value) is RemoteStream:
-            value.check = partial(self._check_still_welcome, caller.user)
+            value.check = check
         return value
 
     def _check_still_welcome(self, user: User) -> None:
-        """A stream can last long. Raises TokenRevoked, Blocked."""
+        """Streams and conversations can last long. Raises TokenRevoked, Blocked."""
         self._authentication.check_not_revoked(user)
         self._doorkeeper.check_blocks(user)
 

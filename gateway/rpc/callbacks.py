@@ -21,6 +21,10 @@ MAX_RUNNING: Final = 1000
 ``send`` must not fill the memory of the gateway."""
 
 
+def _welcome() -> None:
+    """No check."""
+
+
 class Callbacks:
     """The functions lent to the provider of one call, under names below the call's session.
 
@@ -28,9 +32,11 @@ class Callbacks:
     is cancelled, and its caller told that the function has expired.
     """
 
-    def __init__(self, address: str, session: str) -> None:
-        """``address`` is where the provider sends its calls of them."""
+    def __init__(self, address: str, session: str, check: Callable[[], None] | None = None) -> None:
+        """``address`` is where the provider sends its calls of them. ``check`` raises if whoever
+        lent them is not welcome any more: then nothing goes either way."""
         self._address = address
+        self._check = check or _welcome
         self._session = session
         self._functions: dict[str, Callable[..., Awaitable[Any]]] = {}
         self._running: set[asyncio.Task[Any]] = set()
@@ -59,6 +65,7 @@ class Callbacks:
         """Call one of the functions. Raises FunctionNotFound, InvalidArguments, LimitExceeded, or
         what the function raises."""
         function = self._named(name)
+        self._check()
         if len(self._running) >= MAX_RUNNING:
             raise LimitExceeded("Too many calls of a callback at the same time")
         try:
@@ -69,7 +76,9 @@ class Callbacks:
         assert task is not None  # noqa: S101 - a coroutine runs in a task
         self._running.add(task)
         try:
-            return await function(*args, **kwargs)
+            value = await function(*args, **kwargs)
+            self._check()  # it may have waited for long
+            return value
         except asyncio.CancelledError:
             if not self._ended:
                 raise

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -125,6 +125,7 @@ class Endpoint:
         heartbeats: bool = True,
         context: Mapping[str, Any] | None = None,
         is_cancellable: bool = False,
+        check: Callable[[], None] | None = None,
     ) -> Any:
         """Call ``method`` of the client at ``target`` and return its value or a RemoteStream.
 
@@ -134,7 +135,8 @@ class Endpoint:
         InvalidArguments: somebody's function in its encoded form. The provider would call it with
         its own rights, which who made it up need not have.
 
-        Async functions among the arguments are lent to the provider until the call ends.
+        Async functions among the arguments are lent to the provider until the call ends; ``check``
+        is asked before and after each call of one, and what it raises is told to the provider.
 
         ``context`` is added to what a function with ``require_context`` is told of its caller; the
         keys that say who that is, and those of the protocol, cannot be given so.
@@ -155,7 +157,7 @@ class Endpoint:
         try:
             body = pack(content)
         except InvalidMessage:
-            callbacks = Callbacks(identity.address, session)
+            callbacks = Callbacks(identity.address, session, check)
             body = callbacks.pack(content)
         if _TARGET in body and has_function([args, kwargs]):
             raise InvalidArguments("Functions of clients cannot be arguments here, only data")

@@ -118,6 +118,49 @@ async def test_S23_S24_a_stream_that_has_begun_gives_no_more_either(parts: Parts
         await closed.wait()
 
 
+@pytest.mark.parametrize("how", ["revoked", "blocked"])
+async def test_S23_S24_nothing_goes_either_way_in_a_conversation_that_has_begun(
+    parts: Parts, how: str
+) -> None:
+    """As a web service has with its client, over ``receive`` and ``send``."""
+    ann = await workspace_of_ann(parts)
+    asked, said, refusals = asyncio.Event(), asyncio.get_running_loop().create_future(), []
+    sent: list[str] = []
+    ann._decoded = lambda value: value  # type: ignore[method-assign]
+
+    async def serve(arguments: dict[str, Any]) -> None:
+        for name, values in (("receive", ()), ("send", ("late",))):
+            method = arguments[name]
+            try:
+                await ann.call(method["_rtarget"], method["_rmethod"], *values)
+            except RemoteFailure as failure:
+                refusals.append(str(failure))
+
+    async def receive() -> Any:
+        asked.set()
+        return await said
+
+    async def send(value: str) -> None:
+        sent.append(value)
+
+    await ann.register("site", {"serve": serve}, type="asgi")
+    made = await ann.manager("generate_token")
+    caller = await parts.gateway.authenticate(Credentials(made), ann.workspace)
+    service = await parts.gateway.find_service(caller, ann.workspace, "site")
+    lent = {"receive": receive, "send": send}
+    running = asyncio.ensure_future(parts.gateway.call(caller, service, "serve", (lent,)))
+    async with asyncio.timeout(5):
+        await asked.wait()
+        if how == "revoked":
+            await ann.manager("revoke_token", made)
+        else:
+            await parts.kept.blocks.block_user("ann", seconds=60, reason="", by="root")
+        said.set_result("a secret of the client")
+        await running
+    assert len(refusals) == 2 and all(how in each for each in refusals), refusals
+    assert sent == []
+
+
 @pytest.mark.parametrize("extra", ["file:download", "a:b"])
 async def test_S20_N5_a_token_for_one_purpose_is_refused_at_every_door(
     parts: Parts, http: httpx.AsyncClient, extra: str

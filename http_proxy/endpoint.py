@@ -66,7 +66,10 @@ class Endpoint:
             request = Request(scope, receive, max_response_bytes=self._max_response_bytes)
             caller = await self._callers.identify(request)
             admit(scope, caller)
-            return await self._handler(request, caller)
+            reply = await self._handler(request, caller)
+            if self._methods is not None and not caller.user.is_anonymous:
+                _keep_private(reply)
+            return reply
         except ClientGone:
             raise
         except Exception as error:
@@ -81,6 +84,13 @@ class Endpoint:
             raise MethodNotAllowed(scope["method"], self._allow)
         requested = dict(scope["headers"]).get(b"access-control-request-headers")
         return preflight(self._allow, requested)
+
+
+def _keep_private(reply: ASGIApp) -> None:
+    """What a caller may see is for that caller: a cookie, unlike ``Authorization``, does not keep
+    shared caches from storing an answer (RFC 9111, section 3.5)."""
+    if type(reply) is BytesReply and all(name != b"cache-control" for name, _ in reply.headers):
+        reply.headers = [*reply.headers, (b"cache-control", b"private, no-store")]
 
 
 def failure_reply(error: Exception, scope: Scope) -> BytesReply:

@@ -193,6 +193,6 @@ async def test_lists_are_narrowed_by_every_kind_of_query(join: Join) -> None:
         with pytest.raises(Rejected, match=error):
             await ids(owner, query)
     stranger = await join()
-    with pytest.raises(Rejected, match="PermissionError: Unlisted"):
+    with pytest.raises(Rejected, match="PermissionError: Cannot include unlisted"):
         await ids(stranger, {"workspace": w}, include_unlisted=True)
     assert {a, yours} == set(await ids(stranger, {"workspace": w}))

@@ -24,6 +24,16 @@ async def test_head_answers_like_get_without_a_body(client: httpx.AsyncClient, p
     assert head.headers == got.headers
 
 
+@pytest.mark.parametrize("path", PATHS)
+async def test_what_a_user_is_answered_is_stored_by_nobody(
+    client: httpx.AsyncClient, path: str
+) -> None:
+    for headers in ({"authorization": "Bearer good"}, {"cookie": "access_token=good"}):
+        answer = await client.get(path, headers=headers)
+        assert (answer.status_code, answer.headers["cache-control"]) == (200, "private, no-store")
+    assert "cache-control" not in (await client.get(path)).headers, "is the same for everybody"
+
+
 async def test_head_of_what_is_missing_has_no_body_either(client: httpx.AsyncClient) -> None:
     answer = await client.head("/ws-lab/services/calc/missing")
     assert (answer.status_code, answer.content) == (404, b"")

@@ -115,7 +115,11 @@ def run(settings: Settings) -> int:
         return 2
     parts: Parts = app.state.parts
     config.app = app
-    config.http = partial(OneWriteHttpProtocol, connections=parts.bounds.connections)  # type: ignore[assignment]
+    config.http = partial(  # type: ignore[assignment]
+        OneWriteHttpProtocol,
+        connections=parts.bounds.connections,
+        stalled_seconds=settings.stalled_client_seconds,
+    )
     server = _Server(config, parts, app.state.startup, settings.local_base_url)
     server.run(sockets=[listener])
     if server.has_failed:

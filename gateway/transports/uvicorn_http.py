@@ -5,8 +5,8 @@ system call costs as much as the rest of sending it.
 
 It also offers the application what ASGI does not: to end a connection whose peer does not read. It
 ends what uvicorn would wait for without an end: a request whose head has no end or does not come,
-and one whose body stops in the middle. And it counts connections by their address, and refuses what
-is one too many.
+one whose body stops in the middle, and a peer that takes nothing of its answer. And it counts
+connections by their address, and refuses what is one too many.
 """
 
 from __future__ import annotations
@@ -32,6 +32,9 @@ HEAD_SECONDS: Final = 30.0
 
 BODY_SECONDS: Final = 60.0
 """How long nothing may come of a body that is incomplete, while its answer has not begun."""
+
+STALLED_SECONDS: Final = 60.0
+"""How long a peer may take nothing of what waits for it, unless the operator has another wish."""
 
 REFUSED_SECONDS: Final = 5.0
 """How long a connection that is one too many may wait with the request that tells it so."""
@@ -92,10 +95,21 @@ class OneWriteHttpProtocol(HttpToolsProtocol):
     _stranger: Stranger | None = None
     _refusal: Overloaded | None = None
 
-    def __init__(self, *args: Any, connections: Connections | None = None, **kwargs: Any) -> None:
-        """``connections`` is what they are counted by; by default they are not."""
+    _unsent_bytes = 0
+    _stall_timeout: asyncio.TimerHandle | None = None
+
+    def __init__(
+        self,
+        *args: Any,
+        connections: Connections | None = None,
+        stalled_seconds: float = STALLED_SECONDS,
+        **kwargs: Any,
+    ) -> None:
+        """``connections`` is what they are counted by; by default they are not. A peer that takes
+        nothing of an answer for ``stalled_seconds`` is given up."""
         super().__init__(*args, **kwargs)
         self._counted_by = connections
+        self._stalled_seconds = stalled_seconds
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -113,9 +127,20 @@ class OneWriteHttpProtocol(HttpToolsProtocol):
         self._stop_waiting_for_head()
         if self._body_timeout is not None:
             self._body_timeout.cancel()
+        self._stop_watching_writes()
         if self._stranger is not None:
             self._stranger.leave()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unsent_bytes = self.transport.get_write_buffer_size()
+        self._stop_watching_writes()
+        self._stall_timeout = self.loop.call_later(self._stalled_seconds, self._look_at_writes)
+
+    def resume_writing(self) -> None:
+        self._stop_watching_writes()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         if self._refusal is not None:
@@ -160,6 +185,7 @@ class OneWriteHttpProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def handle_websocket_upgrade(self) -> None:
+        self._stop_watching_writes()
         holder = self.transport
         if isinstance(holder, _HeadHolder):
             holder.flush()
@@ -201,6 +227,22 @@ class OneWriteHttpProtocol(HttpToolsProtocol):
             self._body_timeout = self.loop.call_at(
                 self._heard_at + BODY_SECONDS, self._look_at_body
             )
+
+    def _stop_watching_writes(self) -> None:
+        if self._stall_timeout is not None:
+            self._stall_timeout.cancel()
+            self._stall_timeout = None
+
+    def _look_at_writes(self) -> None:
+        """Nothing is written meanwhile, so what waits gets less as long as the peer reads. Without
+        an end of this, whoever asks for much and reads nothing would fill the memory; also one who
+        is only waited for to close the connection."""
+        unsent = self.transport.get_write_buffer_size()
+        if unsent < self._unsent_bytes:
+            self._unsent_bytes = unsent
+            self._stall_timeout = self.loop.call_later(self._stalled_seconds, self._look_at_writes)
+        else:
+            self.transport.abort()
 
     def _refuse(self, status: int, reason: str, text: str = "", more: str = "") -> None:
         """End the connection, with a word if no answer of the application is on its way."""

@@ -21,6 +21,11 @@ class Socket(asyncio.Transport):
         self.writes: list[bytes] = []
         self.written = asyncio.Event()
         self.ended = asyncio.Event()
+        self.unsent = 0
+        """Bytes that the peer has not taken."""
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
 
     @property
     def closed(self) -> bool:
@@ -48,13 +53,13 @@ class Socket(asyncio.Transport):
 
 
 def serve(
-    app: Any, address: str = "127.0.0.1", connections: Connections | None = None
+    app: Any, address: str = "127.0.0.1", connections: Connections | None = None, **more: Any
 ) -> tuple[OneWriteHttpProtocol, Socket]:
     config = uvicorn.Config(
         app, ws=RelayWebSocketProtocol, log_config=None, access_log=False, lifespan="off"
     )
     config.load()
-    protocol = OneWriteHttpProtocol(config, ServerState(), {}, connections=connections)
+    protocol = OneWriteHttpProtocol(config, ServerState(), {}, connections=connections, **more)
     socket = Socket(address)
     protocol.connection_made(socket)
     return protocol, socket
@@ -338,3 +343,34 @@ async def test_a_websocket_is_counted_until_it_ends_or_is_known() -> None:
     for socket in ends:
         socket.protocol.connection_lost(None)
     assert connections.open == 0
+
+
+async def test_a_peer_that_takes_nothing_of_its_answer_is_given_up() -> None:
+    protocol, socket = serve(small, stalled_seconds=0.02)
+    protocol.data_received(REQUEST)
+    socket.unsent = 1_000_000
+    protocol.pause_writing()
+    async with asyncio.timeout(5):
+        await socket.ended.wait()
+    protocol.connection_lost(None)
+
+
+async def test_a_peer_that_reads_slowly_is_not_given_up() -> None:
+    protocol, socket = serve(small, stalled_seconds=0.01)
+    protocol.data_received(REQUEST)
+    sizes = iter(range(10, 0, -1))
+    looked = asyncio.Event()
+
+    def size() -> int:
+        unsent = next(sizes)
+        if unsent == 5:
+            looked.set()
+        return unsent
+
+    socket.get_write_buffer_size = size  # type: ignore[method-assign]
+    protocol.pause_writing()
+    async with asyncio.timeout(5):
+        await looked.wait()
+    protocol.resume_writing()
+    assert not socket.closed
+    protocol.connection_lost(None)

@@ -14,6 +14,7 @@ from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
 from mcp_types import LATEST_PROTOCOL_VERSION
 
 from gateway.oauth_client.config import ClientConfig, Records
+from gateway.oauth_client.dpop import NONCE, PROOF, USE_NONCE, Dpop, unbound
 from gateway.oauth_client.errors import (
     LoginFailed,
     LoginUnavailable,
@@ -36,10 +37,12 @@ Send = Callable[[httpx2.Request], Awaitable[httpx2.Response]]
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """A refusal of the server: its HTTP status, and its header ``WWW-Authenticate``."""
+    """A refusal of the server: its HTTP status, and its headers ``WWW-Authenticate`` and
+    ``DPoP-Nonce``."""
 
     status: int
     header: str = ""
+    nonce: str | None = None
 
     def response(self, request: httpx2.Request) -> httpx2.Response:
         """As the SDK takes it."""
@@ -56,6 +59,7 @@ class OAuthClient:
     ) -> None:
         self._provider = Provider(config, records, ask)
         self._url = config.server_url
+        self._may_bind = config.may_bind
         self._send = send
         self._lock = asyncio.Lock()
         self._step_ups: Counter[frozenset[str]] = Counter()
@@ -65,9 +69,9 @@ class OAuthClient:
         """What the last refresh gave."""
         self._is_loaded = False
 
-    async def headers(self) -> dict[str, str]:
-        """What a request goes with; nothing if there is no login. A token that has expired is
-        refreshed before. Raises LoginUnavailable."""
+    async def headers(self, method: str = "POST", url: str | None = None) -> dict[str, str]:
+        """What a request goes with, to the server's URL if to no other; nothing if there is no
+        login. A token that has expired is refreshed before. Raises LoginUnavailable."""
         if not self._is_loaded:
             await self._load()
         context = self._provider.context
@@ -76,8 +80,13 @@ class OAuthClient:
             async with self._lock:
                 if not context.is_token_valid():
                     await self._refresh()
-        current = self._current
-        return {AUTHORIZATION: current} if current is not None else {}
+        current, dpop = self._current, self._provider.dpop
+        if current is None:
+            return {}
+        if dpop is None or not dpop.is_bound:
+            return {AUTHORIZATION: current}
+        token = current.partition(" ")[2]
+        return {AUTHORIZATION: current, PROOF: dpop.proof(method, url or self._url, token)}
 
     def accepted(self) -> None:
         """The server has taken what ``headers`` gave."""
@@ -92,6 +101,8 @@ class OAuthClient:
         if not self._is_loaded:
             await self._load()
         used = sent.get(AUTHORIZATION)
+        if self._wants_nonce(challenge):
+            return True
         async with self._lock:
             if self._current is not None and self._current != used:
                 return True  # somebody else was faster
@@ -106,7 +117,18 @@ class OAuthClient:
     @property
     def _current(self) -> str | None:
         tokens = self._provider.context.current_tokens
-        return f"Bearer {tokens.access_token}" if tokens is not None else None
+        if tokens is None:
+            return None
+        dpop = self._provider.dpop
+        scheme = PROOF if dpop is not None and dpop.is_bound else "Bearer"
+        return f"{scheme} {tokens.access_token}"
+
+    def _wants_nonce(self, challenge: Challenge) -> bool:
+        """RFC 9449, section 9."""
+        dpop = self._provider.dpop
+        return (dpop is not None and USE_NONCE in challenge.header) and dpop.wants(
+            self._url, challenge.nonce
+        )
 
     async def _load(self) -> None:
         async with self._lock:
@@ -120,6 +142,11 @@ class OAuthClient:
             raise LoginFailed("the server refuses the token that it was to be logged in with")
         if used is not None and used != self._refreshed and await self._refresh():
             return True
+        is_bound = challenge.header.lstrip().lower().startswith(f"{PROOF} ".lower())
+        if not is_bound:
+            self._provider.dpop = None
+        elif self._may_bind and self._provider.dpop is None:
+            self._provider.dpop = await asyncio.to_thread(Dpop)
         await self._drive(challenge)
         self._unproven = self._current
         return True
@@ -180,7 +207,7 @@ class OAuthClient:
     async def _asking(self, request: httpx2.Request) -> httpx2.Response:
         """The answer to a request of a login. A refusal of what was posted ends it here: the SDK
         would have its text in an error and in the log."""
-        response = await self._send(request)
+        response = await self._sent(request)
         if request.method != "POST" or response.status_code < 400:
             return response
         if error_code(response.text) in _UNKNOWN_CLIENT:
@@ -190,9 +217,24 @@ class OAuthClient:
 
     async def _refreshing(self, request: httpx2.Request) -> httpx2.Response:
         """The answer to a refresh; one that says nothing about the token must not cost it."""
-        response = await self._send(request)
+        response = await self._sent(request)
         if response.status_code >= 500 or response.status_code == 429:
             raise LoginUnavailable(f"the token cannot be refreshed (HTTP {response.status_code})")
+        return response
+
+    async def _sent(self, request: httpx2.Request) -> httpx2.Response:
+        """A request of a login; one for a token that is to be bound goes with a proof (RFC 9449,
+        sections 5 and 8)."""
+        dpop = self._provider.dpop
+        if dpop is None or "form" not in request.headers.get("content-type", ""):
+            return await self._send(request)
+        url = str(request.url)
+        request.headers[PROOF] = dpop.proof(request.method, url)
+        response = await self._send(request)
+        if error_code(response.text) == USE_NONCE and dpop.wants(url, response.headers.get(NONCE)):
+            request.headers[PROOF] = dpop.proof(request.method, url)
+            response = await self._send(request)
+        response, dpop.is_bound = unbound(response)
         return response
 
     def _request(self) -> httpx2.Request:

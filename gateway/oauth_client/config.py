@@ -50,6 +50,9 @@ class ClientConfig:
     scope: str | None = None
     """What to ask for, in place of what the server names."""
     assertion: Assertion | None = field(default=None, repr=False)
+    may_bind: bool = False
+    """Where the server wants that, its token is bound to a key of the client (RFC 9449): each
+    request then goes with what ``OAuthClient.headers`` says for it alone."""
 
     def identity(self) -> dict[str, Any]:
         """What a record is of use for: with another configuration it is that of another client."""

@@ -33,6 +33,8 @@ from gateway.oauth_client.config import (
     ClientConfig,
     Records,
 )
+from gateway.oauth_client.dpop import Dpop
+from gateway.oauth_client.dpop import kept as kept_key
 
 Ask = Callable[[str], Awaitable[AuthorizationCodeResult]]
 """Gets the URL that a person opens, and gives what the browser brings back."""
@@ -131,6 +133,8 @@ class Provider(OAuthClientProvider):
         self._records = records
         self._ask = ask
         self._url = ""
+        self.dpop: Dpop | None = None
+        """What the tokens are bound to."""
         self.is_step_up = False
         """The flow that begins is for more scopes than there are."""
 
@@ -151,6 +155,7 @@ class Provider(OAuthClientProvider):
             setattr(context, name, _read(model, record.get(name)))
         context.auth_server_url = record.get("auth_server_url")
         context.token_expiry_time = record.get("token_expiry_time")
+        self.dpop = kept_key(record.get("dpop")) if self._config.may_bind else None
         kept = context.client_info
         if kept is not None and 0 < (kept.client_secret_expires_at or 0) <= time.time():
             context.client_info = None
@@ -177,6 +182,7 @@ class Provider(OAuthClientProvider):
             "of": self._config.identity(),
             "auth_server_url": context.auth_server_url,
             "token_expiry_time": context.token_expiry_time,
+            "dpop": self.dpop and self.dpop.record(),
         }
         for name in _KEPT:
             value = getattr(context, name)
@@ -265,7 +271,11 @@ class Provider(OAuthClientProvider):
         config, metadata = self._config, self.context.oauth_metadata
         if config.assertion is None or metadata is None:
             raise OAuthFlowError("there is no assertion, or no authorization server to show it to")
-        return await config.assertion(str(metadata.issuer), self.context.get_resource_url())
+        issuer = str(metadata.issuer)
+        assertion = await config.assertion(issuer, self.context.get_resource_url())
+        if not _is_for(assertion, issuer, str(metadata.token_endpoint)):
+            raise OAuthFlowError(f"the assertion is not for the authorization server {issuer}")
+        return assertion
 
     async def _to_person(self, url: str) -> None:
         self._url = url
@@ -274,6 +284,19 @@ class Provider(OAuthClientProvider):
         if self._ask is None:
             raise OAuthFlowError("nobody can be asked to log in")
         return await self._ask(self._url)
+
+
+def _is_for(assertion: str, issuer: str, token_endpoint: str) -> bool:
+    """Whether a JWT names the server that it is to be shown to: another could use it in the place
+    of its owner (RFC 7523, section 3)."""
+    try:
+        audience = jwt.decode(assertion, options={"verify_signature": False}).get("aud")
+    except jwt.PyJWTError:
+        return False
+    named = audience if isinstance(audience, list) else [audience]
+    return token_endpoint in named or any(
+        isinstance(each, str) and issuers_match(each, issuer) for each in named
+    )
 
 
 def _read(model: type[BaseModel], kept: Any) -> Any:

@@ -32,6 +32,15 @@ class BadOAuth(InvalidRequest):
     """The key cannot be used; the text says why, without the value of a secret."""
 
 
+@dataclass(frozen=True, slots=True)
+class IdentityEntry:
+    """Where a company's identity provider gives assertions for ID tokens (RFC 8693)."""
+
+    token_endpoint: str
+    client_id: str
+    client_secret: str | None = field(default=None, repr=False)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OAuthEntry:
     """What an entry says about the login; what is None is found out."""
@@ -48,6 +57,8 @@ class OAuthEntry:
     assertion: str | None = field(default=None, repr=False)
     assertion_file: str | None = None
     """Read whenever it is needed: who runs programs exchanges it while they run."""
+    identity_provider: IdentityEntry | None = None
+    """Who gives the assertion, in exchange for it."""
 
 
 def read_oauth(
@@ -96,7 +107,20 @@ def _read(known: Mapping[str, Any]) -> OAuthEntry:
         metadata_url=_text(known, "clientMetadataUrl"),
         assertion=_text(known, "assertion"),
         assertion_file=_text(known, "assertionFile"),
+        identity_provider=_identity_provider(known.get(_plain("identityProvider"))),
     )
+
+
+def _identity_provider(given: Any) -> IdentityEntry | None:
+    if given is None:
+        return None
+    if not isinstance(given, Mapping):
+        raise BadOAuth("'oauth.identityProvider' must be a map")
+    known = {_plain(str(key)): value for key, value in given.items()}
+    endpoint, client_id = (_text(known, name) for name in ("tokenEndpoint", "clientId"))
+    if endpoint is None or client_id is None or not _is_url(endpoint):
+        raise BadOAuth("'oauth.identityProvider' needs 'tokenEndpoint', a URL, and 'clientId'")
+    return IdentityEntry(endpoint, client_id, _text(known, "clientSecret"))
 
 
 def _checked(entry: OAuthEntry, expand: Expansion) -> OAuthEntry:

@@ -60,6 +60,9 @@ EXTENSIONS = {
     "auth/client-credentials-jwt",
     "auth/client-credentials-basic",
     "auth/wif-jwt-bearer",
+    "auth/enterprise-managed-authorization",
+    "auth/dpop",
+    "auth/dpop-nonce",
 }
 
 _LINE = re.compile(r"^([✓✗~⚠]) ([\w/-]+): (\d+) passed, (\d+) failed(.*)$", re.MULTILINE)

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from gateway.oauth_client.client import Challenge
 from gateway.upstreams.http_connection import AnswerTooLarge, Connection, ConnectionFailed
 from gateway.upstreams.http_pool import FRAMING, CannotConnect, Host, redirected, request_of
 from gateway.upstreams.login.needed import CannotLogIn
@@ -156,7 +157,7 @@ class HttpChannel:
         """With the gateway's login, which is made or extended if the server wants that. Raises
         NeedsLogin, CannotLogIn."""
         for _ in range(MAX_CHALLENGES):
-            shown = await login.headers()
+            shown = await login.headers("POST", self._url)
             try:
                 result = await self._posted(body, {**headers, **shown}, call)
             except CallFailed as failed:
@@ -166,18 +167,18 @@ class HttpChannel:
             else:
                 login.accepted()
                 return result
-            if not await login.challenged(refusal.data["status"], refusal.data["challenge"], shown):
+            if not await login.challenged(refusal.data["challenge"], shown):
                 break
         raise refusal
 
-    async def shown(self) -> Mapping[str, str]:
+    async def shown(self, method: str) -> Mapping[str, str]:
         """What requests that nobody waits for go with."""
-        return await self._login.headers() if self._login is not None else {}
+        return await self._login.headers(method, self._url) if self._login is not None else {}
 
     async def _notified(self, body: bytes) -> None:
         with contextlib.suppress(CannotConnect, ConnectionFailed, CannotLogIn, TimeoutError):
             async with asyncio.timeout(NOTICE_SECONDS):
-                async with self.sent("POST", body, await self.shown()) as connection:
+                async with self.sent("POST", body, await self.shown("POST")) as connection:
                     await connection.body(_MAX_ERROR_BYTES)
 
 
@@ -218,7 +219,7 @@ class _Call:
                 raise ConnectionFailed("The stream ended before the answer", began=True)
             attempts += 1
             await asyncio.sleep((reader.retry_ms or RECONNECT_MS) / 1000)
-            headers = {"Last-Event-ID": before, **await self._channel.shown()}
+            headers = {"Last-Event-ID": before, **await self._channel.shown("GET")}
             async with self._channel.sent("GET", headers=headers) as again:
                 if again.status != 200 or _media_type(again) != _EVENTS:
                     raise ConnectionFailed("The stream ended before the answer", began=True)
@@ -288,7 +289,10 @@ async def _refusal(connection: Connection, kind: str) -> CallFailed:
     status = connection.status
     data: dict[str, Any] = {"status": status}
     if status in (401, 403):
-        data["challenge"] = connection.headers.get("www-authenticate", "")
+        headers = connection.headers
+        data["challenge"] = Challenge(
+            status, headers.get("www-authenticate", ""), headers.get("dpop-nonce")
+        )
         return CallFailed(faults.REFUSED, f"HTTP {status}", data)
     refused = CallFailed(faults.REFUSED, f"HTTP {status}", data)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import httpx2
 
+from gateway.oauth_client.client import Challenge
 from gateway.upstreams.login.needed import CannotLogIn, NeedsLogin
 from gateway.upstreams.mcp_client.diagnosis import Diagnosis
 from gateway.upstreams.mcp_client.login import MAX_CHALLENGES, Login
@@ -30,8 +31,7 @@ class LoggedIn(httpx2.AsyncBaseTransport):
             for _ in range(MAX_CHALLENGES):
                 if response.status_code not in _REFUSALS:
                     break
-                header = ", ".join(response.headers.get_list("www-authenticate"))
-                if not await self._login.challenged(response.status_code, header, sent):
+                if not await self._login.challenged(_challenge(response), sent):
                     return response
                 await response.aclose()
                 response, sent = await self._sent(request)
@@ -48,12 +48,17 @@ class LoggedIn(httpx2.AsyncBaseTransport):
         return response
 
     async def _sent(self, request: httpx2.Request) -> tuple[httpx2.Response, dict[str, str]]:
-        sent = dict(await self._login.headers())
+        sent = dict(await self._login.headers(request.method, str(request.url)))
         request.headers.update(sent)
         return await self._inner.handle_async_request(request), sent
 
     async def aclose(self) -> None:
         await self._inner.aclose()
+
+
+def _challenge(response: httpx2.Response) -> Challenge:
+    header = ", ".join(response.headers.get_list("www-authenticate"))
+    return Challenge(response.status_code, header, response.headers.get("dpop-nonce"))
 
 
 def _no_login(request: httpx2.Request) -> httpx2.ConnectError:

@@ -18,9 +18,10 @@ import httpx2
 from mcp.shared.auth import AuthorizationCodeResult
 
 from gateway.addresses import NotPublic, public_address
-from gateway.oauth_client.client import Challenge, OAuthClient
+from gateway.oauth_client.client import Challenge, OAuthClient, Send
 from gateway.oauth_client.config import JWT_BEARER, ClientConfig
 from gateway.oauth_client.errors import LoginFailed
+from gateway.oauth_client.exchange import IdentityProvider, exchanged
 from gateway.oauth_client.sending import Sender
 from gateway.upstreams.entries import Remote, Upstream
 from gateway.upstreams.http_client import http_transport
@@ -57,7 +58,7 @@ class Login:
         self._logins = logins
         self._sender: Sender | None = None
         self._records = LoginRecords(logins.credentials, upstream)
-        config = _config(url, entry, logins)
+        config = _config(url, entry, logins, self._send)
         self._client = OAuthClient(config, self._records, self._send, self._ask)
         self._work: asyncio.Task[bool] | None = None
         self._asked = asyncio.Event()
@@ -69,10 +70,10 @@ class Login:
         self.failure: str | None = None
         """What went wrong last, until it goes right."""
 
-    async def headers(self) -> Mapping[str, str]:
+    async def headers(self, method: str, url: str) -> Mapping[str, str]:
         """What a request goes with. Raises CannotLogIn."""
         try:
-            return await self._client.headers()
+            return await self._client.headers(method, url)
         except LoginFailed as error:
             raise self._failed(error) from None
 
@@ -80,14 +81,14 @@ class Login:
         """The server has taken what ``headers`` gave."""
         self._client.accepted()
 
-    async def challenged(self, status: int, header: str, sent: Mapping[str, str]) -> bool:
-        """The server has refused a request with an HTTP status and its ``WWW-Authenticate``:
-        whether there is reason to make it again. Raises NeedsLogin, CannotLogIn."""
-        is_out = status == httpx2.codes.UNAUTHORIZED
+    async def challenged(self, challenge: Challenge, sent: Mapping[str, str]) -> bool:
+        """The server has refused a request that went with the headers ``sent``: whether there is
+        reason to make it again. Raises NeedsLogin, CannotLogIn."""
+        is_out = challenge.status == httpx2.codes.UNAUTHORIZED
         if self.url is None:
             work = self._work
             if work is None or work.done():
-                doing = self._client.challenged(Challenge(status, header), sent)
+                doing = self._client.challenged(challenge, sent)
                 work = self._work = asyncio.get_running_loop().create_task(doing)
                 work.add_done_callback(self._ended)
             asked = asyncio.get_running_loop().create_task(self._asked.wait())
@@ -173,12 +174,19 @@ class Login:
         return False
 
 
-def _config(url: str, entry: OAuthEntry, logins: Logins) -> ClientConfig:
-    async def assertion(_issuer: str, _resource: str) -> str:
-        if entry.assertion_file is None:
-            return entry.assertion or ""
-        return await asyncio.to_thread(_read, entry.assertion_file)
+async def _assertion(entry: OAuthEntry, send: Send, issuer: str, resource: str) -> str:
+    """Somebody's word for the gateway, or what their identity provider makes of it."""
+    word = entry.assertion or ""
+    if entry.assertion_file is not None:
+        word = await asyncio.to_thread(_read, entry.assertion_file)
+    idp = entry.identity_provider
+    if idp is None:
+        return word
+    provider = IdentityProvider(idp.token_endpoint, idp.client_id, idp.client_secret)
+    return await exchanged(provider, word, issuer, resource, send)
 
+
+def _config(url: str, entry: OAuthEntry, logins: Logins, send: Send) -> ClientConfig:
     return ClientConfig(
         server_url=url,
         redirect_uri=logins.redirect_uri,
@@ -191,7 +199,8 @@ def _config(url: str, entry: OAuthEntry, logins: Logins) -> ClientConfig:
         auth_method=entry.auth_method,
         issuer=entry.issuer,
         scope=entry.scope,
-        assertion=assertion if entry.grant == JWT_BEARER else None,
+        assertion=partial(_assertion, entry, send) if entry.grant == JWT_BEARER else None,
+        may_bind=True,
     )
 
 

@@ -78,6 +78,13 @@ def entry(url: str) -> dict[str, Any]:
         oauth["grant"] = "client_credentials"
     if "valid_jwt" in CONTEXT:
         oauth |= {"grant": "jwt-bearer", "assertion": CONTEXT["valid_jwt"]}
+    if "idp_id_token" in CONTEXT:
+        provider = {
+            "tokenEndpoint": CONTEXT["idp_token_endpoint"],
+            "clientId": CONTEXT["idp_client_id"],
+        }
+        oauth |= {"grant": "jwt-bearer", "assertion": CONTEXT["idp_id_token"]}
+        oauth["identityProvider"] = provider
     return {"url": url, "oauth": oauth}
 
 

@@ -248,19 +248,36 @@ async def test_a_program_logs_in_for_itself_with_a_signed_assertion() -> None:
     assert CANARY not in str(raised.value)
 
 
+def word_for(audience: str | list[str]) -> str:
+    return jwt.encode({"sub": "workload", "aud": audience}, "k" * 32)
+
+
 async def test_an_assertion_of_somebody_else_is_exchanged() -> None:
     asked = []
+    word = word_for(["x", ISSUER])
 
     async def assertion(issuer: str, resource: str) -> str:
         asked.append((issuer, resource))
-        return "their.word.for-it"
+        return word
 
     site = Site()
     config: Any = {"grant": JWT_BEARER, "assertion": assertion, "client_id": "workload"}
     await client(site, Memory(), **config).challenged(UNAUTHORIZED, {})
     [form] = site.tokens()
-    assert (form["assertion"], form["client_id"]) == ("their.word.for-it", "workload")
+    assert (form["assertion"], form["client_id"]) == (word, "workload")
     assert asked == [(ISSUER, SERVER)]
+
+
+@pytest.mark.parametrize("word", [word_for("https://other.example"), "no JWT", ""])
+async def test_an_assertion_is_shown_to_the_server_alone_that_it_names(word: str) -> None:
+    async def assertion(_issuer: str, _resource: str) -> str:
+        return word
+
+    site = Site()
+    config: Any = {"grant": JWT_BEARER, "assertion": assertion, "client_id": "workload"}
+    with pytest.raises(LoginFailed, match="not for the authorization server"):
+        await client(site, Memory(), **config).challenged(UNAUTHORIZED, {})
+    assert site.tokens() == []
 
 
 async def test_nothing_secret_is_in_what_is_told(caplog: pytest.LogCaptureFixture) -> None:

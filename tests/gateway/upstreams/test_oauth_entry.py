@@ -9,7 +9,7 @@ import pytest
 
 from gateway.upstreams.entries import BadEntry, Remote, read_entry
 from gateway.upstreams.expansion import Expansion
-from gateway.upstreams.oauth_entry import JWT_BEARER, OAuthEntry
+from gateway.upstreams.oauth_entry import JWT_BEARER, IdentityEntry, OAuthEntry
 
 CANARY = "canary-secret-of-an-entry"
 TRUSTED = Expansion({"SECRET": CANARY}, may_read_files=True)
@@ -53,6 +53,14 @@ def test_an_assertion_is_given_or_in_a_file_of_the_operators(tmp_path: Path) -> 
         oauth({"oauth": entry}, Expansion({}))
 
 
+def test_an_identity_provider_gives_the_assertion_in_exchange() -> None:
+    provider = {"tokenEndpoint": "https://id.example/token", "client_id": "p"}
+    entry = {"grant": "jwt-bearer", "clientId": "id", "assertion": "a.b.c"}
+    found = oauth({"oauth": {**entry, "identityProvider": provider}})
+    assert found is not None
+    assert found.identity_provider == IdentityEntry("https://id.example/token", "p")
+
+
 @pytest.mark.parametrize(
     ("entry", "words"),
     [
@@ -71,6 +79,9 @@ def test_an_assertion_is_given_or_in_a_file_of_the_operators(tmp_path: Path) -> 
         ({"clientMetadataUrl": "http://a.example/c.json"}, "no https URL"),
         ({"scope": ["a", 1]}, r"'oauth\.scope'"),
         ({"scope": "a\nb"}, r"'oauth\.scope'"),
+        ({"identityProvider": "https://id.example"}, "must be a map"),
+        ({"identityProvider": {"clientId": "p"}}, "needs 'tokenEndpoint'"),
+        ({"identityProvider": {"tokenEndpoint": "x", "clientId": "p"}}, "needs 'tokenEndpoint'"),
     ],
 )
 def test_what_cannot_be_is_told_without_secrets(entry: Any, words: str) -> None:

@@ -32,7 +32,7 @@ from mcp_bridge.profiles import usual_profile
 from mcp_bridge.revisions import RESULT, carries_structured, finish_result, shape_blocks
 from mcp_bridge.text import cut
 from mcp_bridge.tools import Tool
-from schema.errors import GatewayError, InternalError
+from schema.errors import FunctionHeld, GatewayError, InternalError
 
 logger = logging.getLogger(__name__)
 
@@ -117,8 +117,11 @@ def _tool(offer: Offer, name: object) -> Tool:
     if not isinstance(name, str):
         raise RpcError(INVALID_PARAMS, "params.name must be a string")
     tool = tools.get(name)
+    if tool is None and name in offer.service.held and offer.service.limits is None:
+        held = FunctionHeld.named(name)
+        raise RpcError(INVALID_PARAMS, held.message, {"code": held.code})
     if tool is None:
-        data = {"nearest": nearest(name, tools)}
+        data: dict[str, Any] = {"nearest": nearest(name, tools)}
         raise RpcError(INVALID_PARAMS, f"Unknown tool: {cut(name, 200)}", data)
     return tool
 

@@ -109,6 +109,14 @@ class Blocked(PermissionDenied):
 class FunctionHeld(PermissionDenied):
     code = "function_held"
 
+    @classmethod
+    def named(cls, name: str) -> FunctionHeld:
+        """For the function of this name."""
+        return cls(
+            f"The function {name!r} is held back: it has changed, or is new, and waits for the "
+            "approval of an admin"
+        )
+
 
 class NotFound(GatewayError):
     code = "not_found"

@@ -56,6 +56,8 @@ class ServiceInfo:
     """Of what was registered, about; 0 for the gateway's own services."""
     limits: FunctionLimits | None = None
     """What there is of it for those who got this entry; None: all of it."""
+    held: frozenset[str] = frozenset()
+    """Names of functions that wait for somebody's approval, and are not among the others."""
 
     @cached_property
     def functions(self) -> Mapping[str, FunctionInfo]:

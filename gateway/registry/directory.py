@@ -194,6 +194,12 @@ class Directory:
             expected.until = max(expected.until, until)
             asyncio.get_running_loop().call_at(until, self._lapse, key)
 
+    def expect_no_more(self, service: ServiceInfo) -> None:
+        """It does not come soon: whoever waits for it is answered."""
+        expected = self._expected.pop((service.id.workspace, service.id.service_id), None)
+        if expected is not None:
+            expected.changed.set()
+
     def explain_absence(self, explain: Callable[[ServiceQuery], Absence | None]) -> None:
         """Ask ``explain`` about services that are not there; it says None of those it knows
         nothing of."""

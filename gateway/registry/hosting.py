@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from gateway.registry.registry import REMOVED, Registry
@@ -72,6 +73,8 @@ class Hosting:
     ) -> None:
         """Offer a service; it replaces the one of the same id. ``held`` and ``members`` are those
         of ``HostedService``. Raises Conflict."""
+        if held:
+            info = replace(info, held=frozenset({*held, *held.values()}))
         service = HostedService(info, handler, base_url=self._base_url, held=held, members=members)
         self._local.host(service)
         self._registry.add(info)

@@ -106,10 +106,7 @@ class HostedService:
 
     def missing(self, path: str) -> GatewayError:
         if path in self._held:
-            return FunctionHeld(
-                f"The function {self._held[path]!r} is held back: it has changed, or is new, and "
-                "waits for the approval of an admin"
-            )
+            return FunctionHeld.named(self._held[path])
         return FunctionNotFound(f"{path} not found.")
 
     def _encode(self, node: Any, prefix: str) -> Any:

@@ -17,10 +17,14 @@ from schema.services import ServiceInfo
 EXPECT_SECONDS: Final = 15.0
 """How long whoever asks for an upstream that is starting waits for it."""
 
+_ABSENT: Final = (State.STARTING, State.WAITING, State.NEEDS_LOGIN)
 _STARTING: Final = "is not there yet: the server behind it is being started"
 _FAILED: Final = (
     "is not there now: the server behind it does not start, and is tried again. Whoever manages it "
     "finds the reason in its status"
+)
+_NEEDS_LOGIN: Final = (
+    "is not there now: whoever manages the server behind it has to log the gateway in to it"
 )
 
 
@@ -49,16 +53,22 @@ class Publisher:
         info = service_of(upstream, self._hosting)
         self._directory.expect([info], min(EXPECT_SECONDS, upstream.start_seconds))
 
+    def expect_no_more(self, upstream: Upstream) -> None:
+        """It does not start: who asks for it is told."""
+        self._directory.expect_no_more(service_of(upstream, self._hosting))
+
     def explain(self, find: Callable[[str, str], tuple[Upstream, Supervisor] | None]) -> None:
         """Tell those who ask for an upstream that is not offered how it is. ``find`` finds it by
         workspace and name."""
 
         def absence(query: ServiceQuery) -> Absence | None:
             found = find(query.workspace, query.service_id)
-            if found is None or found[1].state not in (State.STARTING, State.WAITING):
+            if found is None or found[1].state not in _ABSENT:
                 return None  # one that is switched off does not exist
             upstream, supervisor = found
             text = _FAILED if supervisor.failures else _STARTING
+            if supervisor.state is State.NEEDS_LOGIN:
+                text = _NEEDS_LOGIN
             return Absence(
                 service_of(upstream, self._hosting), f"{upstream.key} {text}", supervisor.reason
             )

@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.rpc.hosted import LocalCall
@@ -67,7 +68,9 @@ class McpServer:
         self._garbage_now: Callable[[], int] = lambda: 0
         self._stderr: list[str] = []
         self._personal = PersonalLinks(upstream)
-        self.supervisor = Supervisor(upstream.key, self._serve)
+        self.supervisor = Supervisor(
+            upstream.key, self._serve, is_away=partial(publisher.expect_no_more, upstream)
+        )
 
     def start(self) -> None:
         """Begin to run; what it offers appears when it has been asked."""
@@ -109,7 +112,7 @@ class McpServer:
     def review(self) -> None:
         """Offer what is approved now."""
         self._changed.set()
-        if self._offering is not None and self.supervisor.state is not State.RUNNING:
+        if self._offering is not None:
             self._offer(self._offering.lists)
 
     def status(self) -> dict[str, Any]:

@@ -46,10 +46,14 @@ class Supervisor:
         serve: Callable[[Callable[[], None]], Awaitable[None]],
         *,
         first_pause_seconds: float = FIRST_PAUSE_SECONDS,
+        is_away: Callable[[], None] = lambda: None,
     ) -> None:
+        """``is_away`` is called when it is clear that the upstream does not run soon: with every
+        failure after the first, and when it waits for a login."""
         self._name = name
         self._serve = serve
         self._first_pause = first_pause_seconds
+        self._is_away = is_away
         self._task: asyncio.Task[None] | None = None
         self._hurry = asyncio.Event()
         self._changed = asyncio.Event()
@@ -120,12 +124,15 @@ class Supervisor:
             if needed is not None:
                 self.failures = 0
                 self._enter(State.NEEDS_LOGIN)
+                self._is_away()
                 await needed.over.wait()
                 continue
             if time.monotonic() - began > STABLE_SECONDS:
                 self.failures = 0
             self.failures += 1
             self._enter(State.WAITING)
+            if self.failures > 1:
+                self._is_away()
             pause = self._pause()
             log = logger.warning if self.failures <= 1 else logger.info
             log("upstream_lost name=%s reason=%r pause=%.1f", self._name, self.reason, pause)

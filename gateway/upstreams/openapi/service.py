@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -50,7 +51,9 @@ class OpenApiService:
         self._omitted: Mapping[str, str] = {}
         self._document: Document | None = None
         self._published: Any = None
-        self.supervisor = Supervisor(upstream.key, self._serve)
+        self.supervisor = Supervisor(
+            upstream.key, self._serve, is_away=partial(publisher.expect_no_more, upstream)
+        )
 
     def start(self) -> None:
         """Begin to read the document."""

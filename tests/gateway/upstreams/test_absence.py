@@ -21,7 +21,6 @@ ABSENT: dict[str, Any] = {
     "command": "/no/such/program",
     "args": [CANARY],
     "env": {"TOKEN": CANARY},
-    "startTimeout": 0.2,
 }
 DISCOVER = {
     "jsonrpc": "2.0",
@@ -44,7 +43,7 @@ def user(name: str, *workspaces: str) -> Caller:
 
 
 async def failed(parts: Parts) -> None:
-    """Until the server was tried."""
+    """Until the server was tried. Who asks then does not wait much longer."""
     await until(lambda: status(parts).supervisor.failures > 0)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from mcp import Client
+from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
 from mcp.client.subscriptions import ResourceUpdated, ToolsListChanged
 from mcp_types import ElicitResult, TextContent, TextResourceContents
@@ -173,6 +173,27 @@ async def test_new_tools_are_told_within_a_second(tmp_path: Path) -> None:
             while not await told():
                 pass  # the gateway itself has only begun to listen, or others are at work here
         assert "newcomer" in [tool.name for tool in (await demo.list_tools()).tools]
+
+
+async def test_a_tool_that_is_held_back_says_so_and_is_there_once_it_is_approved(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "mcp.json"
+    file.write_text(json.dumps({"mcpServers": {"demo": program()}}))
+    app = create_app(Settings(port=9527, ephemeral=True, mcp_config=file, mcp_quarantine="all"))
+    async with (
+        listening(app, timeout_graceful_shutdown=0) as port,
+        Client(f"http://127.0.0.1:{port}/public/mcp/demo/mcp", cache=None) as demo,
+    ):
+        with pytest.raises(MCPError, match="'add' is held back") as caught:
+            await demo.call_tool("add", {"a": 1})
+        assert caught.value.error.data == {"code": "function_held"}
+        with pytest.raises(MCPError, match="Unknown tool"):
+            await demo.call_tool("nothing", {})
+        upstreams = app.state.parts.upstreams
+        await upstreams.pins.approve("public/demo", {"add": None}, "root")
+        upstreams.get("public", "demo").review()
+        assert (await demo.call_tool("add", {"a": 1})).structured_content == {"result": 2}
 
 
 @pytest.mark.parametrize("is_modern", [True, False], ids=["newer", "older"])

@@ -196,9 +196,7 @@ async def test_a_tool_that_changed_is_held_back_until_it_is_approved(
         await parts.gateway.read(ROOT, service, "pinned")
     with pytest.raises(InvalidRequest, match="has changed since"):
         await manage(parts, "approve", "demo", {"pinned": "0" * 64})
-    version = parts.gateway.workspace_version("public")
     assert await manage(parts, "approve", "demo", {"pinned": held["digest"]}) == ["pinned"]
-    await until(lambda: parts.gateway.workspace_version("public") != version)
     assert await call(parts, "pinned") == "pinned"
     assert (await manage(parts, "status", "demo"))["held"] == []
 
@@ -211,7 +209,6 @@ async def test_new_tools_can_have_to_wait_as_well_and_nothing_has_to(
     with pytest.raises(FunctionHeld):
         await call(parts, "add", a=1)
     assert await manage(parts, "approve", "demo", ["add"]) == ["add"]
-    await until(lambda: "add" in parts.upstreams.get("public", "demo").status()["tools"])
     assert await call(parts, "add", a=1) == 2
     with pytest.raises(FunctionNotFound):
         await call(parts, "nothing")

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.upstreams.login import callbacks
 from gateway.upstreams.supervisor import State
-from schema.errors import ServiceError
+from schema.errors import ServiceError, Unavailable
 from schema.identity import Caller, Permission, Scope, User
 from tests.gateway.upstreams.conftest import Run, call, running, status, until
 from tests.gateway.upstreams.login.conftest import (
@@ -58,6 +58,8 @@ async def test_who_only_uses_the_servers_does_not_see_where_to_log_in(
     assert record["state"] == "needs login"
     assert "login_url" not in record
     assert "state=" not in str(record)
+    with pytest.raises(Unavailable, match="has to log the gateway in"):
+        await call(parts, "good")
 
 
 async def test_a_login_is_kept_sealed_and_serves_after_a_restart(

@@ -22,7 +22,9 @@ _MAX_TEXT: Final = 1_000
 _MAX_WORDS: Final = 16
 """Words of a query that count."""
 
-_WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_A-Za-z]+")
+_WORD: Final = re.compile(r"[A-Z]+(?![^\W\d_A-Z])|[A-Z]?[^\W\d_A-Z]+|[0-9]+")
+_UNSPACED: Final = "\u2e80"
+"""From here on are scripts without spaces (Chinese, Japanese …): two characters are a word."""
 
 
 class ToolSearch:
@@ -72,4 +74,9 @@ def _words(text: str) -> Iterator[str]:
     """Words as they are compared: parts of compound names, small, without the plural's s."""
     for match in _WORD.finditer(text):
         word = match[0].lower()
-        yield word[:-1] if len(word) > 3 and word.endswith("s") and word[-2] != "s" else word
+        if word[0] >= _UNSPACED:
+            yield from (word[i : i + 2] for i in range(max(1, len(word) - 1)))
+        elif len(word) > 4 and word.endswith("ies"):
+            yield f"{word[:-3]}y"
+        else:
+            yield word[:-1] if len(word) > 3 and word.endswith("s") and word[-2] != "s" else word

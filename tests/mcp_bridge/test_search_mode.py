@@ -139,3 +139,28 @@ def test_parts_of_compound_names_are_words() -> None:
     assert list(index.find("file", 8)) == ["list_files"]
     assert list(index.find("nothing", 8)) == []
     assert list(ToolSearch({}).find("user", 8)) == []
+
+
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        ("größe", "size"),
+        ("Résumé", "cv"),
+        ("queries", "sql"),
+        ("缩放", "scale"),
+        ("图像", "scale"),
+        ("число", "number"),
+    ],
+)
+def test_words_of_other_languages_are_words_too(query: str, name: str) -> None:
+    described = {
+        "size": "Die Größe der Datei",
+        "cv": "Read a résumé",
+        "sql": "Run a query",
+        "scale": "缩放图像",
+        "number": "Случайное число",
+        "other": "ä ö ü é",
+    }
+    functions = [FunctionInfo(name, text, None, {}) for name, text in described.items()]
+    table = build(functions).tools
+    assert list(ToolSearch(table).find(query, 8)) == [name]

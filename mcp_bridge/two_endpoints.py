@@ -104,12 +104,12 @@ class Stream:
     async def _answer(
         self, endpoint: ASGIApp, scope: Scope, body: bytes, message: Mapping[str, Any]
     ) -> None:
-        answer = _Answer(self.events)
+        answer = _Answer(self.events, message.get("id"))
         method = "POST" if body else "GET"
         await endpoint(_inner(scope, method, self._known), _received(body), answer.send)
         if message.get("method") == "initialize" and answer.body:
             result = orjson.loads(answer.body).get("result", {})
-            self._known = answer.session
+            self._known = [*answer.session]
             if "protocolVersion" in result:
                 self._known.append((headers.VERSION, result["protocolVersion"].encode()))
             if answer.session:  # what concerns no request comes on a stream of its own
@@ -117,10 +117,12 @@ class Stream:
 
 
 class _Answer:
-    """What the endpoint answers to one message: events as they are, JSON as an event."""
+    """What the endpoint answers to one message: events as they are, JSON as an event. Where the
+    endpoint could not read the id of the message, the client could not read whose answer it is."""
 
-    def __init__(self, events: asyncio.Queue[bytes | None]) -> None:
+    def __init__(self, events: asyncio.Queue[bytes | None], request_id: object = None) -> None:
         self._events = events
+        self._id = request_id
         self._is_stream = False
         self.body = b""
         self.session: list[tuple[bytes, bytes]] = []
@@ -134,9 +136,17 @@ class _Answer:
         if not self._is_stream:
             self.body += data
             if self.body and not message.get("more_body"):
-                await self._events.put(sse.frame(self.body))
+                await self._events.put(sse.frame(self._addressed(self.body)))
         elif data and not data.startswith(b":"):
             await self._events.put(data)
+
+    def _addressed(self, body: bytes) -> bytes:
+        if type(self._id) in (str, int) and body.startswith(_NO_ID):
+            return _NO_ID.replace(b"null", orjson.dumps(self._id)) + body[len(_NO_ID) :]
+        return body
+
+
+_NO_ID: Final = Failure(INVALID_REQUEST, "").body(None).partition(b"null")[0] + b"null"
 
 
 class TwoEndpoints:

@@ -174,6 +174,29 @@ async def test_a_stream_is_only_for_the_credential_that_opened_it(gateway: FakeG
     live.leave()
 
 
+async def test_nothing_is_on_the_stream_but_the_answers(gateway: FakeGateway) -> None:
+    door = Door(gateway)
+    live = opened(door)
+    query = await messages_at(live)
+    params = {
+        "protocolVersion": "2024-11-05",
+        "capabilities": {},
+        "clientInfo": {"name": "c", "version": "1"},
+    }
+    opening = {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params}
+    ready = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+    ping = {"jsonrpc": "2.0", "id": "last", "method": "ping"}
+    wide = {**CALL, "id": 3, "params": {"name": "echo", "arguments": {"value": 2**64}}}
+    for message in (opening, ready, wide, ping):
+        assert (await post(door, query, message)).status == 202
+        if "id" in message:
+            await live.until_body_has(f'"id":{json.dumps(message["id"])}')
+    live.leave()
+    data = [line[6:] for line in live.response.body.decode().split("\n") if line[:6] == "data: "]
+    assert [json.loads(text)["id"] for text in data[1:]] == [0, 3, "last"]
+    assert json.loads(data[1])["result"]["protocolVersion"] == "2024-11-05"
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"5"])
 async def test_what_is_no_message_is_refused_at_once(gateway: FakeGateway, body: bytes) -> None:
     door = Door(gateway)

@@ -31,6 +31,9 @@ AUTHORIZATION: Final = "Authorization"
 _LONG_AGO: Final = 1.0
 _UNKNOWN_CLIENT: Final = ("invalid_client", "unauthorized_client")
 
+MAX_SCOPES: Final = 50
+"""How many different sets of further scopes are asked for."""
+
 Send = Callable[[httpx2.Request], Awaitable[httpx2.Response]]
 """Makes one request of a login. Raises LoginFailed, LoginUnavailable."""
 
@@ -161,6 +164,8 @@ class OAuthClient:
         tokens = self._provider.context.current_tokens
         has = frozenset((tokens.scope or "").split()) if tokens is not None else frozenset()
         if (wanted and wanted <= has) or self._step_ups[wanted] >= MAX_STEP_UPS:
+            return False
+        if len(self._step_ups) > MAX_SCOPES:
             return False
         self._step_ups[wanted] += 1
         await self._drive(challenge, is_step_up=True)

@@ -32,6 +32,7 @@ from gateway.oauth_client.config import (
     PRIVATE_KEY_JWT,
     ClientConfig,
     Records,
+    is_safe_url,
 )
 from gateway.oauth_client.dpop import Dpop
 from gateway.oauth_client.dpop import kept as kept_key
@@ -278,7 +279,11 @@ class Provider(OAuthClientProvider):
         return assertion
 
     async def _to_person(self, url: str) -> None:
-        self._url = url
+        """An endpoint may have a query of its own (RFC 6749, section 3.1)."""
+        endpoint, _, query = url.partition("?")
+        self._url = f"{endpoint}?{query.replace('?', '&', 1)}"
+        if not is_safe_url(self._url):
+            raise OAuthFlowError(f"{endpoint} is neither https nor on this machine")
 
     async def _from_person(self) -> AuthorizationCodeResult:
         if self._ask is None:

@@ -88,16 +88,16 @@ class McpServer:
         """End it and begin anew; its service stays. A login that waits for somebody begins anew as
         well, with another address."""
         await self._personal.close()
+        await self.supervisor.stop()
         await self._end_login()
         await self.supervisor.restart()
 
     async def log_out(self) -> None:
         """Forget the gateway's login and begin anew."""
-        if self._login is not None:
-            await self._login.forget()
-        else:
-            await LoginRecords(self._logins.credentials, self.upstream).forget()
+        await self.supervisor.stop()
+        await self._end_login()
         self._login = None
+        await LoginRecords(self._logins.credentials, self.upstream).forget()
         await self.restart()
 
     @property

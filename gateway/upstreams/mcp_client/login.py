@@ -57,9 +57,9 @@ class Login:
         self._upstream = upstream
         self._logins = logins
         self._sender: Sender | None = None
-        self._records = LoginRecords(logins.credentials, upstream)
         config = _config(url, entry, logins, self._send)
-        self._client = OAuthClient(config, self._records, self._send, self._ask)
+        records = LoginRecords(logins.credentials, upstream)
+        self._client = OAuthClient(config, records, self._send, self._ask)
         self._work: asyncio.Task[bool] | None = None
         self._asked = asyncio.Event()
         self._over = asyncio.Event()
@@ -104,11 +104,6 @@ class Login:
         if work is not None:
             work.cancel()
             await asyncio.wait((work,))
-
-    async def forget(self) -> None:
-        """Log out. The next connection begins from nothing."""
-        await self.close()
-        await self._records.forget()
 
     def _result(self, work: asyncio.Task[bool], *, is_first: bool) -> bool:
         if work.cancelled():

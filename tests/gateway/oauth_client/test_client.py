@@ -129,6 +129,7 @@ async def test_who_is_late_gets_what_another_has_brought() -> None:
         (Site(metadata={"issuer": "https://evil.example"}), "mismatch"),
         (Site(metadata={"code_challenge_methods_supported": ["plain"]}), "PKCE"),
         (Site(metadata={"code_challenge_methods_supported": None}), "PKCE"),
+        (Site(metadata={"authorization_endpoint": "http://auth.example/a"}), "neither https nor"),
         (Site(refusals={"/register": (403, {"error": "access_denied"})}), "registration"),
         (Site(refusals={"authorization_code": (400, {"error": "invalid_grant"})}), "invalid_grant"),
         (Site(token={"token_type": "mac"}), "cannot be used"),
@@ -215,6 +216,22 @@ async def test_a_registration_that_the_server_has_forgotten_is_made_anew() -> No
     site.refusals.clear()
     assert await login.challenged(UNAUTHORIZED, {})
     assert site.paths.count("/register") == 2
+
+
+async def test_an_endpoint_keeps_the_query_that_it_has() -> None:
+    site = Site(metadata={"authorization_endpoint": f"{ISSUER}/authorize?tenant=a%3Fb"})
+    person = Person()
+    assert await client(site, Memory(), person).challenged(UNAUTHORIZED, {})
+    assert (person.asked[0]["tenant"], person.asked[0]["response_type"]) == ("a?b", "code")
+
+
+async def test_a_server_that_wants_ever_other_scopes_is_given_up() -> None:
+    site, person = Site(token={"scope": "read"}), Person()
+    login = client(site, Memory(), person)
+    await login.challenged(UNAUTHORIZED, {})
+    for number in range(60):
+        await login.challenged(step_up(f"scope-{number}"), await login.headers())
+    assert len(person.asked) <= 52
 
 
 async def test_a_published_client_needs_no_registration() -> None:

@@ -13,7 +13,7 @@ from gateway.app import Parts, create_app
 from gateway.settings import Settings
 from schema.identity import User
 from tests.gateway.peer import Peer
-from tests.gateway.test_rate_limits import BURST, LIMITED, Site
+from tests.gateway.test_rate_limits import BURST, LIMITED, RATE, Site
 from tests.security.conftest import MCP
 
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
@@ -34,7 +34,7 @@ async def test_S25_what_a_client_names_itself_gives_no_more() -> None:
 async def test_S25_a_user_does_not_starve_another(parts: Parts) -> None:
     """The limits of requests go by user; those of messages by connection, so that two clients of
     one user do not starve each other either (``tests/gateway/transports/test_http_stream.py``)."""
-    site = Site(**LIMITED, user_burst_requests=BURST, user_requests_per_second=0.1)
+    site = Site(**LIMITED, user_burst_requests=BURST, user_requests_per_second=RATE)
     ann, bob = ({"authorization": f"Bearer {site.token(name)}"} for name in ("ann", "bob"))
     assert await site.statuses("/public/services", headers=ann) == [200] * BURST + [429]
     assert await site.statuses("/public/services", headers=bob) == [200] * BURST + [429]

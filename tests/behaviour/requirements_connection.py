@@ -229,7 +229,7 @@ CONNECTION: list[Requirement] = [
     must("W5.4-second-stream", "a second stream of a client replaces the first",
          stream("a_second_stream_of_a_client_takes_over_and_the_first_one_ends")),
     should("W5.4-grace", "a lost stream keeps its services for a grace, then counts as gone",
-           stream("a_client_that_has_gone_keeps_its_services_for_the_grace",
+           stream("TestAClientThatHasGone::keeps_its_services_for_the_grace",
                   "the_end_of_a_stream_that_the_server_asked_for_is_final")),
     must("W5.4-nothing-is-dropped",
          "what waits for a slow reader is kept in order, or the reader dropped",

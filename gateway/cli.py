@@ -16,6 +16,7 @@ from gateway.commands.keys import app as keys
 from gateway.commands.login import login, logout
 from gateway.commands.mcp import connect, stdio
 from gateway.commands.options import SettingsCommand, with_settings
+from gateway.commands.servers import list_servers
 from gateway.commands.services import (
     INTERRUPTED,
     audit,
@@ -85,6 +86,7 @@ _JSON = Annotated[bool, typer.Option("--json", help="Print JSON.", metavar="")]
 app.command("serve", cls=SettingsCommand)(with_settings(_serve))
 app.command("check-config", cls=SettingsCommand)(with_settings(check, as_json=_JSON))
 app.command("services")(list_services)
+app.command("servers")(list_servers)
 app.command("describe")(describe)
 app.command("call")(call)
 app.command("openapi")(openapi)

@@ -43,9 +43,10 @@ class _Nowhere(errors.LoginFailed):
 class _Discovering:
     """Asks no server for anything that has not said what it is."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, has_found: bool) -> None:
+        """``has_found``: it is known from before."""
         self._sender = Sender(_Environment)
-        self._has_found = False
+        self._has_found = has_found
 
     async def __call__(self, request: httpx2.Request) -> httpx2.Response:
         if request.method == "POST" and not self._has_found:
@@ -106,7 +107,8 @@ async def authorized(
 
     config = _config(endpoint, identity, loopback.redirect_uri)
     record = _Record(config, _beginning(held, identity, refused))
-    client = OAuthClient(config, record, _Discovering(), ask)
+    sender = _Discovering(has_found=bool(record.content.get("oauth_metadata")))
+    client = OAuthClient(config, record, sender, ask)
     used = f"Bearer {held.access_token}" if held is not None and refused.wants_more else None
     sent = {AUTHORIZATION: used} if used is not None else {}
     try:
@@ -139,6 +141,7 @@ def _beginning(held: Grant | None, identity: Identity, refused: Refused) -> dict
     record = dict(held.record) if held is not None else {}
     if not refused.wants_more:
         record.pop("current_tokens", None)
+        record.pop("oauth_metadata", None)  # the server may have moved
     if not identity.is_registered:
         record.pop("client_info", None)
     return record

@@ -23,12 +23,16 @@ from mcp.client.stdio import stdio_client
 from mcp_bridge.login import Entry, Login
 from mcp_bridge.stdio.connection import Remote
 from mcp_bridge.stdio.relay import Relay
+from tests.clients.conftest import mcp1_python
 from tests.clients.gateways import ROOT, Gateway, started
 from tests.clients.oauth_user import User
 
 ROOT_TOKEN = "root-" * 8
+MCP1_CLIENT = ROOT / "tests/clients/scripts/mcp1_stdio.py"
 TEST_SECONDS = 120.0
 """For a test; programs start slowly on a busy machine."""
+__all__ = ["mcp1_python"]  # a fixture
+
 LOGIN_PAGE = "/oauth/authorize?"
 INITIALIZE = {
     "protocolVersion": "2025-06-18",
@@ -47,12 +51,6 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     with started(tmp_path_factory.mktemp("gateway"), settings) as gateway:
         yield gateway
         assert gateway.end() == 0, gateway.written()
-
-
-@pytest.fixture(autouse=True)
-async def limit() -> AsyncIterator[None]:
-    async with asyncio.timeout(TEST_SECONDS):
-        yield
 
 
 @pytest.fixture
@@ -94,7 +92,9 @@ class Person(User):
 
     async def log_in(self) -> str:
         """As the next program that wants it asks; returns the page at the end."""
-        page = await self.http.get(await self.follow(await self.told.get()))
+        async with asyncio.timeout(TEST_SECONDS):
+            url = await self.told.get()
+        page = await self.http.get(await self.follow(url))
         assert page.status_code == 200, page.text
         return page.text
 
@@ -384,6 +384,31 @@ async def test_the_official_client_waits_for_its_user(
             result = await client.call_tool("read", {"page": 2})
             assert str(result.content[0].model_dump()["text"]).startswith("page 2 for ")
     assert person.logins == 1
+    assert len(person.heard) == 1, person.heard
+
+
+async def test_the_client_of_the_handshake_era_waits_for_its_user(
+    bridges: Bridges, person: Person, mcp1_python: Path
+) -> None:
+    async with (
+        bridges.program() as (command, words, environment),
+        heard_by(person) as errors,
+        asyncio.TaskGroup() as tasks,
+    ):
+        tasks.create_task(person.log_in())
+        process = await asyncio.create_subprocess_exec(
+            mcp1_python,
+            MCP1_CLIENT,
+            command,
+            *words,
+            cwd=ROOT,
+            env=environment,
+            stdout=PIPE,
+            stderr=errors,
+        )
+        written, _ = await process.communicate()
+    assert written.decode().startswith("page 2 for ")
+    assert process.returncode == 0
     assert len(person.heard) == 1, person.heard
 
 

@@ -17,6 +17,7 @@ from gateway.counters import Counters
 from gateway.interaction import lent
 from gateway.registry.directory import Directory
 from gateway.registry.registry import Registry
+from gateway.requests import current_door
 from gateway.rpc.endpoint import Endpoint
 from gateway.rpc.local import LocalServices, Packed
 from gateway.rpc.streams import RemoteStream
@@ -101,7 +102,7 @@ class GatewayCore:
             return await self._directory.find(caller, query, mode)
         except PermissionDenied as error:
             if self._audit is not None:  # what it wanted to call is not known yet
-                call = (query.workspace, "web", str(query), "")
+                call = (query.workspace, current_door.get(), str(query), "")
                 self._audit.note(caller, call, None, self._audit.now(), error)
             raise
 
@@ -117,8 +118,7 @@ class GatewayCore:
         work = self._counted(caller, service, function, args, kwargs, options)
         if self._audit is None or service is self._directory.manager:
             return await work
-        door = "mcp" if options.wants_content else "http"
-        call = (service.id.workspace, door, str(service.id), function)
+        call = (service.id.workspace, current_door.get(), str(service.id), function)
         # What the gateway's own functions are given may be passwords.
         is_own = self._directory.is_local(service) and self._local.is_own(service.id.service_id)
         return await self._audit.noted(caller, call, [args, kwargs], work, is_secret=is_own)

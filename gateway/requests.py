@@ -32,6 +32,9 @@ _upstream_credentials: ContextVar[Mapping[str, str]] = ContextVar(
 current_request_id: ContextVar[str | None] = ContextVar("current_request_id", default=None)
 """The id of the request that the running task answers, for its log lines."""
 
+current_door: ContextVar[str] = ContextVar("current_door", default="http")
+"""The door that the running task answers a request at, as the audit log names it."""
+
 current_address: ContextVar[str] = ContextVar("current_address", default=UNKNOWN)
 """The IP address that the running task answers to, of a request or of a websocket."""
 

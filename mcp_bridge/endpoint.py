@@ -18,7 +18,7 @@ from typing import Final
 import orjson
 from starlette.types import Receive, Scope, Send
 
-from gateway.requests import note_operation
+from gateway.requests import current_door, note_operation
 from mcp_bridge import guard, headers, methods
 from mcp_bridge.body import read_body
 from mcp_bridge.errors import (
@@ -84,6 +84,7 @@ class McpEndpoint:
         self._timing = timing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        current_door.set("mcp")
         sent: dict[bytes, bytes] = dict(scope["headers"])
         cors = guard.cors_headers(sent)
         if scope["method"] != "POST":

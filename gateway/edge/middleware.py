@@ -27,6 +27,7 @@ from gateway.requests import (
     RequestRecord,
     attach,
     current_address,
+    current_door,
     current_request_id,
     sane_request_id,
     take_upstream_credentials,
@@ -91,6 +92,7 @@ class Edge:
         attach(scope, record)
         current_request_id.set(record.request_id)
         current_address.set(record.address)
+        current_door.set("http")  # one that is another says so
         is_probe = record.is_counted = scope["path"] in self._unlimited
         reply = Reply(send, record, self._origins, headers)
         try:

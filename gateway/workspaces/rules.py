@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from gateway.auth.access import Action, ServiceAction, TokenAction, decide
 from gateway.auth.audit import AuditLog
+from gateway.requests import current_door
 from gateway.rpc.local import LocalFunction
 from gateway.workspaces.listing import ServiceFilter
 from gateway.workspaces.registering import is_local_only, service_name
@@ -231,7 +232,8 @@ def audited(
     async def noted(caller: Caller, **named: Any) -> Any:
         workspace = named.get(argument) if argument else None
         where = workspace if isinstance(workspace, str) and workspace else caller.workspace
-        call = (where, "websocket" if caller.client_id else "http", target, name)
+        door = "websocket" if caller.client_id else current_door.get()
+        call = (where, door, target, name)
         return await audit.noted(caller, call, named, function(caller, **named), is_secret=True)
 
     return noted

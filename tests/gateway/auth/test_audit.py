@@ -8,11 +8,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import msgpack
 import pytest
 
 from gateway.api import Credentials
-from gateway.app import Parts, build
+from gateway.app import Parts, build, create_app
 from gateway.auth.audit import AuditLog
 from gateway.registry.relay_audit import WAIT_SECONDS, RelayAudit
 from gateway.settings import Settings
@@ -77,9 +78,42 @@ async def test_calls_are_logged_when_that_is_on(settings: Settings) -> None:
         await parts.gateway.find_service(caller, owner.workspace, "closed")
     entries = await owner.manager("get_audit_log")
     assert what(entries) == [("f", "ok"), ("g", "service_error"), ("", "permission_denied")]
-    assert [entry["door"] for entry in entries] == ["web", "http", "http"]
+    assert [entry["door"] for entry in entries] == ["http", "http", "http"]
     assert "closed" in entries[0]["target"]
     assert len(entries[-1]["arguments"]) == 64
+    await parts.kept.audit.close()
+
+
+async def test_the_log_says_which_door_a_call_came_by() -> None:
+    app = create_app(Settings(ephemeral=True, port=9527, audit_calls=True))
+    parts: Parts = app.state.parts
+    owner = await ann(parts)
+    await owner.register("svc", {"f": lambda *_: 1})
+    await owner.register("closed", {"f": int}, config={"visibility": "protected"})
+    token = parts.tokens.issue(User("ann"), expires_in_seconds=60)
+    headers = {
+        "authorization": f"Bearer {token}",
+        "accept": "application/json, text/event-stream",
+    }
+    url = f"/{owner.workspace}"
+    call: dict[str, Any] = {"jsonrpc": "2.0", "id": 1, "method": "tools/call"}
+    read, list_ = {"name": "get_env", "arguments": {}}, call | {"method": "tools/list"}
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:9527") as http:
+        named = call | {"params": {"name": "f", "arguments": {}}}
+        await http.post(f"{url}/mcp/svc/mcp", json=named, headers=headers)
+        await http.get(f"{url}/services/svc/f", headers=headers)
+        await http.post(f"{url}/mcp/ws/mcp", json=call | {"params": read}, headers=headers)
+        await http.get(f"{url}/services/ws/get_env", headers=headers)
+        del headers["authorization"]
+        await http.post(f"{url}/mcp/closed/mcp", json=list_, headers=headers)
+        await http.get(f"{url}/services/closed/f", headers=headers)
+    entries = await owner.manager("get_audit_log")
+    doors = [(entry["function"], entry["door"]) for entry in reversed(entries)]
+    assert doors == [
+        ("f", "mcp"), ("f", "http"), ("get_env", "mcp"), ("get_env", "http"),
+        ("", "mcp"), ("", "http"),
+    ]  # fmt: skip
     await parts.kept.audit.close()
 
 

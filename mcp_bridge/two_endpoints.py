@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl, quote
 import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.requests import release_body
 from mcp_bridge import guard, headers, sse
 from mcp_bridge.body import read_body
 from mcp_bridge.errors import INVALID_REQUEST, METHOD_NOT_FOUND, Failure, endpoint_failure
@@ -106,7 +107,10 @@ class Stream:
     ) -> None:
         answer = _Answer(self.events, message.get("id"))
         method = "POST" if body else "GET"
-        await endpoint(_inner(scope, method, self._known), _received(body), answer.send)
+        try:
+            await endpoint(_inner(scope, method, self._known), _received(body), answer.send)
+        finally:
+            release_body(scope)  # the request that brought it may have ended long ago
         if message.get("method") == "initialize" and answer.body:
             result = orjson.loads(answer.body).get("result", {})
             self._known = [*answer.session]

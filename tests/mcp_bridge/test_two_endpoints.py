@@ -14,8 +14,11 @@ from mcp import Client, ClientSession
 from mcp.client.sse import sse_client
 from mcp_types import ElicitResult
 
+from gateway.app import create_app
+from gateway.settings import Settings
 from gateway.testing import FakeGateway
 from mcp_bridge.exchange import Timing
+from tests.gateway.upstreams.conftest import listening, until
 from tests.mcp_bridge.conftest import described
 from tests.mcp_bridge.sockets import served
 from tests.mcp_bridge.wire import Door, Live
@@ -108,6 +111,21 @@ async def test_with_sessions_the_client_is_asked_and_told_of_changes(gateway: Fa
             "ws-lab/worker:calc", {"ask": asking, "two": asking}, visibility="public", config=config
         )
         await told.wait()
+
+
+async def test_large_messages_take_up_no_room_once_they_are_answered() -> None:
+    app = create_app(Settings(port=9527, ephemeral=True))
+    bodies = app.state.parts.bounds.bodies
+    async with (
+        asyncio.timeout(30),
+        listening(app, timeout_graceful_shutdown=0) as port,
+        sse_client(f"http://127.0.0.1:{port}/public/mcp/mcp-servers/sse") as streams,
+        ClientSession(*streams) as ours,
+    ):
+        await ours.initialize()
+        for _ in range(3):
+            await ours.call_tool("list", {"workspace": "x" * 200_000})
+        await until(lambda: not bodies.held_bytes)
 
 
 def opened(door: Door, **headers: str) -> Live:

@@ -18,7 +18,8 @@ from urllib.parse import urlsplit
 from gateway.upstreams.expansion import CannotExpand, Expansion
 from gateway.upstreams.oauth_entry import BadOAuth, OAuthEntry, read_oauth
 from schema.errors import InvalidRequest
-from schema.services import Visibility
+from schema.ids import MANAGER_WORD
+from schema.services import BUILT_IN, MANAGER_SERVICE, Visibility
 
 DEFAULT_WORKSPACE: Final = "public"
 DEFAULT_START_SECONDS: Final = 30.0
@@ -27,6 +28,7 @@ MAX_SECONDS: Final = 86_400.0
 _MILLISECONDS_FROM: Final = 1_000
 """Some programs count a timeout in milliseconds: nobody means a thousand seconds."""
 
+_TAKEN: Final = (MANAGER_WORD, MANAGER_SERVICE, BUILT_IN)
 _BLANKS: Final = re.compile(r"[^A-Za-z0-9_-]+")
 _HEADER: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -118,6 +120,8 @@ def service_id(name: str) -> str:
     found = _BLANKS.sub("-", name).strip("-")
     if not found or len(found) > 64:
         raise BadEntry(f"{name[:80]!r} is no name for a server")
+    if found in _TAKEN:
+        raise BadEntry(f"the name {found!r} belongs to the gateway")
     return found
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.settings import Settings
 from gateway.upstreams.config_file import ConfigMistake, parse, read_config
-from gateway.upstreams.entries import BadEntry, Document, Program, Remote, Upstream
+from gateway.upstreams.entries import BadEntry, Document, Program, Remote, Upstream, service_id
 from gateway.upstreams.expansion import Expansion
 from gateway.upstreams.oauth_entry import OAuthEntry
 from schema.services import Visibility
@@ -98,6 +98,12 @@ def test_a_mistake_is_named_with_its_server_and_without_secrets(entry: Any, word
         read({"broken": entry})
     assert "server 'broken'" in caught.value.message
     assert "canary" not in caught.value.message
+
+
+@pytest.mark.parametrize("name", ["ws", "default", "built-in"])
+def test_names_that_mean_something_else_are_a_mistake(name: str) -> None:
+    with pytest.raises(BadEntry, match=f"the name '{name}' belongs to the gateway"):
+        service_id(name)
 
 
 def test_two_servers_of_one_name_are_a_mistake() -> None:

@@ -38,7 +38,12 @@ class Credentials:
 
 class ValueStream(Protocol):
     """Items of a generator, made while they are read. Close it when done early, so that the
-    provider's generator is closed too."""
+    provider's generator is closed too.
+
+    One whose items may come faster than they are read can have a method ``ready() -> list``: those
+    that follow and are there already, so that a reader can take them together. They are not given
+    out again. It raises what reading raises.
+    """
 
     def __aiter__(self) -> AsyncIterator[Any]: ...
 

@@ -1,5 +1,5 @@
 """Parts of a body that are there at the same time, in one write: handing a part to the socket costs
-more than making it. What comes alone waits for nothing but the turn of the event loop.
+more than making it. The first one waits for nothing, the others for the turn of the event loop.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ MAX_BYTES: Final = 16 * 1024
 class Body:
     """Writes the body of one response by ASGI's ``send``; used by one task."""
 
-    __slots__ = ("_has_begun", "_parts", "_send", "_size", "_soon", "_writing")
+    __slots__ = ("_loop", "_parts", "_send", "_size", "_turn", "_writing")
 
     def __init__(self, send: Send) -> None:
         self._send = send
-        self._has_begun = False
+        self._loop = asyncio.get_running_loop()
         self._parts: list[bytes] = []
         self._size = 0
-        self._soon: asyncio.Handle | None = None
+        self._turn: asyncio.Handle | None = None
+        """The end of the turn in which something was written."""
         self._writing: asyncio.Task[None] | None = None
 
     async def write(self, part: bytes) -> None:
@@ -34,35 +35,34 @@ class Body:
             await writing
         self._parts.append(part)
         self._size += len(part)
-        # The first one goes out together with the head of the response.
-        if not self._has_begun or len(self._parts) >= MAX_PARTS or self._size >= MAX_BYTES:
+        if self._turn is None:
+            self._turn = self._loop.call_soon(self._end_turn)
             await self._flush()
-        elif self._soon is None:
-            self._soon = asyncio.get_running_loop().call_soon(self._flush_now)
+        elif len(self._parts) >= MAX_PARTS or self._size >= MAX_BYTES:
+            await self._flush()
 
-    async def end(self) -> None:
-        """Write what is left, and the end of the body."""
+    async def end(self, part: bytes = b"") -> None:
+        """Write what is left, a last part, and the end of the body."""
         if self._writing is not None:
             await self._writing
+        self._parts.append(part)
         await self._flush(is_last=True)
 
     def cancel(self) -> None:
         """Write no more. Does nothing after ``end``."""
-        if self._soon is not None:
-            self._soon.cancel()
+        if self._turn is not None:
+            self._turn.cancel()
         if self._writing is not None:
             self._writing.cancel()
 
-    def _flush_now(self) -> None:
-        # A task, because ``send`` may have to wait.
-        self._writing = asyncio.get_running_loop().create_task(self._flush())
-        self._writing.add_done_callback(_look_at)
+    def _end_turn(self) -> None:
+        self._turn = None
+        if self._parts:
+            # A task, because ``send`` may have to wait.
+            self._writing = self._loop.create_task(self._flush())
+            self._writing.add_done_callback(_look_at)
 
     async def _flush(self, *, is_last: bool = False) -> None:
-        if self._soon is not None:
-            self._soon.cancel()
-            self._soon = None
-        self._has_begun = True
         body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         self._parts.clear()
         self._size = 0

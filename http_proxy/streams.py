@@ -1,7 +1,8 @@
 """Streams: the items of a generator as Server-Sent Events, NDJSON or msgpack, as they are made.
 
-The next item is asked for when the last one has been taken by the transport, or goes out together
-with it (``gathering``), so a slow reader slows its generator. A client that leaves closes it.
+The next item is asked for when the last one has been taken by the transport, so a slow reader slows
+its generator. Items that have come together go out together: handing them to the socket costs more
+than making them. None waits for another. A client that leaves closes the generator.
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeGuard, cast
+from typing import Any, TypeGuard
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.types import Message, Receive, Scope, Send
@@ -72,18 +73,30 @@ FRAMINGS = {
 
 class _EventStream(EventSourceResponse):
     """The library's response, with pings, the watch for a leaving client and the end at shutdown;
-    its loop over the items costs more than making them, and what it does more is done here."""
+    its loop over the items costs more than making them. ``write`` takes its place: it writes the
+    items and returns what follows the last one."""
+
+    def __init__(
+        self, write: Callable[[Body], Awaitable[bytes]], framing: Framing, ping_seconds: float
+    ) -> None:
+        super().__init__(
+            iter(()),
+            headers=_HEADERS,
+            media_type=framing.media_type,
+            ping=ping_seconds if framing.ping else 0,
+            ping_message_factory=lambda: _PING,
+        )
+        self._write = write
 
     async def _stream_response(self, send: Send) -> None:
         start = {"status": self.status_code, "headers": self.raw_headers}
         await send({"type": "http.response.start", **start})
         body = Body(send)
         try:
-            async for part in cast(AsyncIterator[bytes], self.body_iterator):
-                await body.write(part)
+            rest = await self._write(body)
             async with self._send_lock:
                 self.active = False
-                await body.end()
+                await body.end(rest)
         finally:
             body.cancel()
 
@@ -126,6 +139,7 @@ class StreamReply:
     ) -> None:
         """``first`` will hold the first item, ``gone`` the message that the client has left."""
         self._stream = stream
+        self._ready: Callable[[], Sequence[Any]] = getattr(stream, "ready", tuple)
         self._framing = framing
         self._max_item_bytes = max_item_bytes or sys.maxsize
         self._first = first
@@ -146,13 +160,7 @@ class StreamReply:
             raise ClientGone
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = _EventStream(
-            self._chunks(),
-            headers=_HEADERS,
-            media_type=self._framing.media_type,
-            ping=PING_SECONDS if self._framing.ping else 0,
-            ping_message_factory=lambda: _PING,
-        )
+        response = _EventStream(self._write, self._framing, PING_SECONDS)
         try:
             await response(scope, self._receive, send)
         except OSError:
@@ -174,26 +182,38 @@ class StreamReply:
     async def _receive(self) -> Message:
         return await self._gone
 
-    async def _chunks(self) -> AsyncIterator[bytes]:
-        framing = self._framing
+    async def _write(self, body: Body) -> bytes:
+        """Write the items. Returns what has to follow them."""
+        if self._framing.ping and not self._first.done():
+            await body.write(self._framing.ping.encode())
+        part, is_last = await self._together(self._first)
+        while not is_last:
+            await body.write(part)
+            part, is_last = await self._together(self._stream.__anext__())
+        return part
+
+    async def _together(self, item: Awaitable[Any]) -> tuple[bytes, bool]:
+        """An item, once it is there, and those that have come with it, in one part. And whether it
+        is the last part, with which the stream or its failure ends."""
+        framing, parts = self._framing, list[bytes]()
         try:
-            if framing.ping and not self._first.done():
-                yield framing.ping.encode()
-            item = await self._first
-            while True:
-                part = framing.frame(item)
-                if len(part) > self._max_item_bytes:
-                    raise ResultTooLarge(self._max_item_bytes)
-                yield part
-                item = await self._stream.__anext__()
+            parts.append(self._framed(await item))
+            for following in self._ready():
+                parts.append(self._framed(following))
         except StopAsyncIteration:
-            pass
+            return framing.end, True
         except Exception as error:
             if is_defect(error):
                 logger.exception("http_stream_failed")
-            yield framing.frame(_last(error if isinstance(error, GatewayError) else defect()))
-        if framing.end:
-            yield framing.end
+            last = _last(error if isinstance(error, GatewayError) else defect())
+            return b"".join([*parts, framing.frame(last), framing.end]), True
+        return b"".join(parts), False
+
+    def _framed(self, item: Any) -> bytes:
+        part = self._framing.frame(item)
+        if len(part) > self._max_item_bytes:
+            raise ResultTooLarge(self._max_item_bytes)
+        return part
 
 
 def _last(error: GatewayError) -> dict[str, Any]:

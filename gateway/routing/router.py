@@ -61,9 +61,15 @@ class LocalEndpoint(Protocol):
     """The gateway's own peer."""
 
     def receive(
-        self, sender: ClientSession, header: dict[str, Any], body: bytes, addressed_as: str
+        self,
+        sender: ClientSession,
+        header: dict[str, Any],
+        body: bytes,
+        addressed_as: str,
+        frame: bytes,
     ) -> None:
-        """Take a message that a client sent to ``addressed_as``. Must not block or raise."""
+        """Take a message that a client sent to ``addressed_as``, as it came in ``frame``. Must not
+        block or raise."""
         ...
 
     def peer_gone(self, address: str, *, calls_before: float | None = None) -> None:
@@ -204,6 +210,8 @@ class Router:
         Raises InvalidMessage, PayloadTooLarge and PermissionDenied; if the message belongs to a
         call, that call has then already been rejected to the sender.
         """
+        if sender.expected is not None and sender.expected.take(frame):
+            return
         try:
             header, body = self._split(frame)
         except InvalidBody as error:
@@ -215,7 +223,7 @@ class Router:
         if type(message_type) is not str or type(to) is not str:
             raise InvalidMessage("A message needs the text keys 'type' and 'to'")
         try:
-            self._route_checked(sender, message_type, to, header, body)
+            self._route_checked(sender, message_type, to, header, frame, body)
         except GatewayError as error:
             self.reject(sender, header, self._absolute(sender, to), error)
             raise
@@ -226,6 +234,7 @@ class Router:
         message_type: str,
         to: str,
         header: dict[str, Any],
+        frame: bytes,
         body: bytes,
     ) -> None:
         workspace, slash, client = to.partition("/")
@@ -235,7 +244,7 @@ class Router:
         outgoing = _outgoing(message_type, header, to)
         if client == self.manager_id:
             if self.endpoint is not None:
-                self.endpoint.receive(sender, outgoing, body, to)
+                self.endpoint.receive(sender, outgoing, body, to, frame)
         elif client == BROADCAST:
             self._broadcast(sender, workspace, message_type, outgoing, body)
         else:
@@ -376,15 +385,6 @@ class Router:
         header["to"] = address
         target.count_call()
         target.outbox.put(join(header, identity, body))
-        return True
-
-    def deliver(self, address: str, frame: bytes) -> bool:
-        """Send a frame of the gateway's own endpoint, which counts for no call. False if the
-        client is not connected."""
-        target = self._sessions.get(address)
-        if target is None:
-            return False
-        target.outbox.put(frame)
         return True
 
     def publish(self, workspace: str, event: str, data: Any) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from gateway.auth.access import Action, decide
 from gateway.routing.outbox import Outbox
+from gateway.routing.replies import ExpectedReplies
 from gateway.wire.codec import Identity
 from schema.identity import Caller, Memberships, User
 
@@ -29,6 +30,7 @@ class ClientSession:
         "caller",
         "client_id",
         "close",
+        "expected",
         "foreign_callers",
         "foreign_peers",
         "held_calls",
@@ -85,6 +87,8 @@ class ClientSession:
         """Addresses in other workspaces that it has called: they forget it when it goes."""
         self.open_calls: dict[str, str] = {}
         """Calls this client waits for: its session, and the address it called."""
+        self.expected: ExpectedReplies | None = None
+        """Answers to the gateway that can be told by their first bytes; None until there are."""
         self.load = 0.0
         self.loaded_at = 0.0
 

@@ -240,9 +240,15 @@ class Endpoint:
     # Serving clients
 
     def receive(
-        self, sender: ClientSession, header: dict[str, Any], body: bytes, addressed_as: str
+        self,
+        sender: ClientSession,
+        header: dict[str, Any],
+        body: bytes,
+        addressed_as: str,
+        frame: bytes = b"",
     ) -> None:
-        """Take a message for the gateway itself: a reply, or a call of one of its services."""
+        """Take a message for the gateway itself: a reply, or a call of one of its services.
+        ``frame`` is the message as it came, if it came whole."""
         if header["type"] != METHOD:
             return
         method: str = header["method"]
@@ -255,7 +261,7 @@ class Endpoint:
         if call is not None and action in SETTLING:
             # Only the client that was called may settle the call.
             if call.target == sender.address:
-                call.settle(action, body)
+                call.settle(action, body, frame)
                 if action == "heartbeat" and isinstance(header.get("session"), str):
                     # One that nobody waits for is refused below, like any unknown method.
                     answer = f"{header['session']}.resolve"

@@ -48,8 +48,9 @@ class Awaited(ABC):
         """Nothing is waited for any more, or not at present."""
 
     @abstractmethod
-    def succeed(self, value: Any, size: int) -> None:
-        """The provider has answered, with a message of so many bytes. It is not over."""
+    def succeed(self, value: Any, size: int, frame: bytes) -> None:
+        """The provider has answered, with a message whose body has so many bytes; ``frame`` is the
+        whole of it, or empty if it came in chunks. It is not over."""
 
     @abstractmethod
     def fail(self, error: GatewayError) -> None:
@@ -64,8 +65,8 @@ class Awaited(ABC):
         """The provider has shown that it works on the call."""
         self.heard_at = time.monotonic()
 
-    def settle(self, action: str, body: bytes) -> None:
-        """Take ``resolve``, ``reject`` or ``heartbeat`` from the provider."""
+    def settle(self, action: str, body: bytes, frame: bytes) -> None:
+        """Take ``resolve``, ``reject`` or ``heartbeat`` from the provider; see ``succeed``."""
         if action == "heartbeat":
             self.hear()
             return
@@ -78,7 +79,7 @@ class Awaited(ABC):
             self.fail(ServiceError(f"The answer cannot be read: {error.message}"))
             return
         if action == "resolve":
-            self.succeed(value, len(body))
+            self.succeed(value, len(body), frame)
         else:
             self.fail(decode_error(value))
 
@@ -95,7 +96,7 @@ class PendingCall(Awaited):
     def is_over(self) -> bool:
         return self.future.done()
 
-    def succeed(self, value: Any, size: int) -> None:
+    def succeed(self, value: Any, size: int, frame: bytes) -> None:
         self.future.set_result(value)
 
     def fail(self, error: GatewayError) -> None:
@@ -131,6 +132,14 @@ class PendingCalls:
             call.timer = asyncio.get_running_loop().call_later(first, self._check_silence, call)
         self._calls[session] = call
         self._by_target.setdefault(call.target, set()).add(session)
+
+    def renew(self, session: str, new_session: str, call: Awaited) -> None:
+        """Wait for the next answer in place of the one that has come."""
+        del self._calls[session]
+        self._calls[new_session] = call
+        waiting = self._by_target[call.target]
+        waiting.discard(session)
+        waiting.add(new_session)
 
     def remove(self, session: str, call: Awaited) -> None:
         """Wait no more; the timer ends by itself."""

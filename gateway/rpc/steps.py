@@ -6,6 +6,9 @@ the record of what is waited for, and the timer that watches for silence.
 A reader is woken for each item, and the next one is made when it asks. Where items come in a rush
 that would cost more than all the rest. So while a reader waits and items follow each other closely,
 the next one is asked for as soon as one has come, and the reader gets them in handfuls.
+
+The replies are alike as well. From the first one it is known how the next will begin, and while it
+does, only its value is decoded (``gateway.routing.replies``).
 """
 
 from __future__ import annotations
@@ -17,9 +20,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
+from gateway.routing.replies import ExpectedReplies
 from gateway.routing.router import Router
 from gateway.rpc.pending import Awaited, PendingCalls
-from schema.errors import GatewayError, ProviderGone
+from gateway.wire.codec import unpack
+from schema.errors import GatewayError, InvalidMessage, ProviderGone
 from schema.values import RTYPE, STOP_ITERATION, rtype
 
 RUSH_SECONDS: Final = 0.002
@@ -32,13 +37,18 @@ MAX_AHEAD_BYTES: Final = 16 * 1024
 _NUMBER: Final = "%012x"
 """Of one length for all steps that there can be, so that the rest of the message stays as it is."""
 
+_BODY_OF_ONE_VALUE: Final = b"\x81\xa4args\x91"
+"""How the body of a reply begins: a map with nothing but ``args``, a list of one. Then comes the
+value, and nothing else."""
+
 
 class Steps(Awaited):
     """Calls of ``method`` of the client at ``target``, one after the other; read by one task."""
 
     __slots__ = (
-        "_ahead_bytes", "_came_at", "_failure", "_is_closed", "_limit", "_name", "_number",
-        "_parts", "_pending", "_ready", "_router", "_session", "_waiter", "_wake_timer",
+        "_ahead_bytes", "_came_at", "_expected", "_failure", "_head", "_head_parts", "_is_closed",
+        "_limit", "_name", "_number", "_parts", "_pending", "_ready", "_router", "_session",
+        "_waiter", "_wake_timer",
     )  # fmt: skip
 
     def __init__(
@@ -69,6 +79,11 @@ class Steps(Awaited):
         self._name = secrets.token_urlsafe(12)
         session = self._name + _NUMBER % 0
         self._parts = message(session).split(session.encode())
+        self._head_parts: list[bytes] = []
+        """How replies begin, between the places of the session; empty until one has come."""
+        self._head = b""
+        self._expected: ExpectedReplies | None = None
+        """Where ``_head`` is expected."""
 
     # What the reader does
 
@@ -92,6 +107,14 @@ class Steps(Awaited):
                 self._waiter = None
         return self._ready.popleft()
 
+    def ready(self) -> list[Any]:
+        """What has come already, up to the end; it is not given out again."""
+        ready = self._ready
+        count = len(ready)
+        if count and rtype(ready[-1]) == STOP_ITERATION:
+            count -= 1  # whoever asks for more is told
+        return [ready.popleft() for _ in range(count)]
+
     def close(self) -> None:
         """Ask for nothing more, and wait no more for what has been asked for: who does has come to
         the end."""
@@ -105,16 +128,37 @@ class Steps(Awaited):
     def is_over(self) -> bool:
         return self._session is None
 
-    def succeed(self, value: Any, size: int) -> None:
+    def succeed(self, value: Any, size: int, frame: bytes) -> None:
+        if self._session is not None and frame.startswith(_BODY_OF_ONE_VALUE, len(frame) - size):
+            head = frame[: len(frame) - size + len(_BODY_OF_ONE_VALUE)]
+            self._head_parts = head.split(self._session.encode())
+        self._arrived(value, size)
+
+    def fail(self, error: GatewayError) -> None:
         self._settled()
+        self._failure = error
+        self._wake()
+
+    def _take_value(self, packed: bytes) -> bool:
+        """The value of a reply that began as expected."""
+        try:
+            value = unpack(packed)
+        except InvalidMessage:
+            return False
+        self._arrived(value, len(packed))
+        return True
+
+    def _arrived(self, value: Any, size: int) -> None:
         self._ready.append(value)
         if self._waiter is None:
+            self._settled()
             return
         now = time.monotonic()
         is_rush, self._came_at = now - self._came_at < RUSH_SECONDS, now
         self._ahead_bytes += size
         is_full = len(self._ready) >= MAX_AHEAD or self._ahead_bytes >= MAX_AHEAD_BYTES
         if is_full or not is_rush or rtype(value) == STOP_ITERATION:
+            self._settled()
             self._wake()
             return
         self._ask()
@@ -122,24 +166,36 @@ class Steps(Awaited):
             loop = asyncio.get_running_loop()
             self._wake_timer = loop.call_later(RUSH_SECONDS, self._wake)
 
-    def fail(self, error: GatewayError) -> None:
-        self._settled()
-        self._failure = error
-        self._wake()
-
     def _ask(self) -> None:
         self._number += 1
-        self._session = session = self._name + _NUMBER % self._number
+        last, self._session = self._session, self._name + _NUMBER % self._number
         self.made_at = time.monotonic()
         self.silence_seconds = self._limit  # after a break it was less
-        self._pending.add(session, self)
-        if not self._router.deliver(self.target, session.encode().join(self._parts)):
+        if last is None:
+            self._pending.add(self._session, self)
+        else:
+            self._pending.renew(last, self._session, self)
+        session = self._session.encode()
+        target = self._router.get(self.target)
+        if target is None:
             self.fail(ProviderGone(f"The provider {self.target} is not connected", delivered=False))
+            return
+        if self._head_parts:
+            if target.expected is None:
+                target.expected = ExpectedReplies()
+            self._expected, self._head = target.expected, session.join(self._head_parts)
+            self._expected.expect(self._head, self._take_value)
+        target.outbox.put(session.join(self._parts))
 
     def _settled(self) -> None:
         session, self._session = self._session, None
         if session is not None:
             self._pending.remove(session, self)
+            self._forget_head()
+
+    def _forget_head(self) -> None:
+        if self._expected is not None:
+            self._expected.forget(self._head)
 
     def _wake(self) -> None:
         self._ahead_bytes = 0

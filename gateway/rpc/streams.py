@@ -75,6 +75,14 @@ class RemoteStream:
             self.check()
         return item
 
+    def ready(self) -> list[Any]:
+        """See ``gateway.api.ValueStream``."""
+        if not self._open:
+            return []
+        if self.check is not None:
+            self.check()
+        return self._steps.ready()
+
     async def aclose(self) -> None:
         """Close the provider's generator if it has not ended. Never raises for a provider that
         is gone or objects."""

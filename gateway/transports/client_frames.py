@@ -20,6 +20,8 @@ _OPCODE: Final = 0x0F
 _FIRST_CONTROL_OPCODE: Final = 0x8
 _MASK_BYTES: Final = 4
 _SMALLEST: Final = 2 + _MASK_BYTES
+_IN_TWO_BYTES: Final = 126
+"""In place of a length: it follows, in two bytes."""
 
 
 class Raw(bytes):
@@ -42,6 +44,11 @@ class FrameCutter:
 
     def feed(self, data: bytes) -> list[bytes]:
         """Messages as ``bytes``, the rest as ``Raw``."""
+        is_between = not (self._chunks or self._in_fragments or self._broken)
+        if is_between and len(data) <= self._max_bytes:
+            message = _only_message(data)
+            if message is not None:
+                return [message]
         if self._broken:
             return [Raw(data)]
         if self._missing > len(data):
@@ -82,6 +89,21 @@ class FrameCutter:
         if start < size:
             self._chunks = [data[start:]]
         return found
+
+
+def _only_message(data: bytes) -> bytes | None:
+    """The message, if the bytes are one whole binary message that is not long: nearly always."""
+    size = len(data)
+    if size < _SMALLEST or data[0] != _WHOLE_BINARY:
+        return None
+    length, payload = data[1] - _MASKED, _SMALLEST
+    if length == _IN_TWO_BYTES and size > _SMALLEST + 2:
+        length, payload = data[2] << 8 | data[3], _SMALLEST + 2
+    elif length >= _IN_TWO_BYTES:
+        return None
+    if payload + length != size:
+        return None
+    return apply_mask(data[payload:], data[payload - _MASK_BYTES : payload])
 
 
 def _read_header(data: bytes, start: int) -> tuple[int, int] | None:

@@ -281,6 +281,85 @@ async def test_a_client_that_reads_slowly_slows_the_generator(app: Starlette, of
         await http.part()
 
 
+class Handfuls:
+    """A stream whose items have come in handfuls: what is there beside the one that is read."""
+
+    def __init__(self, *handfuls: list[Any]) -> None:
+        self._handfuls = iter(handfuls)
+        self._there: list[Any] = []
+        self.closed = False
+
+    async def __anext__(self) -> Any:
+        if not self._there:
+            for handful in self._handfuls:
+                if isinstance(handful[0], Exception):
+                    raise handful[0]
+                self._there = list(handful)
+                break
+            else:
+                raise StopAsyncIteration
+        return self._there.pop(0)
+
+    def ready(self) -> list[Any]:
+        there, self._there = self._there, []
+        return there
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def offer_handfuls(gateway: FakeGateway, offer: Offer, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Offer such a stream as ``flow.items``."""
+    offer(lambda: made_of())
+
+    def offer_handfuls(*handfuls: list[Any]) -> Handfuls:
+        stream = Handfuls(*handfuls)
+
+        async def call(*args: Any) -> Any:
+            return stream
+
+        monkeypatch.setattr(gateway, "call", call)
+        return stream
+
+    return offer_handfuls
+
+
+def events(*numbers: int) -> bytes:
+    return b"".join(b"data: %d\n\n" % number for number in numbers)
+
+
+async def test_items_that_have_come_together_go_out_together_and_in_order(
+    app: Starlette, offer_handfuls: Any
+) -> None:
+    stream = offer_handfuls([1, 2, 3], [4], [5, 6])
+    async with Exchange(app, URL) as http:
+        await http.start()
+        assert await http.part() == events(1, 2, 3)
+        assert await http.rest() == events(4, 5, 6) + b"data: [DONE]\n\n"
+        await http.finished()
+    assert stream.closed
+
+
+async def test_a_failure_comes_after_the_items_that_have_come_before_it(
+    client: httpx.AsyncClient, offer_handfuls: Any
+) -> None:
+    offer_handfuls([1, 2], [ProviderGone("left")])
+    answer = await client.get(URL)
+    assert answer.content.startswith(events(1, 2) + b'data: {"error":"left"')
+    assert answer.content.endswith(b"}\n\ndata: [DONE]\n\n")
+
+
+async def test_an_item_that_cannot_be_told_does_not_take_those_before_it_along(
+    client: httpx.AsyncClient, offer_handfuls: Any
+) -> None:
+    offer_handfuls([1, 2, object(), 4], [5])
+    answer = await client.get(URL)
+    assert answer.content.startswith(events(1, 2) + b'data: {"error":')
+    assert b'"code":"not_acceptable"' in answer.content
+    assert answer.content.count(b"data: ") == 4
+
+
 async def test_a_first_item_that_is_long_in_coming_does_not_hold_back_the_status(
     app: Starlette, offer: Offer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -77,3 +77,20 @@ def test_after_a_frame_that_breaks_the_rules_all_is_handed_on(bad: bytes) -> Non
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 65535, 65536, 300_000])
 def test_the_header_of_a_servers_message_says_its_length(size: int) -> None:
     assert binary_header(size) == frame(b"x" * size, masked=False)[: len(binary_header(size))]
+
+
+@given(st.integers(0, 70_000).map(lambda size: b"x" * size), st.booleans())
+def test_a_message_that_comes_alone_is_cut_as_one_that_comes_in_pieces(
+    payload: bytes, masked: bool
+) -> None:
+    data = frame(payload, masked=masked)
+    alone = FrameCutter(1 << 20).feed(data)
+    pieces = feed_in_pieces(FrameCutter(1 << 20), data, [1])
+    assert b"".join(alone) == b"".join(pieces)
+    assert [type(piece) for piece in alone][:1] == [type(piece) for piece in pieces][:1]
+
+
+def test_a_message_that_comes_alone_may_be_too_long() -> None:
+    data = frame(b"x" * 2000)
+    (piece,) = FrameCutter(1000).feed(data)
+    assert isinstance(piece, Raw)

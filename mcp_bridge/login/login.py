@@ -42,6 +42,7 @@ class Login:
         self._seconds = seconds
         self._grant: Grant | None = None
         self._is_read = False
+        self._is_closed = False
         self._renewing: asyncio.Task[None] | None = None
         self._refused: dict[str | None, LoginRefused] = {}
         """By the challenge: a user who has refused is not asked over and over."""
@@ -58,6 +59,8 @@ class Login:
         """Come by another token than ``used``, which was refused. Raises LoginFailed."""
         if self.token() != used:
             return
+        if self._is_closed:
+            raise LoginFailed(self._endpoint, "the program is about to end")
         if self._renewing is None:
             self._renewing = asyncio.create_task(self._renew(refused, used))
             self._renewing.add_done_callback(self._ended)
@@ -65,7 +68,8 @@ class Login:
         await asyncio.shield(self._renewing)
 
     async def close(self) -> None:
-        """Give up what has not ended."""
+        """Give up what has not ended, and begin nothing more."""
+        self._is_closed = True
         if self._renewing is not None:
             self._renewing.cancel()
             with contextlib.suppress(asyncio.CancelledError, LoginFailed):

@@ -68,11 +68,7 @@ async def _located(endpoint: Remote | LocalGateway) -> AsyncIterator[Locate]:
         async def there() -> Remote:
             return endpoint
 
-        try:
-            yield there
-        finally:
-            if endpoint.login is not None:
-                await endpoint.login.close()
+        yield there
         return
     endpoint.start()
     try:

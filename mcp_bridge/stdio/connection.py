@@ -88,6 +88,11 @@ class Connection:
             text = f"The server at {self._remote.url} cannot be reached: {reason}"
             raise Unreachable(text) from None
 
+    async def close(self) -> None:
+        """Wait for no login any more: who waits for that waits for a person."""
+        if self._remote.login is not None:
+            await self._remote.login.close()
+
     async def hear(self, headers: Mapping[str, str]) -> bool:
         """Pass on what the server of a session says unasked, until the stream ends. False if it
         has no such stream."""

@@ -74,6 +74,7 @@ class Relay:
         """Relay each line until there are no more, then give up what does not end at once."""
         async for line in lines:
             self._take(line)
+        await self._connection.close()
         if self._running:
             await asyncio.wait(self._running.values(), timeout=LAST_SECONDS)
         left = [*self._running.values(), *self._others]

@@ -196,6 +196,36 @@ async def test_the_first_request_is_answered_while_the_endpoint_is_away(
         assert (await bridge.ask("tools/list", meta))["result"] == {"tools": []}
 
 
+@pytest.mark.parametrize("is_stateless", [False, True])
+async def test_what_was_told_ahead_and_is_not_offered_is_empty(is_stateless: bool) -> None:
+    is_away = True
+
+    async def server(request: httpx.Request) -> httpx.Response:
+        if is_away:
+            raise httpx.ConnectError("refused")
+        message = orjson.loads(request.content)
+        if "id" not in message:
+            return httpx.Response(202)
+        known = message["method"] in ("initialize", "tools/list")
+        return result(request, {"tools": []}) if known else failed(request, -32601)
+
+    method, params = ("server/discover", {"_meta": META}) if is_stateless else ("initialize", None)
+    async with bridged(server) as bridge:
+        told = (await bridge.ask(method, params or INITIALIZE))["result"]
+        assert set(told["capabilities"]) == {"tools", "prompts", "resources"}
+        if not is_stateless:
+            assert (await bridge.ask("ping"))["result"] == {}
+        is_away = False
+        assert (await bridge.ask("prompts/list", params))["result"]["prompts"] == []
+        assert (await bridge.ask("resources/list", params))["result"]["resources"] == []
+        templates = (await bridge.ask("resources/templates/list", params))["result"]
+        assert templates["resourceTemplates"] == []
+        assert (await bridge.ask("prompts/get", params))["error"]["code"] == -32601
+    async with bridged(server) as bridge:
+        await bridge.ask(method, params or INITIALIZE)
+        assert (await bridge.ask("prompts/list", params))["error"]["code"] == -32601
+
+
 async def test_the_first_request_does_not_wait_for_an_endpoint_that_hangs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -32,12 +32,16 @@ CALL = {"jsonrpc": "2.0", "id": 1, "method": "tools/call"}
 
 @asynccontextmanager
 async def address(gateway: FakeGateway) -> AsyncIterator[str]:
-    async with asyncio.timeout(30), served(gateway) as url:
+    async with asyncio.timeout(60), served(gateway) as url:
         yield url.removesuffix("/mcp") + "/sse"
 
 
 async def test_the_official_client_lists_calls_and_hears_of_failures(gateway: FakeGateway) -> None:
-    async with address(gateway) as url, sse_client(url) as streams, ClientSession(*streams) as ours:
+    async with (
+        address(gateway) as url,
+        sse_client(url, timeout=60) as streams,
+        ClientSession(*streams) as ours,
+    ):
         opened = await ours.initialize()
         assert opened.server_info.name
         assert [t.name for t in (await ours.list_tools()).tools] == [
@@ -51,7 +55,7 @@ async def test_the_official_client_lists_calls_and_hears_of_failures(gateway: Fa
 
 
 async def test_a_client_that_tries_the_newer_era_first_falls_back(gateway: FakeGateway) -> None:
-    async with address(gateway) as url, Client(sse_client(url), mode="auto") as client:
+    async with address(gateway) as url, Client(sse_client(url, timeout=60), mode="auto") as client:
         assert client.protocol_version == "2025-11-25"
         result: Any = await client.call_tool("add", {"a": 2, "b": 3})
         assert result.content[0].text == "5"
@@ -72,7 +76,11 @@ async def test_calls_run_side_by_side_and_progress_comes_meanwhile(gateway: Fake
     gateway.add_service(
         "ws-lab/worker:calc", {"steps": steps, "go": going.set}, visibility="public"
     )
-    async with address(gateway) as url, sse_client(url) as streams, ClientSession(*streams) as ours:
+    async with (
+        address(gateway) as url,
+        sse_client(url, timeout=60) as streams,
+        ClientSession(*streams) as ours,
+    ):
         await ours.initialize()
         call = asyncio.create_task(ours.call_tool("steps", {}, progress_callback=on_progress))
         assert await seen.get() == "first"
@@ -101,7 +109,7 @@ async def test_with_sessions_the_client_is_asked_and_told_of_changes(gateway: Fa
     gateway.add_service("ws-lab/worker:calc", {"ask": asking}, visibility="public", config=config)
     async with (
         address(gateway) as url,
-        sse_client(url) as (read, write),
+        sse_client(url, timeout=60) as (read, write),
         ClientSession(read, write, elicitation_callback=answer, message_handler=on_message) as ours,
     ):
         await ours.initialize()
@@ -117,9 +125,9 @@ async def test_large_messages_take_up_no_room_once_they_are_answered() -> None:
     app = create_app(Settings(port=9527, ephemeral=True))
     bodies = app.state.parts.bounds.bodies
     async with (
-        asyncio.timeout(30),
+        asyncio.timeout(60),
         listening(app, timeout_graceful_shutdown=0) as port,
-        sse_client(f"http://127.0.0.1:{port}/public/mcp/mcp-servers/sse") as streams,
+        sse_client(f"http://127.0.0.1:{port}/public/mcp/mcp-servers/sse", timeout=60) as streams,
         ClientSession(*streams) as ours,
     ):
         await ours.initialize()

@@ -17,7 +17,7 @@ from gateway.admission import Admission, Doorkeeper, Hello
 from gateway.counters import Counters
 from gateway.registry.directory import Directory
 from gateway.registry.registry import Registry
-from gateway.routing.outbox import Outbox, Send, Write
+from gateway.routing.outbox import Backlog, Outbox, Send, Write
 from gateway.routing.router import Router
 from gateway.routing.session import CLOSE_GOING_AWAY, CLOSE_POLICY, ClientSession
 from gateway.rpc.endpoint import Endpoint
@@ -73,6 +73,7 @@ class Hub:
         self._of_user: Counter[str] = Counter()
         """Connections by whoever is accountable for them."""
         self._draining = False
+        self._backlog = Backlog(settings.max_outboxes_bytes)
 
     @property
     def is_draining(self) -> bool:
@@ -338,6 +339,7 @@ class Hub:
     def _outbox(self, session: Callable[[], ClientSession]) -> Outbox:
         return Outbox(
             max_bytes=self._settings.max_outbox_bytes,
+            backlog=self._backlog,
             stall_seconds=self._settings.stalled_client_seconds,
             on_failure=lambda reason: self._drop(session(), reason),
         )

@@ -215,6 +215,13 @@ class Settings(LoginSettings, OperationsSettings):
         validation_alias=named("max_outbox_bytes"),
         description="What may wait for a client that reads slowly before it is disconnected.",
     )
+    max_outboxes_bytes: int = Field(
+        512 * MIB,
+        ge=MIB,
+        validation_alias=named("max_outboxes_bytes"),
+        description="What may wait for all of them; above, those with more than 1 MiB are "
+        "disconnected.",
+    )
     stalled_client_seconds: float = Field(
         60.0,
         gt=0,

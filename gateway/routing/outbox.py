@@ -5,14 +5,30 @@ within a budget. A sender never waits for a slow receiver; a receiver over budge
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from types import coroutine
-from typing import Any
+from typing import Any, Final
 
 Send = Callable[[bytes], Coroutine[Any, Any, None]]
 Write = Callable[[bytes], bool]
 """Write a frame now, or return False if it has to wait."""
+
+
+FAIR_BYTES: Final = 1024 * 1024
+"""What may wait for one client whatever waits for the others."""
+
+
+class Backlog:
+    """What waits for all clients together: each within its own budget, many slow readers would
+    still take all memory."""
+
+    __slots__ = ("max_bytes", "queued_bytes")
+
+    def __init__(self, max_bytes: float = math.inf) -> None:
+        self.max_bytes = max_bytes
+        self.queued_bytes = 0
 
 
 class Outbox:
@@ -24,11 +40,13 @@ class Outbox:
     ``send`` writes one frame, and before that suspends while the connection is full (as ``send`` of
     uvicorn does); a frame in suspense counts as not sent. ``on_failure`` is called once with a
     reason when the peer must be given up, because it reads too slowly: more than ``max_bytes``
-    wait, or nothing was taken for ``stall_seconds``. A write that fails corks the outbox again:
+    wait, or nothing was taken for ``stall_seconds``, or much waits for it and too much in the
+    ``backlog`` of all. A write that fails corks the outbox again:
     that the connection broke is for its reader to notice, who knows what follows from it.
     """
 
     __slots__ = (
+        "_backlog",
         "_closed",
         "_max_bytes",
         "_on_failure",
@@ -41,8 +59,14 @@ class Outbox:
     )
 
     def __init__(
-        self, *, max_bytes: int, stall_seconds: float, on_failure: Callable[[str], None]
+        self,
+        *,
+        max_bytes: int,
+        stall_seconds: float,
+        on_failure: Callable[[str], None],
+        backlog: Backlog | None = None,
     ) -> None:
+        self._backlog = backlog or Backlog()
         self._send: Send | None = None
         self._write: Write | None = None
         self._max_bytes = max_bytes
@@ -71,7 +95,8 @@ class Outbox:
         """Send what has been kept, and from now on what comes; by ``write`` where it can."""
         self._send = send
         self._write = write
-        kept, self._queue, self._queued_bytes = self._queue, None, 0
+        kept, self._queue = self._queue, None
+        self._count(-self._queued_bytes)
         for frame in kept or ():
             self.put(frame)
 
@@ -95,7 +120,7 @@ class Outbox:
             self._enqueue(frame)
             return
         self._queue = deque([frame])
-        self._queued_bytes += len(frame)
+        self._count(len(frame))
         self._writer = asyncio.get_running_loop().create_task(
             self._drain(send, _resume(writing, waits_for))
         )
@@ -104,6 +129,7 @@ class Outbox:
         """Drop what waits and take nothing more."""
         self._closed = True
         self._queue = None
+        self._count(-self._queued_bytes)
         writer, self._writer = self._writer, None
         if writer is not None:
             writer.cancel()
@@ -120,13 +146,19 @@ class Outbox:
             await asyncio.wait([writer])
 
     def _enqueue(self, frame: bytes) -> None:
-        self._queued_bytes += len(frame)
-        if self._queued_bytes > self._max_bytes:
+        self._count(len(frame))
+        queued, backlog = self._queued_bytes, self._backlog
+        is_over = backlog.queued_bytes > backlog.max_bytes and queued > FAIR_BYTES
+        if is_over or queued > self._max_bytes:
             self._fail("too much data is waiting for a client that reads too slowly")
             return
         if self._queue is None:
             self._queue = deque()
         self._queue.append(frame)
+
+    def _count(self, size: int) -> None:
+        self._queued_bytes += size
+        self._backlog.queued_bytes += size
 
     async def _drain(self, send: Send, first: Awaitable[None]) -> None:
         # A frame stays in the queue until it is written, for a connection that breaks meanwhile.
@@ -135,7 +167,7 @@ class Outbox:
             while self._queue:
                 async with asyncio.timeout(self._stall_seconds):
                     await writing
-                self._queued_bytes -= len(self._queue.popleft())
+                self._count(-len(self._queue.popleft()))
                 if self._queue:
                     writing = send(self._queue[0])
         except TimeoutError:

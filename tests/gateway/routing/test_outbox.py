@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from gateway.routing.outbox import Outbox
+from gateway.routing import outbox as routing_outbox
+from gateway.routing.outbox import Backlog, Outbox
 from tests.patience import PATIENCE_SECONDS
 
 
@@ -69,6 +70,37 @@ async def test_frames_for_a_full_connection_wait_and_keep_their_order(
     assert wire.written == [b"a", b"b", b"c", b"d"]
     assert box.waiting_bytes == 0
     assert failures == []
+
+
+async def test_many_slow_readers_have_a_bound_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over it, whoever has much waiting is given up, and who has little is not."""
+    monkeypatch.setattr(routing_outbox, "FAIR_BYTES", 20)
+    backlog = Backlog(100)
+
+    def slow() -> tuple[Outbox, Failures]:
+        wire, failures = Wire(), Failures()
+        wire.room.clear()
+        box = Outbox(max_bytes=1000, stall_seconds=60, on_failure=failures.append, backlog=backlog)
+        box.uncork(wire.send)
+        return box, failures
+
+    boxes = [slow() for _ in range(3)]
+    for box, _ in boxes:
+        box.put(b"x" * 30)
+    small, small_failures = slow()
+    small.put(b"x" * 10)
+    assert backlog.queued_bytes == 100
+    small.put(b"y" * 5)
+    assert small_failures == [], "it has its share"
+    fat, failed = boxes[0]
+    fat.put(b"z" * 5)
+    assert len(failed) == 1
+    assert backlog.queued_bytes == 75
+    boxes[1][0].put(b"z" * 5)
+    assert boxes[1][1] == [], "there is room again"
+    for box, _ in [*boxes, (small, small_failures)]:
+        box.close()
+    assert backlog.queued_bytes == 0
 
 
 async def test_s33_a_reader_with_too_much_waiting_is_given_up(

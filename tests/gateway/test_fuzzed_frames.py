@@ -111,7 +111,7 @@ class Scene:
         for delivered in self.victim.frames[seen:]:
             header = _first(delivered)
             assert header["from"] == self.attacker.address
-            assert header["user"] == self.attacker.session.user.to_wire()
+            assert header["user"] == self.attacker.session.caller.user_on_wire()
             assert header["ws"] == self.attacker.workspace
             assert "ctx" not in header
         del self.victim.frames[seen:]

@@ -47,7 +47,7 @@ async def test_identity_keys_are_the_servers_whatever_the_header_says(parts: Par
         "from": first.address,
         "to": second.address,
         "ws": first.workspace,
-        "user": first.session.user.to_wire(),
+        "user": first.session.caller.user_on_wire(),
         "method": "services.x.f",
     }
 

@@ -7,12 +7,12 @@ import asyncio
 import importlib
 import time
 from typing import Annotated, Any, Final
-from urllib.parse import urldefrag
+from urllib.parse import urldefrag, urlsplit
 
 import typer
 
 from gateway.commands.asking import visible
-from gateway.commands.endpoints import Target, Url, endpoint_url
+from gateway.commands.endpoints import Url, endpoint_url
 from gateway.commands.services import INTERRUPTED, LOCAL, Server, connected
 from gateway.logins import browser
 from gateway.logins.store import Entry, Grant, of_server
@@ -22,6 +22,13 @@ CLIENT_SECRET_VARIABLE: Final = "POLYPORT_CLIENT_SECRET"  # noqa: S105 - the nam
 LOGIN_SECONDS: Final = 180
 """How long a gateway keeps a login open, unless its operator has changed that."""
 
+Where = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[WORKSPACE[/SERVICE]|URL]",
+        help="An MCP endpoint, or the address of a gateway; default: the gateway at --server.",
+    ),
+]
 ClientId = Annotated[
     str | None,
     typer.Option(
@@ -39,7 +46,7 @@ CallbackPort = Annotated[
 
 
 def login(
-    target: Target = None,
+    target: Where = None,
     url: Url = None,
     client_id: ClientId = None,
     client_secret_env: ClientSecret = CLIENT_SECRET_VARIABLE,
@@ -48,12 +55,12 @@ def login(
 ) -> None:
     """Log in in the browser, and keep the token: at the gateway, for commands like services and
     call, or at the MCP endpoint that is named, for stdio."""
-    if target is None and url is None:
+    endpoint, server = _where(target, url, server)
+    if endpoint is None:
         _log_in_at_gateway(server)
         return
-    where = endpoint_url(target, url, server)
     logins = importlib.import_module("mcp_bridge.login")
-    found = login_at(where, client_id, variable(client_secret_env), callback_port)
+    found = login_at(endpoint, client_id, variable(client_secret_env), callback_port)
     try:
         asyncio.run(found.renew(logins.Refused(), found.token()))
     except logins.LoginFailed as failure:
@@ -61,13 +68,13 @@ def login(
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
-    typer.echo(f"You are logged in to {where}")
+    typer.echo(f"You are logged in to {endpoint}")
 
 
-def logout(target: Target = None, url: Url = None, server: Server = LOCAL) -> None:
+def logout(target: Where = None, url: Url = None, server: Server = LOCAL) -> None:
     """Forget what login has kept, and have the server refuse it from now on."""
-    is_gateway = target is None and url is None
-    where = of_server(server) if is_gateway else urldefrag(endpoint_url(target, url, server)).url
+    endpoint, server = _where(target, url, server)
+    where = of_server(server) if endpoint is None else urldefrag(endpoint).url
     entry = Entry(where)
     grant = _kept(entry)
     if grant is None:
@@ -76,7 +83,7 @@ def logout(target: Target = None, url: Url = None, server: Server = LOCAL) -> No
     entry.remove()
     typer.echo(f"You are logged out of {where}")
     if not grant.has_expired or grant.can_be_renewed:
-        _revoke(grant, is_gateway=is_gateway)
+        _revoke(grant, is_gateway=endpoint is None)
 
 
 def login_at(url: str, client_id: str | None, secret: str | None, port: int) -> Any:
@@ -85,6 +92,17 @@ def login_at(url: str, client_id: str | None, secret: str | None, port: int) -> 
     identity = logins.Identity(client_id, secret, port)
     endpoint = urldefrag(url).url
     return logins.Login(endpoint, Entry(endpoint), _tell, identity=identity)
+
+
+def _where(target: str | None, url: str | None, server: str) -> tuple[str | None, str]:
+    """The MCP endpoint that is meant, or None and the gateway. An address may stand in place of the
+    target: with a path it is an endpoint's, without one a gateway's."""
+    if target is not None and target.startswith(("http://", "https://")) and url is None:
+        has_path = urlsplit(target).path not in ("", "/")
+        return (target, server) if has_path else (None, target)
+    if target is None and url is None:
+        return None, server
+    return endpoint_url(target, url, server), server
 
 
 def _log_in_at_gateway(server: str) -> None:

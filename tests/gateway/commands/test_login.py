@@ -92,7 +92,8 @@ def test_who_has_logged_out_is_nobody_and_the_token_is_worth_nothing(
     assert run("logout") == (0, f"You are logged out of {gateway.url}\n", "")
     assert list(place.glob("*.json")) == []
     assert "HTTP 401" in run("services", "--token", made)[2]
-    assert run("logout") == (0, "", f"Nobody is logged in to {gateway.url}\n")
+    told = f"Nobody is logged in to {gateway.url}\n"
+    assert run("logout") == run("logout", f"{gateway.url}/") == (0, "", told)
 
 
 def test_a_login_that_has_expired_is_told_and_not_used(
@@ -137,7 +138,7 @@ def test_an_endpoint_is_logged_in_to_and_out_of(
     assert len(browsing) == 1
     refreshed = json.loads(file.read_text())["record"]
     assert refreshed["current_tokens"] != kept["current_tokens"]
-    assert run("logout", "--url", where) == (0, f"You are logged out of {where}\n", "")
+    assert run("logout", where) == (0, f"You are logged out of {where}\n", "")
     client, tokens = refreshed["client_info"], refreshed["current_tokens"]
     form = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
     form |= {name: client[name] for name in ("client_id", "client_secret")}

@@ -15,6 +15,8 @@ import pytest
 
 from tests.clients.gateways import ROOT, Gateway, free_port, started
 
+pytestmark = pytest.mark.long
+
 HERE = Path(__file__).parent
 SUITE = HERE / "conformance" / "node_modules" / "conformance" / "dist" / "index.js"
 NODE = Path(sys.executable).parent / "node"

@@ -12,6 +12,7 @@ import pytest
 
 from tests.clients.gateways import Gateway, free_port, started
 from tests.clients.oauth_user import User
+from tests.patience import PATIENCE_SECONDS
 
 TOKEN = "root-" * 8
 PUBLIC_PATH = "/gate/way"
@@ -50,7 +51,7 @@ class Administrator:
 
     async def log_in(self, url: str) -> str:
         """The page that the browser ends on."""
-        async with httpx.AsyncClient() as browser:
+        async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as browser:
             back = await User(browser, TOKEN).follow(url)
             page = await browser.get(back)
         assert page.status_code == 200, page.text
@@ -64,7 +65,7 @@ class Administrator:
 
 def administrator(gateway: Gateway) -> httpx.AsyncClient:
     headers = {"authorization": f"Bearer {TOKEN}"}
-    return httpx.AsyncClient(base_url=gateway.url, headers=headers, timeout=60)
+    return httpx.AsyncClient(base_url=gateway.url, headers=headers, timeout=PATIENCE_SECONDS)
 
 
 async def test_it_is_logged_in_to_once_asked_for_more_and_found_again(

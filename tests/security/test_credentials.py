@@ -149,7 +149,7 @@ async def test_S23_S24_nothing_goes_either_way_in_a_conversation_that_has_begun(
     service = await parts.gateway.find_service(caller, ann.workspace, "site")
     lent = {"receive": receive, "send": send}
     running = asyncio.ensure_future(parts.gateway.call(caller, service, "serve", (lent,)))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await asked.wait()
         if how == "revoked":
             await ann.manager("revoke_token", made)

@@ -350,7 +350,7 @@ async def test_a_peer_that_takes_nothing_of_its_answer_is_given_up() -> None:
     protocol.data_received(REQUEST)
     socket.unsent = 1_000_000
     protocol.pause_writing()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await socket.ended.wait()
     protocol.connection_lost(None)
 
@@ -369,7 +369,7 @@ async def test_a_peer_that_reads_slowly_is_not_given_up() -> None:
 
     socket.get_write_buffer_size = size  # type: ignore[method-assign]
     protocol.pause_writing()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await looked.wait()
     protocol.resume_writing()
     assert not socket.closed

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 
 from http_proxy.encoding import from_json, from_msgpack
 from http_proxy.negotiation import Media
-from schema.errors import InvalidArguments, InvalidRequest, UnsupportedMediaType
+from schema.errors import InvalidArguments, InvalidRequest, PayloadTooLarge, UnsupportedMediaType
 from schema.functions import FunctionInfo
 from schema.integers import fits
 
@@ -103,6 +103,8 @@ def from_body(body: bytes, media: Media, function: FunctionInfo | None = None) -
         raise unsupported()
     try:
         value = parse(body)
+    except PayloadTooLarge:
+        raise
     except InvalidRequest as error:
         raise InvalidRequest(f"Invalid request body: {error.message}") from None
     if isinstance(value, list):

@@ -26,6 +26,7 @@ import orjson
 from http_proxy.errors import NotAcceptable
 from http_proxy.negotiation import Formats, Media
 from http_proxy.replies import BytesReply, content
+from schema import volume
 from schema.errors import InvalidRequest
 from schema.integers import has_wide_integer
 from schema.values import MEMORY_VIEW, NDARRAY, RTYPE, TYPED_ARRAY, rtype
@@ -76,7 +77,9 @@ def to_msgpack(value: Any) -> bytes:
 
 def from_json(data: bytes) -> Any:
     """Parse JSON and open its envelopes. Raises InvalidRequest: malformed, too deep, an integer
-    that is not carried exactly, or an envelope that is not base64."""
+    that is not carried exactly, or an envelope that is not base64; PayloadTooLarge for too many
+    values."""
+    volume.check_json(data)
     try:
         value = orjson.loads(data.removeprefix(_BYTE_ORDER_MARK))  # RFC 8259 section 8.1
     except orjson.JSONDecodeError as error:
@@ -91,9 +94,10 @@ def from_json(data: bytes) -> Any:
 
 def from_msgpack(data: bytes) -> Any:
     """Parse msgpack, envelopes as they are. Raises InvalidRequest: malformed, or a map with keys
-    that are not text, which clients in Python do not read and would never answer."""
+    that are not text, which clients in Python do not read and would never answer; PayloadTooLarge
+    for too many values."""
     try:
-        return msgpack.unpackb(data)
+        return volume.unpack(data, strict_map_key=True)
     except (ValueError, TypeError, msgpack.UnpackException) as error:
         raise InvalidRequest(f"not msgpack ({error})") from None
 

@@ -16,7 +16,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from http_proxy.arguments import read_value
 from http_proxy.encoding import from_json
 from http_proxy.negotiation import Media, media_of
-from schema.errors import InvalidRequest
+from schema.errors import InvalidRequest, PayloadTooLarge
 
 MAX_FIELDS: Final = 1000
 
@@ -120,6 +120,8 @@ def _value(headers: dict[bytes, bytes], content: bytes) -> tuple[str, Any]:
     if declared is not None and media_of(declared) is Media.JSON:
         try:
             return name, from_json(content)
+        except PayloadTooLarge:
+            raise
         except InvalidRequest as error:
             raise InvalidRequest(f"Invalid form field {name!r}: {error.message}") from None
     try:

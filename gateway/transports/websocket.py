@@ -34,6 +34,10 @@ other end it comes back by itself."""
 
 CLOSE_UNSUPPORTED: Final = 1003
 MAX_CONTROL_CHARACTERS: Final = 1000
+MAX_HELLO_CHARACTERS: Final = 64 * 1024
+"""Of the first message: two tokens and some names. It is read before anybody has said who they
+are."""
+
 MAX_REASON_BYTES: Final = 123
 """Length of a close reason that fits its control frame (RFC 6455, section 5.5)."""
 
@@ -92,7 +96,8 @@ class WebSocketDoor:
         if first is None:
             return None
         try:
-            message = orjson.loads(first) if isinstance(first, str) else None
+            is_short = isinstance(first, str) and len(first) <= MAX_HELLO_CHARACTERS
+            message = orjson.loads(first) if is_short else None
         except orjson.JSONDecodeError:
             message = None
         if not isinstance(message, dict):

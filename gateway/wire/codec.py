@@ -12,7 +12,8 @@ from typing import Any, Final, TypeVar
 
 import msgpack
 
-from schema.errors import InvalidMessage
+from schema import volume
+from schema.errors import InvalidMessage, PayloadTooLarge
 
 IDENTITY_KEYS: Final = frozenset({"ctx", "from", "to", "ws", "user"})
 """Header keys that only the server sets; what a sender puts there is dropped."""
@@ -26,7 +27,17 @@ RESERVED_KEYS: Final = FORBIDDEN_BODY_KEYS | {"args", "with_kwargs", "promise", 
 Encoded = TypeVar("Encoded", bytes, memoryview)
 
 MAX_HEADER_KEYS: Final = 64
+
+MAX_HEADER_BYTES: Final = 256 * 1024
+"""A header is decoded, whatever is in it, so it must not be as long as a body."""
+
+
+MAX_BODY_KEYS: Final = 4096
+"""Each is looked at."""
+
 _FIXMAP_LIMIT: Final = 16
+_CONTAINERS: Final = frozenset((*range(0x80, 0xA0), *range(0xDC, 0xE0)))
+"""First bytes of maps and arrays."""
 
 _packer = msgpack.Packer(use_bin_type=True)
 
@@ -55,7 +66,9 @@ def pack_with(value: Any, encode: Callable[[Any], Any]) -> bytes:
 def unpack(data: bytes | memoryview) -> Any:
     """Decode exactly one value. Raises InvalidMessage."""
     try:
-        return msgpack.unpackb(data, raw=False, strict_map_key=False)
+        return volume.unpack(data, strict_map_key=False)
+    except PayloadTooLarge as error:
+        raise InvalidMessage(error.message) from None
     except (ValueError, TypeError, msgpack.UnpackException, RecursionError) as error:
         # TypeError: a key that is a list or a map, as Python clients make of a tuple.
         raise InvalidMessage(f"Not a valid msgpack value: {error}") from None
@@ -87,25 +100,15 @@ class Splitter:
         """
         unpacker = self._unpacker
         start = self._fed
+        size = len(frame)
         known: dict[str, Any] | None = None
         try:
-            unpacker.feed(frame)
-            header = unpacker.unpack()
-            if type(header) is not dict:
-                raise InvalidMessage("The header of a message must be a map")
-            if len(header) > MAX_HEADER_KEYS:
-                raise InvalidMessage("The header of a message has too many keys")
-            known = header
+            known = header = self._header(frame)
             offset = unpacker.tell() - start
-            size = len(frame)
             if offset == size:
                 self._fed = start + size
                 return header, frame[size:]
-            for _ in range(unpacker.read_map_header()):
-                key = unpacker.unpack()
-                if key in FORBIDDEN_BODY_KEYS:
-                    raise InvalidMessage(f"The body of a message must not have the key {key!r}")
-                unpacker.skip()
+            self._check_body(frame)
             if unpacker.tell() - start != size:
                 raise InvalidMessage("A message has at most a header and a body")
             self._fed = start + size
@@ -118,6 +121,33 @@ class Splitter:
             reason = f"Not a valid message: {str(error) or type(error).__name__}"
             raise _refusal(reason, known) from None
 
+    def _header(self, frame: bytes | memoryview) -> dict[str, Any]:
+        """Decode the header of a frame, with all of the frame in the decoder then."""
+        unpacker = self._unpacker
+        unpacker.feed(frame[:MAX_HEADER_BYTES])
+        header = unpacker.unpack()
+        if len(frame) > MAX_HEADER_BYTES:
+            unpacker.feed(frame[MAX_HEADER_BYTES:])
+        if type(header) is not dict:
+            raise InvalidMessage("The header of a message must be a map")
+        if len(header) > MAX_HEADER_KEYS:
+            raise InvalidMessage("The header of a message has too many keys")
+        return header
+
+    def _check_body(self, frame: bytes | memoryview) -> None:
+        """Look at the keys of a body, and pass over its values."""
+        unpacker = self._unpacker
+        keys = unpacker.read_map_header()
+        if keys > MAX_BODY_KEYS:
+            raise InvalidMessage("The body of a message has too many keys")
+        for _ in range(keys):
+            if len(frame) > MAX_HEADER_BYTES:
+                _check_key(frame, unpacker.tell() - self._fed)
+            key = unpacker.unpack()
+            if key in FORBIDDEN_BODY_KEYS:
+                raise InvalidMessage(f"The body of a message must not have the key {key!r}")
+            unpacker.skip()
+
     def _renew(self) -> None:
         # A decoder that stopped midway still holds the rest of the bad frame.
         self._unpacker = self._new_unpacker()
@@ -125,6 +155,12 @@ class Splitter:
 
     def _new_unpacker(self) -> msgpack.Unpacker:
         return msgpack.Unpacker(raw=False, strict_map_key=False, max_buffer_size=self._max_bytes)
+
+
+def _check_key(frame: bytes | memoryview, offset: int) -> None:
+    """A long message could have one key that is an array of millions, which would be decoded."""
+    if any(byte in _CONTAINERS for byte in frame[offset : offset + 1]):
+        raise InvalidMessage("The keys of a message must be text")
 
 
 def _refusal(reason: str, header: dict[str, Any] | None) -> InvalidMessage:

@@ -21,7 +21,7 @@ from http_proxy.replies import ANY_ORIGIN, BytesReply, Header, content
 from http_proxy.request import Request
 from http_proxy.streams import is_stream, open_stream
 from http_proxy.waiting import limit_of, waited_for, within
-from schema.errors import InvalidRequest, UnsupportedMediaType
+from schema.errors import InvalidRequest, PayloadTooLarge, UnsupportedMediaType
 from schema.identity import Caller
 
 _JSON: Final = b"application/json"
@@ -73,6 +73,8 @@ class Asking:
             raise UnsupportedMediaType("Send answers as application/json")
         try:
             return from_json(await request.body(self._max_body_bytes))
+        except PayloadTooLarge:
+            raise
         except InvalidRequest as error:
             raise InvalidRequest(f"Invalid request body: {error.message}") from None
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import gzip
+import json
 import zlib
 from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
+import msgpack
 import pytest
 from starlette.applications import Starlette
 
 from gateway.testing import FakeGateway
+from schema import volume
 from tests.http_proxy.asgi import Exchange
 from tests.http_proxy.conftest import MAX_BODY
 
@@ -208,3 +211,15 @@ async def test_a_caller_without_permission_is_refused_before_the_body_is_read(
 ) -> None:
     async with Exchange(app, "/ws-lab/services/private/add", method="POST") as http:
         assert ((await http.start())[0], http.received_by_app) == (403, 0)
+
+
+@pytest.mark.parametrize("media", ["application/json", "application/msgpack"])
+async def test_a_body_of_too_many_values_is_too_large(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, media: str
+) -> None:
+    monkeypatch.setattr(volume, "MAX_VALUES", 1000)
+    monkeypatch.setattr(volume, "UNCOUNTED_BYTES", 1000)
+    value: list[list[dict[str, int]]] = [[{}] * 500] * 3
+    body = msgpack.packb(value) if "msgpack" in media else json.dumps(value).encode()
+    answer = await client.post(ECHO, content=body, headers={"Content-Type": media})
+    assert (answer.status_code, answer.json()["code"]) == (413, "payload_too_large")

@@ -120,3 +120,26 @@ def test_a_key_that_is_a_list_or_a_map_is_a_malformed_value(key: Any) -> None:
     packer = msgpack.Packer()
     with pytest.raises(InvalidMessage):
         unpack(packer.pack_map_header(1) + packer.pack(key) + packer.pack(1))
+
+
+LONG = b"x" * (300 * 1024)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pack({"type": "m", "a": [{}] * 300_000}) + pack({"args": [1]}),
+        pack({"type": "m", "a": LONG}),
+        pack({"type": "m"}) + b"\x82" + pack([{}] * 300_000) + b"\x01" + pack("a") + b"\x01",
+        pack({"type": "m"}) + pack({str(number): 0 for number in range(5000)}),
+    ],
+    ids=["a header of many values", "a long header", "a long key", "many keys"],
+)
+def test_a_frame_that_would_take_long_to_look_at_is_refused(frame: bytes) -> None:
+    splitter = Splitter()
+    with pytest.raises(InvalidMessage):
+        splitter.split(frame)
+    good = pack({"type": "m"}) + pack({"args": [LONG, LONG]})
+    header, body = splitter.split(memoryview(good))
+    assert (header, unpack_body(body)) == ({"type": "m"}, {"args": [LONG, LONG]})
+    assert splitter.split(good) == (header, bytes(body))

@@ -30,12 +30,12 @@ from schema.values import METHOD, rtype
 
 MCP_TYPE: Final = "mcp"
 LISTS: Final = ("tools", "resources", "resource_templates", "prompts")
-_PAIRS: Final = (
-    ("list_tools", "call_tool"),
-    ("list_resources", "read_resource"),
-    ("list_resource_templates", "read_resource"),
-    ("list_prompts", "get_prompt"),
-)
+_GIVERS: Final = {
+    "list_tools": "call_tool",
+    "list_resources": "read_resource",
+    "list_resource_templates": "read_resource",
+    "list_prompts": "get_prompt",
+}
 """Functions that list something, each with the one that gives what is listed."""
 MAX_TEXT: Final = 2_000
 _HANDLERS: Final = ("handler", "call", "function", "callback", "run", "execute", "read", "get")
@@ -71,8 +71,14 @@ def lists(service: ServiceInfo) -> bool:
 def answering(service: ServiceInfo) -> frozenset[str]:
     """The functions of a service by which it says what it offers, and gives it."""
     functions = service.functions
-    pairs = (pair for pair in _PAIRS if all(name in functions for name in pair))
-    return frozenset(name for pair in pairs for name in pair)
+    # Tools that cannot be called are none. A resource that cannot be read is listed all the same.
+    listing = [
+        name
+        for name in _GIVERS
+        if name in functions and (name != "list_tools" or "call_tool" in functions)
+    ]
+    giving = (_GIVERS[name] for name in listing)
+    return frozenset(listing).union(name for name in giving if name in functions)
 
 
 def from_object(service: ServiceInfo, shown: Any) -> Declared:

@@ -15,7 +15,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from schema.errors import GatewayError, InternalError, InvalidRequest, Unauthenticated, Unavailable
+from schema.errors import (
+    CallTimeout,
+    GatewayError,
+    InternalError,
+    InvalidRequest,
+    Unauthenticated,
+    Unavailable,
+)
 from schema.identity import ANY_WORKSPACE, Permission, Scope, User
 
 logger = logging.getLogger(__name__)
@@ -25,7 +32,7 @@ HOOK_SECONDS: Final = 10.0
 
 ParseToken = Callable[[str], Any]
 """``(token) -> user or None``, sync or async. None: not one of mine."""
-GenerateToken = Callable[[User, float], Any]
+GenerateToken = Callable[[User, int], Any]
 """``(user, seconds) -> token or None``, sync or async. None: make one of your own."""
 GetToken = Callable[[Mapping[str, Any]], Any]
 """``(ASGI scope) -> token or None``, sync or async. None: look in the usual places."""
@@ -68,8 +75,10 @@ class AuthHooks:
         """A token by the hook; None for one of the gateway's own. Raises Unavailable."""
         if self.generate_token is None:
             return None
+        # An integer by contract: hooks write it into their tokens, and read it as one.
+        whole = max(1, int(seconds))
         try:
-            token = await _called("generate_token", self.generate_token, user, seconds)
+            token = await _called("generate_token", self.generate_token, user, whole)
         except GatewayError:
             raise
         except Exception:
@@ -181,6 +190,8 @@ async def answered(name: str, handler: Callable[..., Any], /, *args: Any, **kwar
         raise InvalidRequest(_said(error)) from None
     except PermissionError as error:
         raise Unauthenticated(_said(error)) from None
+    except TimeoutError as error:
+        raise CallTimeout(_said(error)) from None
     except Exception:
         logger.exception("hook_failed hook=login.%s", name)
         raise Unavailable("The login service failed") from None

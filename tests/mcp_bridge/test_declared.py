@@ -116,6 +116,13 @@ async def test_a_service_may_list_by_functions_without_listing_tools() -> None:
         "list_resources": lambda: [{"uri": "a://b", "name": "b"}],
         "read_resource": described(lambda uri: f"read {uri}"),
     }
+    families = lambda: [{"uriTemplate": "a://{x}", "name": "a"}]  # noqa: E731
+    unread = serve({"list_resource_templates": families, "list_tools": lambda: []})
+    listed = (await ask(unread, "resources/templates/list"))["resourceTemplates"]
+    assert listed == [{"uriTemplate": "a://{x}", "name": "a"}]
+    error = (await unread.request(MODERN, "resources/read", {"uri": "a://b"}, path=LAB)).error
+    assert "read_resource" in error["message"]
+    assert [t["name"] for t in (await ask(unread, "tools/list"))["tools"]] == ["list_tools"]
     door = serve(resources)
     assert (await ask(door, "resources/list"))["resources"] == [{"uri": "a://b", "name": "b"}]
     assert (await ask(door, "resources/read", uri="a://b"))["contents"][0]["text"] == "read a://b"

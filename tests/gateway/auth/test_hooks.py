@@ -143,8 +143,8 @@ async def test_tokens_are_made_by_the_operators_hook_and_read_by_it(
 ) -> None:
     made: dict[str, User] = {}
 
-    def generate(user: User, expires_in: float) -> str:
-        assert expires_in == 90
+    def generate(user: User, expires_in: int) -> str:
+        assert (type(expires_in), expires_in) == (int, 90)
         made[f"own-{user.id}"] = user
         return f"own-{user.id}"
 
@@ -197,6 +197,7 @@ async def test_requests_may_carry_their_token_where_the_hook_looks_for_it(
     ("error", "status"),
     [
         (ValueError("Invalid key"), 400),
+        (TimeoutError("Login timeout after 1 seconds"), 504),
         (PermissionError("Not you"), 401),
         (ConnectionError("secret-host:5432"), 503),
     ],

@@ -6,7 +6,7 @@ import json
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tests.gateway.upstreams.odd_server import TEXT, Exchange, OddServer
 
@@ -23,9 +23,11 @@ class Tools(OddServer):
 
 
 class GuardedServer:
-    """The application. Its scopes are ``read``, and ``write`` for the tool ``restricted``."""
+    """The application. Its scopes are ``read``, and ``write`` for the tool ``restricted``.
+    ``older`` is what is behind the login at other paths."""
 
-    def __init__(self) -> None:
+    def __init__(self, older: ASGIApp | None = None) -> None:
+        self._older = older
         self._server = Tools(
             is_modern=True,
             tools=[
@@ -49,6 +51,12 @@ class GuardedServer:
             return
         host = dict(scope["headers"]).get(b"host", b"").decode()
         self.base = f"http://{host}"
+        if self._older is not None and scope["path"].startswith(("/sse", "/messages")):
+            if self._shown(scope) in self.good:
+                await self._older(scope, receive, send)
+            else:
+                await self._refuse(send, 401, 'scope="read"')
+            return
         body = b""
         while (event := await receive())["type"] == "http.request":
             body += event.get("body", b"")
@@ -64,7 +72,7 @@ class GuardedServer:
         await send({"type": "http.response.body", "body": json.dumps(content).encode()})
 
     async def _mcp(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
-        shown = dict(scope["headers"]).get(b"authorization", b"").decode().removeprefix("Bearer ")
+        shown = self._shown(scope)
         needs = "write" if b'"restricted"' in body else "read"
         if shown not in self.good:
             await self._refuse(send, 401, f'scope="{needs}"')
@@ -78,6 +86,10 @@ class GuardedServer:
 
             await self._server(scope, again, send)
 
+    def _shown(self, scope: Scope) -> str:
+        shown: bytes = dict(scope["headers"]).get(b"authorization", b"")
+        return shown.decode().removeprefix("Bearer ")
+
     async def _refuse(self, send: Send, status: int, words: str) -> None:
         headers = [(b"www-authenticate", f"Bearer {words}".encode())]
         await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -86,11 +98,9 @@ class GuardedServer:
     def _answer(self, path: str, query: str, body: bytes) -> tuple[int, dict[str, str], Any]:
         match path:
             case "/.well-known/oauth-protected-resource/mcp":
-                return (
-                    200,
-                    {},
-                    {"resource": f"{self.base}/mcp", "authorization_servers": [self.base]},
-                )
+                return 200, {}, self._resource("/mcp")
+            case "/.well-known/oauth-protected-resource/sse":
+                return 200, {}, self._resource("/sse")
             case "/.well-known/oauth-authorization-server":
                 return 200, {}, self._described()
             case "/register":
@@ -105,6 +115,9 @@ class GuardedServer:
             case "/token":
                 return 200, {}, self._token(body)
         return 404, {}, {}
+
+    def _resource(self, path: str) -> dict[str, Any]:
+        return {"resource": f"{self.base}{path}", "authorization_servers": [self.base]}
 
     def _described(self) -> dict[str, Any]:
         return {

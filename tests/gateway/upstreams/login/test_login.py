@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from mcp.server.mcpserver import MCPServer
 
 from gateway.upstreams.login import callbacks
 from gateway.upstreams.supervisor import State
 from schema.errors import ServiceError, Unavailable
 from schema.identity import Caller, Permission, Scope, User
-from tests.gateway.upstreams.conftest import Run, call, running, status, until
+from tests.gateway.upstreams.conftest import Run, call, listening, running, status, until
 from tests.gateway.upstreams.login.conftest import (
     GATEWAY,
     Guarded,
@@ -21,7 +22,7 @@ from tests.gateway.upstreams.login.conftest import (
     open_in_browser,
     servers,
 )
-from tests.gateway.upstreams.login.guarded_server import CODE, SECRET, TOKEN
+from tests.gateway.upstreams.login.guarded_server import CODE, SECRET, TOKEN, GuardedServer
 
 READER = Caller(
     User("ann", scope=Scope({"public": Permission.READ}, current_workspace="public")), "public"
@@ -212,3 +213,15 @@ async def test_a_server_that_has_its_credential_or_wants_no_login_is_not_logged_
         assert "HTTP 401" in (supervisor.reason or "")
         await parts.close()
     assert guarded.server.registered == []
+
+
+async def test_the_older_transport_logs_in_as_well(run: Run) -> None:
+    made = MCPServer("demo", log_level="CRITICAL")
+    made.add_tool(lambda: "good", name="good")
+    server = GuardedServer(made.sse_app())
+    async with listening(server, timeout_graceful_shutdown=0) as port:
+        parts = await run({"demo": {"type": "sse", "url": f"http://127.0.0.1:{port}/sse"}})
+        await log_in(parts)
+        await in_state(parts, State.RUNNING)
+        assert await call(parts, "good") == "good"
+        await parts.close()

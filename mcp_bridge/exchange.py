@@ -31,8 +31,9 @@ _MAX_HELD_BACK: Final = 4_000
 class Timing:
     """When a call counts as long, and how often its client hears something."""
 
-    settle_seconds: float = 0.02
-    """After this a leaving client is noticed, and its call cancelled."""
+    settle_seconds: float = 0.05
+    """After this a leaving client is noticed, and its call cancelled. Sooner would cost much on a
+    busy machine, where calls that are not long take so long."""
     commit_seconds: float = 10.0
     """A silent call's response becomes an event stream, so that keep-alives are possible."""
     keep_alive_seconds: float = 15.0

@@ -6,6 +6,7 @@ when they are redirected.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Final
 
 from starlette.routing import BaseRoute, Route
@@ -102,22 +103,22 @@ class Guarded:
             INVALID_REQUEST, f"Only {methods} is possible here", status=405, headers=allow
         )
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        # Not a coroutine: each one that is waited in adds to every step of the request.
         headers = dict(scope["headers"])
         refusal = self._guard.refusal(headers)
         if refusal is None and (
             scope["method"] in self._allowed
             or (scope["method"] in self._in_session and SESSION_ID in headers)
         ):
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
         if refusal is None and scope["method"] == "OPTIONS":
             admitted = preflight_headers(headers, self._preflight_methods)
-            await send_reply(send, Reply(b"", 204, (*self._preflight, *admitted)))
-            return
+            return send_reply(send, Reply(b"", 204, (*self._preflight, *admitted)))
         failure = refusal or self._not_allowed
         body = b"" if scope["method"] == "HEAD" else failure.body(None)
-        await send_reply(send, Reply(body, failure.http_status(is_modern=False), failure.headers))
+        reply = Reply(body, failure.http_status(is_modern=False), failure.headers)
+        return send_reply(send, reply)
 
 
 class _ByMethod:
@@ -127,9 +128,9 @@ class _ByMethod:
         self._endpoint = endpoint
         self._page = page
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         is_read = scope["method"] in ("GET", "HEAD") and SESSION_ID not in dict(scope["headers"])
-        await (self._page if is_read else self._endpoint)(scope, receive, send)
+        return (self._page if is_read else self._endpoint)(scope, receive, send)
 
 
 class _NotFound:

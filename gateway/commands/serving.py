@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable
 from functools import partial
 from typing import Any
 
 import typer
 import uvicorn
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway import __version__
 from gateway.app import Parts, create_app
@@ -82,6 +85,18 @@ def _beside_others(settings: Settings) -> Settings:
     return settings.model_copy(update={"data_dir": own})
 
 
+def _straight(app: FastAPI) -> ASGIApp:
+    """The application as the server calls it. Its own two steps in front of all layers only look
+    for options that it has not, and would do so with every request."""
+    layers: ASGIApp = app.middleware_stack  # type: ignore[assignment]  # create_app sets it
+
+    def call(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        scope["app"] = app
+        return layers(scope, receive, send)
+
+    return call
+
+
 def run(settings: Settings) -> int:
     """Start the gateway."""
     config = uvicorn.Config(
@@ -93,6 +108,7 @@ def run(settings: Settings) -> int:
         ws_max_size=settings.max_frame_bytes,
         ws_per_message_deflate=False,
         timeout_keep_alive=300,
+        interface="asgi3",
         log_config=None,
         access_log=False,
         server_header=False,
@@ -114,7 +130,7 @@ def run(settings: Settings) -> int:
         typer.echo(str(error), err=True)
         return 2
     parts: Parts = app.state.parts
-    config.app = app
+    config.app = _straight(app)
     config.http = partial(  # type: ignore[assignment]
         OneWriteHttpProtocol,
         connections=parts.bounds.connections,

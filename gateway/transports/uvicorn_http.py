@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -42,42 +43,59 @@ REFUSED_SECONDS: Final = 5.0
 _HEAD: Final = b"HTTP/1."
 
 
+class _HeldHeads:
+    """The connections of an event loop that keep the head of a response. One callback for all of
+    them costs less than one each, and nearly always there is nothing left for it to do."""
+
+    def __init__(self) -> None:
+        self._holders: list[_HeadHolder] = []
+
+    def add(self, holder: _HeadHolder, loop: asyncio.AbstractEventLoop) -> None:
+        if not self._holders:
+            loop.call_soon(self._flush)
+        self._holders.append(holder)
+
+    def _flush(self) -> None:
+        holders, self._holders = self._holders, []
+        for holder in holders:
+            holder.flush()
+
+
+_held_heads: WeakKeyDictionary[asyncio.AbstractEventLoop, _HeldHeads] = WeakKeyDictionary()
+
+
 class _HeadHolder:
     """A transport that keeps the head of a response until the next write, or the next turn of the
     event loop if none follows."""
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self.actual = transport
+        self.is_closing = transport.is_closing  # asked after each response
         self._loop = loop
+        self._held = _held_heads.setdefault(loop, _HeldHeads())
         self._head: bytes | None = None
-        self._flush_soon: asyncio.Handle | None = None
 
     def write(self, data: bytes) -> None:
         head = self._head
         if head is not None:
-            self._release()
+            self._head = None
             self.actual.write(head + data)
         elif data.startswith(_HEAD):
             self._head = data
-            self._flush_soon = self._loop.call_soon(self.flush)
+            self._held.add(self, self._loop)
         else:
             self.actual.write(data)
 
     def flush(self) -> None:
         head = self._head
         if head is not None:
-            self._release()
-            self.actual.write(head)
+            self._head = None
+            if not self.is_closing():
+                self.actual.write(head)
 
     def close(self) -> None:
         self.flush()
         self.actual.close()
-
-    def _release(self) -> None:
-        self._head = None
-        if self._flush_soon is not None:
-            self._flush_soon.cancel()
-            self._flush_soon = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.actual, name)
@@ -94,6 +112,8 @@ class OneWriteHttpProtocol(HttpToolsProtocol):
     _heard_at = 0.0
     _stranger: Stranger | None = None
     _refusal: Overloaded | None = None
+    _extensions: dict[str, Any]
+    """Of each request of the connection."""
 
     _unsent_bytes = 0
     _stall_timeout: asyncio.TimerHandle | None = None
@@ -114,6 +134,7 @@ class OneWriteHttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.transport = _HeadHolder(transport, self.loop)  # type: ignore[assignment]
+        self._extensions = {ABORT: transport.abort}
         seconds = HEAD_SECONDS
         if self._counted_by is not None and self.client is not None:
             try:
@@ -121,6 +142,8 @@ class OneWriteHttpProtocol(HttpToolsProtocol):
             except Overloaded as error:
                 # Told when a request comes: who has not asked yet does not read.
                 self._refusal, seconds = error, REFUSED_SECONDS
+        if self._stranger is not None:
+            self._extensions[STRANGER] = self._stranger
         self._head_timeout = self.loop.call_later(seconds, self._head_is_late)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -169,14 +192,12 @@ class OneWriteHttpProtocol(HttpToolsProtocol):
         self._in_head = True
         self._heads_begun += 1
         self._head_bytes = 0
-        extensions: dict[str, Any] = {ABORT: self.transport.abort}
-        if self._stranger is not None:
-            extensions[STRANGER] = self._stranger
-        self.scope["extensions"] = extensions
+        self.scope["extensions"] = self._extensions.copy()
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        self._stop_waiting_for_head()
+        if self._head_timeout is not None:
+            self._stop_waiting_for_head()
         hosts = [name for name, _ in self.headers if name == b"host"]
         if len(hosts) != 1 and (hosts or self.parser.get_http_version() == "1.1"):
             # Whoever stands in front may have gone by another one (RFC 9112, section 3.2). The

@@ -5,8 +5,8 @@ message out is a write of its own. A relay has nothing to wait for in between an
 messages at once, so this protocol offers the application
 
 - to be called with each binary message directly, where its bytes arrive;
-- to write binary messages without a task; those that result from one read of the socket go out
-  in one write per receiver.
+- to write binary messages without a task; those that result from one read of the socket, or that
+  the tasks of one turn of the event loop send, go out in one write per receiver.
 
 The rest of the protocol (handshake, text, control frames, closing, errors) is uvicorn's. Under any
 other server the door uses ASGI's ``receive`` and ``send``.
@@ -45,15 +45,21 @@ class DirectFrames:
 
 
 class _Batch:
-    """Connections with output collected while one read of a socket is handled."""
+    """Connections with output collected while one read of a socket is handled, or else until the
+    next turn of the event loop."""
 
     def __init__(self) -> None:
         self.open = False
-        self.waiting: list[RelayWebSocketProtocol] = []
+        self._waiting: list[RelayWebSocketProtocol] = []
+
+    def add(self, connection: RelayWebSocketProtocol) -> None:
+        if not self.open and not self._waiting:
+            connection.loop.call_soon(self.close)
+        self._waiting.append(connection)
 
     def close(self) -> None:
         self.open = False
-        waiting, self.waiting = self.waiting, []
+        waiting, self._waiting = self._waiting, []
         for connection in waiting:
             connection.flush()
 
@@ -92,6 +98,7 @@ class RelayWebSocketProtocol(WebSocketsSansIOProtocol):
             for piece in cutter.feed(data):
                 # What came before and still waits for the application must not be overtaken.
                 if type(piece) is Raw:
+                    self.flush()  # it may be answered, or be the end
                     super().data_received(piece)
                 elif self._sink is not None and not self.close_sent and self.queue.empty():
                     self._sink(piece)
@@ -145,10 +152,10 @@ class RelayWebSocketProtocol(WebSocketsSansIOProtocol):
             return False
         self._output += (binary_header(len(frame)), frame)
         self._output_bytes += len(frame)
-        if not self._batch.open or self._output_bytes > MAX_BATCH_BYTES:
+        if self._output_bytes > MAX_BATCH_BYTES:
             self.flush()
         elif len(self._output) == 2:
-            self._batch.waiting.append(self)
+            self._batch.add(self)
         return True
 
     def flush(self) -> None:
@@ -156,8 +163,12 @@ class RelayWebSocketProtocol(WebSocketsSansIOProtocol):
         if self._output:
             output, self._output = self._output, []
             self._output_bytes = 0
-            if not self.disconnected:
+            if not self.disconnected and not self.transport.is_closing():
                 self.transport.writelines(output)
+
+    def shutdown(self) -> None:
+        self.flush()
+        super().shutdown()
 
     async def send(self, message: Any) -> None:
         self.flush()  # what was written directly comes first

@@ -9,7 +9,7 @@ from __future__ import annotations
 from starlette.responses import JSONResponse, RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.edge.answers import refuse_socket
+from gateway.edge.answers import body_of, refuse_socket
 from schema.errors import NotFound
 
 
@@ -20,6 +20,7 @@ class BasePath:
         self._app = app
         self._path = path
         self._raw_path = path.encode()
+        self._missing = NotFound(f"Not below {path}/")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -34,11 +35,10 @@ class BasePath:
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
             await receive()  # websocket.connect
-            await refuse_socket(send, 404, NotFound(f"Not below {self._path}/"))
+            await refuse_socket(send, 404, self._missing)
         elif path == self._path:
             await RedirectResponse(f".{self._path[self._path.rindex('/') :]}/")(
                 scope, receive, send
             )
         else:
-            body = {"success": False, "code": "not_found", "detail": f"Not below {self._path}/"}
-            await JSONResponse(body, status_code=404)(scope, receive, send)
+            await JSONResponse(body_of(self._missing), 404)(scope, receive, send)

@@ -288,13 +288,13 @@ async def test_an_item_that_takes_long_is_waited_for_while_its_provider_answers(
         return "pong"
 
     async def item() -> str:
-        for _ in range(4):  # twice as long as the provider may be silent
+        for _ in range(3):  # longer than the provider may be silent
             await pings.acquire()
         return "late"
 
     peer.functions["services.built-in.ping"] = ping
     peer.functions["stream.next"] = item
-    assert await step(parts, peer, 0.5) == "late"
+    assert await step(parts, peer, 2.0) == "late"
 
 
 async def test_an_item_of_a_provider_that_answers_nothing_is_given_up(parts: Parts) -> None:

@@ -165,7 +165,7 @@ async def test_a_login_that_fails_can_be_tried_again(
 async def test_an_address_to_log_in_at_is_good_for_a_while(
     run: Run, guarded: Guarded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(callbacks, "LOGIN_SECONDS", 0.5)
+    monkeypatch.setattr(callbacks, "LOGIN_SECONDS", 2.0)
     parts = await run({"demo": guarded.entry()})
     first = await login_url(parts)
     answer = await open_in_browser(first)

@@ -54,8 +54,7 @@ async def test_directories_of_files_are_served(mounts: list[str]) -> None:
         assert (await client.get("/tools/sub/")).text == "deeper"
         assert (await client.get("/images/a.txt")).text == "an image"
         for path in ("/tools/nothing", "/images/", "/tools/services"):
-            beside = await client.get(path)
-            assert (beside.status_code, beside.json()["type"]) == (404, "NotFound")
+            assert (await client.get(path)).status_code == 404
 
 
 async def test_a_copy_of_the_client_is_served_where_the_operator_has_one(tmp_path: Path) -> None:

@@ -175,8 +175,11 @@ async def test_a_service_of_a_startup_function_knows_who_calls(
     assert "User None is not authorized to access this service." in refused.json()["detail"]
     ada = await token_of(http, "ada-lab", email="ada@example.org")
     async with connect_to_server({"server_url": gateway.url, "token": ada}) as server:
+        await (await server.get_service("public/test-service")).test("x")
+    bob = await token_of(http, "bob-lab", email="bob@example.org")
+    async with connect_to_server({"server_url": gateway.url, "token": bob}) as server:
         service = await server.get_service("public/test-service")
-        with pytest.raises(Exception, match="is not authorized to access this service"):
+        with pytest.raises(Exception, match=r"User bob@example\.org is not authorized"):
             await service.test("x")
 
 

@@ -246,6 +246,11 @@ class Settings(LoginSettings, OperationsSettings):
         validation_alias=named("max_mcp_body_bytes"),
         description="Largest MCP request body.",
     )
+    mcp_sse: bool = Field(
+        False,
+        validation_alias=named("mcp_sse"),
+        description="Serve the MCP transport of 2024-11-05, HTTP with SSE, beside the newer one.",
+    )
     mcp_sessions: bool = Field(
         False,
         validation_alias=named("mcp_sessions"),

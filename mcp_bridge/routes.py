@@ -56,33 +56,42 @@ def mcp_routes(context: ExtensionContext, timing: Timing) -> list[BaseRoute]:
     mcp = McpEndpoint(
         opener, listening, Stateful(sessions, timing), settings.max_mcp_body_bytes, timing
     )
-    older = TwoEndpoints(
-        mcp,
-        opener,
-        seats,
-        base_path=settings.base_path,
-        max_body_bytes=settings.max_mcp_body_bytes,
-        keep_alive_seconds=timing.keep_alive_seconds,
-    )
-    context.on_stop.append(older.close)
+    older: list[Route] = []
+    if settings.mcp_sse:
+        two = TwoEndpoints(
+            mcp,
+            opener,
+            seats,
+            base_path=settings.base_path,
+            max_body_bytes=settings.max_mcp_body_bytes,
+            keep_alive_seconds=timing.keep_alive_seconds,
+        )
+        context.on_stop.append(two.close)
+        older = _older_routes(two, guard)
     endpoint = Guarded(mcp, guard, "POST", in_session="GET, DELETE")
     page = Guarded(Compressing(ServicePage(opener, settings.base_url)), guard, "GET, HEAD")
     workspace = _ByMethod(endpoint, page)
     nothing = Guarded(_NotFound(), guard, "GET, HEAD")
-    opening, posting = Guarded(older.opening, guard, "GET"), Guarded(older.posting, guard, "POST")
     return [
         Route("/{workspace}/mcp/{service}/mcp", endpoint, name="mcp"),
         Route("/{workspace}/mcp/{service}/mcp/", endpoint, name="mcp-slash"),
         Route("/{workspace}/mcp/{service}", page, name="mcp-page"),
         Route("/{workspace}/mcp/{service}/", page, name="mcp-page-slash"),
-        Route("/{workspace}/mcp/{service}/sse", opening, name="mcp-sse"),
-        Route("/{workspace}/mcp/{service}/sse/", opening, name="mcp-sse-slash"),
-        Route("/{workspace}/mcp/{service}/sse/messages", posting, name="mcp-sse-messages"),
-        Route("/{workspace}/mcp/{service}/sse/messages/", posting, name="mcp-sse-messages-slash"),
+        *older,
         Route("/{workspace}/mcp", workspace, name="mcp-workspace"),
         Route("/{workspace}/mcp/", workspace, name="mcp-workspace-slash"),
         *(Route(path, nothing) for path in _DISCOVERY),
         *(Route(path + "/{resource:path}", nothing) for path in _DISCOVERY),
+    ]
+
+
+def _older_routes(two: TwoEndpoints, guard: Guard) -> list[Route]:
+    opening, posting = Guarded(two.opening, guard, "GET"), Guarded(two.posting, guard, "POST")
+    return [
+        Route("/{workspace}/mcp/{service}/sse", opening, name="mcp-sse"),
+        Route("/{workspace}/mcp/{service}/sse/", opening, name="mcp-sse-slash"),
+        Route("/{workspace}/mcp/{service}/sse/messages", posting, name="mcp-sse-messages"),
+        Route("/{workspace}/mcp/{service}/sse/messages/", posting, name="mcp-sse-messages-slash"),
     ]
 
 

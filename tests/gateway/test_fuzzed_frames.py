@@ -137,7 +137,7 @@ def test_no_frame_forges_an_identity_or_disturbs_others() -> None:
     scene = Scene()
 
     @settings(
-        max_examples=max(1000, settings().max_examples),
+        max_examples=max(2000, settings().max_examples),
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )

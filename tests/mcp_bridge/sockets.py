@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -18,9 +19,11 @@ from tests.patience import PATIENCE_SECONDS
 
 
 @asynccontextmanager
-async def served(gateway: FakeGateway, timing: Timing | None = None) -> AsyncIterator[str]:
+async def served(
+    gateway: FakeGateway, timing: Timing | None = None, **settings: Any
+) -> AsyncIterator[str]:
     """The address of a server on a free port."""
-    context = ExtensionContext(gateway, Settings())
+    context = ExtensionContext(gateway, Settings(**settings))
     app = Starlette(routes=mcp_routes(context, timing or Timing()))
     config = uvicorn.Config(app, port=0, log_level="critical", lifespan="off", ws="none")
     server = uvicorn.Server(config)

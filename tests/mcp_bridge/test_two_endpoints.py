@@ -32,7 +32,7 @@ CALL = {"jsonrpc": "2.0", "id": 1, "method": "tools/call"}
 
 @asynccontextmanager
 async def address(gateway: FakeGateway) -> AsyncIterator[str]:
-    async with asyncio.timeout(60), served(gateway) as url:
+    async with asyncio.timeout(60), served(gateway, mcp_sse=True) as url:
         yield url.removesuffix("/mcp") + "/sse"
 
 
@@ -122,7 +122,7 @@ async def test_with_sessions_the_client_is_asked_and_told_of_changes(gateway: Fa
 
 
 async def test_large_messages_take_up_no_room_once_they_are_answered() -> None:
-    app = create_app(Settings(port=9527, ephemeral=True))
+    app = create_app(Settings(port=9527, ephemeral=True, mcp_sse=True))
     bodies = app.state.parts.bounds.bodies
     async with (
         asyncio.timeout(60),
@@ -170,7 +170,7 @@ async def test_what_is_cancelled_or_left_behind_stops(gateway: FakeGateway) -> N
             ended.put_nowait(None)
 
     gateway.add_service("ws-lab/worker:calc", {"wait": wait}, visibility="public")
-    door = Door(gateway)
+    door = Door(gateway, mcp_sse=True)
     live = opened(door)
     query = await messages_at(live)
     async with asyncio.timeout(PATIENCE_SECONDS):
@@ -188,7 +188,7 @@ async def test_what_is_cancelled_or_left_behind_stops(gateway: FakeGateway) -> N
 
 
 async def test_a_stream_is_only_for_the_credential_that_opened_it(gateway: FakeGateway) -> None:
-    door = Door(gateway)
+    door = Door(gateway, mcp_sse=True)
     live = opened(door)
     query = await messages_at(live)
     ping = {"jsonrpc": "2.0", "id": 7, "method": "ping"}
@@ -201,7 +201,7 @@ async def test_a_stream_is_only_for_the_credential_that_opened_it(gateway: FakeG
 
 
 async def test_nothing_is_on_the_stream_but_the_answers(gateway: FakeGateway) -> None:
-    door = Door(gateway)
+    door = Door(gateway, mcp_sse=True)
     live = opened(door)
     query = await messages_at(live)
     params = {
@@ -225,7 +225,7 @@ async def test_nothing_is_on_the_stream_but_the_answers(gateway: FakeGateway) ->
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"5"])
 async def test_what_is_no_message_is_refused_at_once(gateway: FakeGateway, body: bytes) -> None:
-    door = Door(gateway)
+    door = Door(gateway, mcp_sse=True)
     live = opened(door)
     query = await messages_at(live)
     assert (await post(door, query, body)).status == 400
@@ -233,13 +233,13 @@ async def test_what_is_no_message_is_refused_at_once(gateway: FakeGateway, body:
 
 
 async def test_a_service_that_is_not_there_has_no_stream(gateway: FakeGateway) -> None:
-    door = Door(gateway)
+    door = Door(gateway, mcp_sse=True)
     live = door.start(b"", method="GET", path="/ws-lab/mcp/nothing/sse", headers=[HOST])
     assert (await live.finished()).status == 404
 
 
 async def test_streams_are_limited_and_end_with_the_server(gateway: FakeGateway) -> None:
-    door = Door(gateway, max_mcp_streams=1)
+    door = Door(gateway, mcp_sse=True, max_mcp_streams=1)
     live = opened(door)
     await messages_at(live)
     assert (await opened(door).finished()).status == 429
@@ -249,6 +249,11 @@ async def test_streams_are_limited_and_end_with_the_server(gateway: FakeGateway)
 
 
 async def test_silence_is_broken_by_comments(gateway: FakeGateway) -> None:
-    live = opened(Door(gateway, timing=Timing(keep_alive_seconds=0.01)))
+    live = opened(Door(gateway, mcp_sse=True, timing=Timing(keep_alive_seconds=0.01)))
     await live.until_body_has(": keep-alive")
     live.leave()
+
+
+async def test_the_older_transport_is_there_for_who_asks_for_it(gateway: FakeGateway) -> None:
+    live = Door(gateway).start(b"", method="GET", path=STREAM, headers=[HOST])
+    assert (await live.finished()).status == 404

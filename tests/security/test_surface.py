@@ -48,7 +48,7 @@ class World:
 
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
-    app = create_app(Settings(ephemeral=True, port=9527))
+    app = create_app(Settings(ephemeral=True, port=9527, mcp_sse=True))
     parts: Parts = app.state.parts
     grant = Scope({"ws-user-ann": Permission.ADMIN}, extra_scopes=("file:download",))
     users = {"ann": User("ann"), "eve": User("eve"), "root": ROOT_USER}
@@ -72,7 +72,7 @@ def test_every_route_has_a_row_that_says_what_guards_it() -> None:
     login: dict[str, Any] = {"oauth_server": True, "enable_local_auth": True, "base_url": URL}
     login |= {"oidc_issuer": "https://id.example", "oidc_client_id": "polyport"}
     routes: set[str] = set()
-    for more in ({}, login, {"public_base_url": "https://gateway.example"}):
+    for more in ({"mcp_sse": True}, login, {"public_base_url": "https://gateway.example"}):
         app = create_app(Settings(ephemeral=True, port=9527, **more))
         routes |= {name_of(route) for route in app.router.routes}
     assert routes == set(ROUTES)

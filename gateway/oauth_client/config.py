@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 CODE: Final = "authorization_code"
 CLIENT_CREDENTIALS: Final = "client_credentials"
 JWT_BEARER: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-GRANTS: Final = (CODE, CLIENT_CREDENTIALS, JWT_BEARER)
 
 BASIC: Final = "client_secret_basic"
 POST: Final = "client_secret_post"
@@ -22,6 +21,15 @@ _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 
 Assertion = Callable[[str, str], Awaitable[str]]
 """Gets the issuer of the authorization server and the resource; gives a JWT for them (RFC 7523)."""
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityProvider:
+    """Where a company's identity provider gives assertions for ID tokens (RFC 8693)."""
+
+    token_endpoint: str
+    client_id: str
+    client_secret: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,25 +4,16 @@ first half of how a company manages who may use which server (SEP-990)."""
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from typing import Final
 
 import httpx2
 
 from gateway.oauth_client.client import Send
+from gateway.oauth_client.config import IdentityProvider
 from gateway.oauth_client.errors import LoginFailed, refused
 
 _GRANT: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
 _TYPE: Final = "urn:ietf:params:oauth:token-type:"
-
-
-@dataclass(frozen=True, slots=True)
-class IdentityProvider:
-    """Where the exchange is made, and by whom."""
-
-    token_endpoint: str
-    client_id: str
-    client_secret: str | None = field(default=None, repr=False)
 
 
 async def exchanged(

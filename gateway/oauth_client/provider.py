@@ -102,6 +102,7 @@ class Context(OAuthContext):
         try:
             signed = jwt.encode(claims, config.private_key, algorithm=config.signing_algorithm)
         except (jwt.PyJWTError, ValueError, TypeError, NotImplementedError):
+            # Raised for a key of another kind; the last for an algorithm it does not know.
             raise OAuthFlowError("the private key does not fit its algorithm") from None
         return {"client_assertion": signed, "client_assertion_type": _ASSERTION_TYPE}
 

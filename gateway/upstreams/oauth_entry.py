@@ -11,17 +11,22 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from gateway.oauth_client.config import (
+    AUTH_METHODS,
+    CLIENT_CREDENTIALS,
+    CODE,
+    JWT_BEARER,
+    IdentityProvider,
+)
 from gateway.upstreams.expansion import Expansion
 from schema.errors import InvalidRequest
 
-JWT_BEARER: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _GRANTS: Final = {
-    "authorization_code": "authorization_code",
-    "client_credentials": "client_credentials",
+    CODE: CODE,
+    CLIENT_CREDENTIALS: CLIENT_CREDENTIALS,
     "jwt-bearer": JWT_BEARER,
     JWT_BEARER: JWT_BEARER,
 }
-_AUTH_METHODS: Final = ("client_secret_basic", "client_secret_post", "none", "private_key_jwt")
 _ALGORITHMS: Final = (
     *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
     *("ES256", "ES384", "ES512", "EdDSA"),
@@ -30,15 +35,6 @@ _ALGORITHMS: Final = (
 
 class BadOAuth(InvalidRequest):
     """The key cannot be used; the text says why, without the value of a secret."""
-
-
-@dataclass(frozen=True, slots=True)
-class IdentityEntry:
-    """Where a company's identity provider gives assertions for ID tokens (RFC 8693)."""
-
-    token_endpoint: str
-    client_id: str
-    client_secret: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,12 +48,12 @@ class OAuthEntry:
     auth_method: str | None = None
     issuer: str | None = None
     scope: str | None = None
-    grant: str = "authorization_code"
+    grant: str = CODE
     metadata_url: str | None = None
     assertion: str | None = field(default=None, repr=False)
     assertion_file: str | None = None
     """Read whenever it is needed: who runs programs exchanges it while they run."""
-    identity_provider: IdentityEntry | None = None
+    identity_provider: IdentityProvider | None = None
     """Who gives the assertion, in exchange for it."""
 
 
@@ -92,7 +88,7 @@ def _plain(key: str) -> str:
 
 
 def _read(known: Mapping[str, Any]) -> OAuthEntry:
-    grant = _text(known, "grant") or "authorization_code"
+    grant = _text(known, "grant") or CODE
     if grant not in _GRANTS:
         raise BadOAuth("'oauth.grant' is authorization_code, client_credentials or jwt-bearer")
     return OAuthEntry(
@@ -111,7 +107,7 @@ def _read(known: Mapping[str, Any]) -> OAuthEntry:
     )
 
 
-def _identity_provider(given: Any) -> IdentityEntry | None:
+def _identity_provider(given: Any) -> IdentityProvider | None:
     if given is None:
         return None
     if not isinstance(given, Mapping):
@@ -120,13 +116,13 @@ def _identity_provider(given: Any) -> IdentityEntry | None:
     endpoint, client_id = (_text(known, name) for name in ("tokenEndpoint", "clientId"))
     if endpoint is None or client_id is None or not _is_url(endpoint):
         raise BadOAuth("'oauth.identityProvider' needs 'tokenEndpoint', a URL, and 'clientId'")
-    return IdentityEntry(endpoint, client_id, _text(known, "clientSecret"))
+    return IdentityProvider(endpoint, client_id, _text(known, "clientSecret"))
 
 
 def _checked(entry: OAuthEntry, expand: Expansion) -> OAuthEntry:
     """Raises BadOAuth, CannotExpand."""
-    if entry.auth_method not in (None, *_AUTH_METHODS):
-        raise BadOAuth(f"'oauth.tokenEndpointAuthMethod' is one of {', '.join(_AUTH_METHODS)}")
+    if entry.auth_method not in (None, *AUTH_METHODS):
+        raise BadOAuth(f"'oauth.tokenEndpointAuthMethod' is one of {', '.join(AUTH_METHODS)}")
     if entry.signing_algorithm not in _ALGORITHMS:
         raise BadOAuth(f"'oauth.signingAlgorithm' is one of {', '.join(_ALGORITHMS)}")
     for name, url in (("issuer", entry.issuer), ("clientMetadataUrl", entry.metadata_url)):
@@ -137,7 +133,7 @@ def _checked(entry: OAuthEntry, expand: Expansion) -> OAuthEntry:
     has_proof = bool(entry.client_secret or entry.private_key)
     if has_proof and entry.client_id is None:
         raise BadOAuth("'oauth' has a secret or a key, but no 'clientId' that it is of")
-    if entry.grant == "client_credentials" and not has_proof:
+    if entry.grant == CLIENT_CREDENTIALS and not has_proof:
         raise BadOAuth("the grant client_credentials needs 'clientSecret' or 'privateKey'")
     has_assertion = bool(entry.assertion or entry.assertion_file)
     if entry.grant == JWT_BEARER and not (has_assertion and entry.client_id):

@@ -21,7 +21,7 @@ from gateway.addresses import NotPublic, public_address
 from gateway.oauth_client.client import Challenge, OAuthClient, Send
 from gateway.oauth_client.config import JWT_BEARER, ClientConfig
 from gateway.oauth_client.errors import LoginFailed
-from gateway.oauth_client.exchange import IdentityProvider, exchanged
+from gateway.oauth_client.exchange import exchanged
 from gateway.oauth_client.sending import Sender
 from gateway.upstreams.entries import Remote, Upstream
 from gateway.upstreams.http_client import http_transport
@@ -174,11 +174,9 @@ async def _assertion(entry: OAuthEntry, send: Send, issuer: str, resource: str) 
     word = entry.assertion or ""
     if entry.assertion_file is not None:
         word = await asyncio.to_thread(_read, entry.assertion_file)
-    idp = entry.identity_provider
-    if idp is None:
+    if entry.identity_provider is None:
         return word
-    provider = IdentityProvider(idp.token_endpoint, idp.client_id, idp.client_secret)
-    return await exchanged(provider, word, issuer, resource, send)
+    return await exchanged(entry.identity_provider, word, issuer, resource, send)
 
 
 def _config(url: str, entry: OAuthEntry, logins: Logins, send: Send) -> ClientConfig:

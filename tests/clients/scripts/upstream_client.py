@@ -108,7 +108,7 @@ def settled() -> dict[str, Any]:
             return record
         if record["failures"]:
             break
-        time.sleep(0.02)
+        time.sleep(0.02)  # the status is asked for over HTTP, where nothing tells of its change
     print(f"It does not run: {record}")
     sys.exit(1)
 

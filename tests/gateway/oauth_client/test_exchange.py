@@ -8,8 +8,9 @@ from urllib.parse import parse_qs
 import httpx2
 import pytest
 
+from gateway.oauth_client.config import IdentityProvider
 from gateway.oauth_client.errors import LoginFailed
-from gateway.oauth_client.exchange import IdentityProvider, exchanged
+from gateway.oauth_client.exchange import exchanged
 from tests.gateway.oauth_client.conftest import ISSUER, SERVER
 
 CANARY = "canary-id-token"

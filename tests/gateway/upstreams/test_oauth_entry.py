@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from gateway.oauth_client.config import JWT_BEARER, IdentityProvider
 from gateway.upstreams.entries import BadEntry, Remote, read_entry
 from gateway.upstreams.expansion import Expansion
-from gateway.upstreams.oauth_entry import JWT_BEARER, IdentityEntry, OAuthEntry
+from gateway.upstreams.oauth_entry import OAuthEntry
 
 CANARY = "canary-secret-of-an-entry"
 TRUSTED = Expansion({"SECRET": CANARY}, may_read_files=True)
@@ -58,7 +59,7 @@ def test_an_identity_provider_gives_the_assertion_in_exchange() -> None:
     entry = {"grant": "jwt-bearer", "clientId": "id", "assertion": "a.b.c"}
     found = oauth({"oauth": {**entry, "identityProvider": provider}})
     assert found is not None
-    assert found.identity_provider == IdentityEntry("https://id.example/token", "p")
+    assert found.identity_provider == IdentityProvider("https://id.example/token", "p")
 
 
 @pytest.mark.parametrize(
